@@ -1,0 +1,7 @@
+# Copyright (c) mmdiffkd contributors.
+# `diffkd_fpn_w15` with the recipe of the paper's authors, as they released it.
+_base_ = './diffkd_fpn_w15.py'
+
+distiller = dict(
+    connectors={f'diff_p{p}': dict(recipe='released')
+                for p in range(3, 8)})
