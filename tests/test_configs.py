@@ -1,0 +1,225 @@
+# Copyright (c) mmdiffkd contributors.
+"""Every shipped config can be read, and what it names exists."""
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+from mmengine.utils import get_installed_path
+
+import mmdiffkd  # noqa: F401  (makes `mmdiffkd::` bases readable)
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(ROOT.glob('configs/**/*.py'))
+DET = sorted(ROOT.glob('configs/det/*.py'))
+METAFILES = sorted(ROOT.glob('configs/**/metafile.yml'))
+LIBRARIES = {
+    'mmdet': 'mmdet',
+    'mmseg': 'mmsegmentation',
+    'mmpretrain': 'mmpretrain'
+}
+
+
+def name(path):
+    return path.relative_to(ROOT / 'configs').as_posix()
+
+
+def library_configs(scope):
+    return Path(get_installed_path(LIBRARIES[scope])) / '.mim' / 'configs'
+
+
+def zoo_entries(cfg_path):
+    """Entries of the library's own metafile for ``scope::folder/file.py``."""
+    scope, config = cfg_path.split('::')
+    metafile = library_configs(scope) / Path(config).parent / 'metafile.yml'
+    models = yaml.safe_load(metafile.read_text())['Models']
+    return [m for m in models if m['Config'] == f'configs/{config}']
+
+
+def teacher_of(path):
+    """``(cfg_path, teacher_ckpt)`` of a config with a teacher, or skip."""
+    model = Config.fromfile(path).get('model', {})
+    teacher = model.get('teacher', {})
+    if 'cfg_path' not in teacher:
+        pytest.skip('no teacher that is named by a config')
+    return teacher.cfg_path, model.get('teacher_ckpt')
+
+
+def models_of(metafile):
+    return yaml.safe_load(metafile.read_text())['Models']
+
+
+def test_configs_are_found():
+    assert DET and METAFILES
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=name)
+def test_dumped_config_reads_back_equal(path, tmp_path):
+    cfg = Config.fromfile(path)
+    cfg.dump(tmp_path / 'dumped.py')
+    assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == cfg.to_dict()
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=name)
+def test_teacher_config_exists(path):
+    cfg_path, _ = teacher_of(path)
+    scope, separator, config = cfg_path.rpartition('::')
+    if not separator:
+        assert (ROOT / config).is_file()
+    elif scope == 'mmdiffkd':
+        assert (ROOT / 'configs' / config).is_file()
+    else:
+        assert (library_configs(scope) / config).is_file()
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=name)
+def test_teacher_weights_are_those_of_its_config(path):
+    cfg_path, checkpoint = teacher_of(path)
+    if not str(checkpoint).startswith('http'):
+        pytest.skip('the teacher is trained by the user')
+    assert checkpoint in [m['Weights'] for m in zoo_entries(cfg_path)]
+
+
+@pytest.mark.parametrize('path', DET, ids=name)
+def test_pairs_distill_five_levels_under_true_names(path):
+    cfg = Config.fromfile(path)
+    first = cfg.model.architecture.neck.get('start_level', 0) + 2
+    levels = range(first, first + 5)
+    distiller = cfg.model.distiller
+    assert cfg.model.type == 'mmdiffkd.FrozenTeacherDistill'
+    assert list(distiller.connectors) == [f'diff_p{p}' for p in levels]
+    assert list(distiller.distill_losses) == [f'loss_kd_p{p}' for p in levels]
+    for index, p in enumerate(levels):
+        sides = distiller.connector_forward_mappings[f'diff_p{p}']
+        assert sides.s_feature == dict(
+            recorder='fpn', from_student=True, data_idx=index)
+        assert sides.t_feature == dict(
+            recorder='fpn', from_student=False, data_idx=index)
+
+
+@pytest.mark.parametrize('path', DET, ids=name)
+def test_pairs_follow_the_paper(path):
+    """Weight 5 (RepPoints 15) and the 2x schedule on 16 images."""
+    cfg = Config.fromfile(path)
+    weight = 15 if 'reppoints' in path.name else 5
+    losses = cfg.model.distiller.distill_losses.values()
+    assert {loss.loss_weight for loss in losses} == {weight}
+    assert cfg.train_cfg.max_epochs == 24
+    steps = [s for s in cfg.param_scheduler if s.type == 'MultiStepLR']
+    assert [s.milestones for s in steps] == [[16, 22]]
+    assert cfg.auto_scale_lr.base_batch_size == 16
+    assert cfg.train_dataloader.batch_size == 2
+
+
+@pytest.mark.parametrize('path', DET, ids=name)
+def test_teacher_and_student_read_images_alike(path):
+    """The shipped pairs need no re-normalisation of the teacher's input."""
+    cfg = Config.fromfile(path)
+    scope, config = cfg.model.teacher.cfg_path.split('::')
+    teacher = Config.fromfile(library_configs(scope) / config).model
+    student = cfg.model.architecture.data_preprocessor
+    for key in ('mean', 'std', 'bgr_to_rgb', 'pad_size_divisor'):
+        assert teacher.data_preprocessor[key] == student[key], key
+
+
+@pytest.mark.parametrize('path', DET, ids=name)
+def test_pairs_are_written_by_inheritance(path):
+    """A pair names student, teacher, weights and distiller; no more."""
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 25
+    assert not any('find_unused_parameters' in line for line in lines)
+    assert 'find_unused_parameters' not in Config.fromfile(path)
+
+
+@pytest.mark.parametrize('path', DET, ids=name)
+def test_pair_works_on_a_checkout_of_the_library(path, tmp_path):
+    """A ``_base_`` given as a file gives the same config but for scopes."""
+    text = path.read_text().replace(
+        "'../_base_", f"'{(ROOT / 'configs' / '_base_').as_posix()}")
+    text = re.sub(r"(_base_ = \[\s*')mmdet::",
+                  rf'\g<1>{library_configs("mmdet").as_posix()}/', text)
+    (tmp_path / 'local.py').write_text(text)
+    local = Config.fromfile(tmp_path / 'local.py').to_dict()
+
+    def without_scopes(node):
+        if isinstance(node, dict):
+            return {
+                key: without_scopes(value)
+                for key, value in node.items() if key != '_scope_'
+            }
+        if isinstance(node, (list, tuple)):
+            return type(node)(without_scopes(value) for value in node)
+        return node
+
+    installed = Config.fromfile(path).to_dict()
+    assert without_scopes(local) == without_scopes(installed)
+    # On a local base nothing stamps a scope on the student, so the model
+    # must not carry one either, or the student would be sought in it.
+    assert '_scope_' not in local['model']
+    assert local['model']['distiller']['_scope_'] == 'mmrazor'
+
+
+@pytest.mark.parametrize('variant', ['fpn', 'fpn_p2_p6', 'fpn_w15'])
+def test_released_recipe_differs_by_one_key(variant):
+    folder = ROOT / 'configs/_base_/distillers'
+    ours = Config.fromfile(folder / f'diffkd_{variant}.py').distiller
+    released = Config.fromfile(
+        folder / f'diffkd_{variant}_released.py').distiller
+    assert len(released.connectors) == 5
+    for connector in released.connectors.values():
+        assert connector.pop('recipe') == 'released'
+    assert released.to_dict() == ours.to_dict()
+
+
+@pytest.mark.parametrize('path', METAFILES, ids=name)
+def test_metafile_names_what_exists(path):
+    content = yaml.safe_load(path.read_text())
+    for collection in content['Collections']:
+        assert (ROOT / collection['README']).is_file()
+    listed = [ROOT / model['Config'] for model in content['Models']]
+    assert sorted(listed) == sorted(path.parent.glob('*.py'))
+    for model in content['Models']:
+        assert model['Name'] == Path(model['Config']).stem
+
+
+@pytest.mark.parametrize(
+    'model',
+    [m for path in METAFILES for m in models_of(path)],
+    ids=lambda model: model['Name'])
+def test_metafile_agrees_with_config_and_library(model):
+    cfg = Config.fromfile(ROOT / model['Config'])
+    metadata = model['Metadata']
+    assert metadata['Epochs'] == cfg.train_cfg.max_epochs
+    assert metadata['Teacher']['Config'] == cfg.model.teacher.cfg_path
+    assert metadata['Teacher']['Weights'] == cfg.model.teacher_ckpt
+    assert metadata['Student']['Config'] in (
+        ROOT / model['Config']).read_text()
+    for role in ('Student', 'Teacher'):
+        entries = [
+            entry for entry in zoo_entries(metadata[role]['Config'])
+            if entry['Weights'] == metadata[role]['Weights']
+        ]
+        results = [
+            result['Metrics']['box AP'] for entry in entries
+            for result in entry['Results']
+            if result['Task'] == 'Object Detection'
+        ]
+        assert results == [metadata[role]['Metrics']['box AP']]
+
+
+@pytest.mark.parametrize('path', DET, ids=name)
+def test_readme_lists_the_pair(path):
+    readme = (path.parent / 'README.md').read_text()
+    assert f']({path.name})' in readme
+
+
+@pytest.mark.parametrize(
+    'readme', sorted(ROOT.glob('configs/**/README.md')), ids=name)
+def test_readme_links_to_files_that_exist(readme):
+    links = re.findall(r'\]\(([^)#]+)[^)]*\)', readme.read_text())
+    for link in links:
+        if not link.startswith('http'):
+            assert (readme.parent / link).exists(), link
+    for path in re.findall(r'(?:configs|tools)/[\w/.]+\w', readme.read_text()):
+        assert (ROOT / path).exists(), path
