@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Copyright (c) mmdiffkd contributors.
+# Set up the environment if needed and run the tests in it.
+#
+#   bash tools/run_tests.sh               # the fast tests, then the slow ones
+#   bash tools/run_tests.sh -k sampler    # arguments go to pytest
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+python=$(bash tools/setup_env.sh --print-python)
+export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+
+if [ $# -gt 0 ]; then
+    exec "$python" -m pytest "$@"
+fi
+
+# suite NAME MARKER SECONDS_PER_TEST: run a part, remember the worst outcome.
+worst=0
+suite() {
+    local start=$SECONDS code=0
+    echo "=== $1 tests"
+    "$python" -m pytest -m "$2" --durations=15 --timeout="$3" || code=$?
+    # 5: no test has the marker, which is no failure.
+    if [ "$code" -eq 5 ]; then code=0; fi
+    if [ "$code" -gt "$worst" ]; then worst=$code; fi
+    echo "=== $1 tests: exit code $code, $((SECONDS - start)) s"
+}
+
+suite fast 'not slow' 300
+suite slow slow 1500
+exit "$worst"
