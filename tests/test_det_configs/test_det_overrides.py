@@ -1,0 +1,112 @@
+# Copyright (c) mmdiffkd contributors.
+"""What docs/en/configs.md says about changing a config holds.
+
+The commands and config excerpts are read from the page itself.
+"""
+import argparse
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config, DictAction
+
+import mmdiffkd  # noqa: F401
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / 'docs/en/configs.md').read_text()
+
+
+def blocks(language):
+    return re.findall(rf'```{language}\n(.*?)```', PAGE, flags=re.S)
+
+
+def load_command(text):
+    """Apply a documented ``--cfg-options`` as a shell would pass it."""
+    expanded = subprocess.run(
+        ['bash', '-c', f'echo {text}'],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True).stdout
+    parser = argparse.ArgumentParser()
+    parser.add_argument('config')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    args = parser.parse_args(shlex.split(expanded)[2:])
+    cfg = Config.fromfile(ROOT / args.config)
+    names = set(cfg.to_dict())
+    connectors = set(cfg.model.distiller.connectors)
+    cfg.merge_from_dict(args.cfg_options)
+    # Nothing was added beside what the config had: no name was mistyped.
+    assert set(cfg.to_dict()) == names
+    assert set(cfg.model.distiller.connectors) == connectors
+    return cfg
+
+
+def load_excerpt(text, tmp_path):
+    """Read a documented child config, on top of the checkout's file."""
+    base = ROOT / 'configs/det/diffkd_retina_r101_r50.py'
+    text = re.sub(r'_base_ = .*', '', text)
+    (tmp_path / 'child.py').write_text(f'_base_ = {str(base)!r}\n{text}')
+    return Config.fromfile(tmp_path / 'child.py')
+
+
+def commands_with(word):
+    found = [text for text in blocks('bash') if word in text]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_command_changes_every_level():
+    cfg = load_command(commands_with('loss_weight'))
+    losses = cfg.model.distiller.distill_losses.values()
+    assert [loss.loss_weight for loss in losses] == [10] * 5
+    for connector in cfg.model.distiller.connectors.values():
+        assert connector.kd_grad_to_denoiser is False
+
+
+def test_command_selects_released_recipe_like_the_base_does():
+    cfg = load_command(commands_with('recipe'))
+    released = Config.fromfile(
+        ROOT / 'configs/_base_/distillers/diffkd_fpn_released.py')
+    assert cfg.model.distiller.to_dict() == released.distiller.to_dict()
+
+
+def test_command_reaches_the_student():
+    cfg = load_command(commands_with('num_classes'))
+    assert cfg.model.architecture.bbox_head.num_classes == 3
+    assert cfg.train_dataloader.batch_size == 4
+
+
+def test_child_config_changes_every_level(tmp_path):
+    text, = [b for b in blocks('python') if 'loss_weight=10.0' in b]
+    distiller = load_excerpt(text, tmp_path).model.distiller
+    for loss in distiller.distill_losses.values():
+        assert loss.type == 'mmrazor.L2Loss' and loss.loss_weight == 10.0
+
+
+def test_child_config_swaps_the_loss(tmp_path):
+    text, = [b for b in blocks('python') if 'ChannelWise' in b]
+    distiller = load_excerpt(text, tmp_path).model.distiller
+    assert list(distiller.loss_forward_mappings) == list(
+        distiller.distill_losses)
+    for loss in distiller.distill_losses.values():
+        assert loss == dict(type='mmrazor.ChannelWiseDivergence')
+    for mapping in distiller.loss_forward_mappings.values():
+        assert set(mapping) == {'preds_S', 'preds_T'}
+
+
+def test_top_level_distiller_is_only_a_template():
+    cfg = Config.fromfile(ROOT / 'configs/det/diffkd_retina_r101_r50.py')
+    before = cfg.model.to_dict()
+    cfg.merge_from_dict(
+        {'distiller.distill_losses.loss_kd_p3.loss_weight': 99})
+    assert cfg.model.to_dict() == before
+
+
+def test_two_bases_for_one_key_are_refused(tmp_path):
+    folder = ROOT / 'configs/_base_/distillers'
+    bases = [str(folder / f'diffkd_fpn{end}.py') for end in ('', '_w15')]
+    (tmp_path / 'two.py').write_text(f'_base_ = {bases!r}\n')
+    with pytest.raises(KeyError, match='Duplicate key'):
+        Config.fromfile(tmp_path / 'two.py')
