@@ -105,11 +105,13 @@ def test_pairs_distill_five_levels_under_true_names(path):
 
 @pytest.mark.parametrize('path', DET, ids=name)
 def test_pairs_follow_the_paper(path):
-    """Weight 5 (RepPoints 15) and the 2x schedule on 16 images."""
+    """KD weight 5 (RepPoints 15), lambda_1 = 1, 2x schedule, 16 images."""
     cfg = load(path)
     weight = 15 if 'reppoints' in path.name else 5
     losses = cfg.model.distiller.distill_losses.values()
     assert {loss.loss_weight for loss in losses} == {weight}
+    for connector in cfg.model.distiller.connectors.values():
+        assert connector.diffusion_loss_weight == 1
     assert cfg.train_cfg.max_epochs == 24
     steps = [s for s in cfg.param_scheduler if s.type == 'MultiStepLR']
     assert [s.milestones for s in steps] == [[16, 22]]

@@ -35,6 +35,7 @@ def small_run(coco, work_dir):
         'default_hooks.logger.interval=1',
         'env_cfg.dist_cfg.backend=gloo',
         'model.architecture.backbone.init_cfg=None',
+        'model.teacher.cfg_options.model.backbone.init_cfg=None',
         'model.teacher_ckpt=None',
         'model.allow_random_teacher=True',
     ]

@@ -13,7 +13,8 @@ distiller = dict(
         f'diff_p{p}': dict(
             type='mmdiffkd.DiffKDConnector',
             student_channels=256,
-            teacher_channels=256)
+            teacher_channels=256,
+            diffusion_loss_weight=1.0)  # lambda_1 of the paper
         for p in range(2, 7)
     },
     connector_forward_mappings={
