@@ -1,0 +1,206 @@
+# Copyright (c) mmdiffkd contributors.
+"""Make the host libraries work together; the only place that knows of their
+broken versions.
+
+Each shim asks a feature, not a version, whether it is needed, does nothing
+when it is not, and is applied once. Nothing is written to ``site-packages``.
+
+=========================  ==================================================
+shim                       what fails without it
+=========================  ==================================================
+``_config_packages``       ``_base_ = 'mmdiffkd::...'``, and ``'mmseg::...'``
+                           where a fork provides ``mmseg``
+``_package_lookup``        every ``'mmdet::...'`` base without
+                           ``pkg_resources`` (setuptools >= 81)
+``_checkpoint_globals``    resuming and loading own checkpoints on
+                           torch >= 2.6 (``weights_only`` by default)
+``_mmrazor_import``        ``import mmrazor`` with a newer mmcv, and
+                           ``import mmrazor.models`` on torch >= 2.0
+=========================  ==================================================
+"""
+import importlib
+import importlib.metadata
+import importlib.util
+import os.path as osp
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, Iterator
+
+import torch
+
+_done = False
+
+
+def setup() -> None:
+    """Apply every shim that the installed versions need, once.
+
+    Called by ``import mmdiffkd``, hence before any registry is used.
+    """
+    global _done
+    if _done:
+        return
+    _done = True
+    _config_packages()
+    _package_lookup()
+    _checkpoint_globals()
+    _mmrazor_import()
+
+
+def _has_distribution(name: str) -> bool:
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _config_packages() -> None:
+    """Tell MMEngine which package answers ``scope::path`` configs."""
+    from mmengine.config.utils import MODULE2PACKAGE
+    MODULE2PACKAGE.setdefault('mmdiffkd', 'mmdiffkd')
+    # A fork has another distribution name, but the same module name. Left
+    # alone, MMEngine would `pip install` the original over the fork.
+    for module, package in MODULE2PACKAGE.items():
+        if (module != package and not _has_distribution(package)
+                and importlib.util.find_spec(module) is not None):
+            MODULE2PACKAGE[module] = module
+
+
+def _package_lookup() -> None:
+    """Locate packages through ``importlib`` where ``pkg_resources`` is gone."""
+    if importlib.util.find_spec('pkg_resources') is not None:
+        return
+    package_utils = importlib.import_module('mmengine.utils.package_utils')
+    for name in ('mmengine.utils.package_utils', 'mmengine.utils',
+                 'mmengine.config.config', 'mmengine.hub.hub'):
+        module = importlib.import_module(name)
+        for function in (is_installed, get_installed_path):
+            if hasattr(module, function.__name__):
+                setattr(module, function.__name__, function)
+    # `install_package` looks `is_installed` up in its own module.
+    assert package_utils.is_installed is is_installed
+
+
+def _module_of(package: str) -> str:
+    from mmengine.config.utils import MODULE2PACKAGE
+    for module, name in MODULE2PACKAGE.items():
+        if name == package:
+            return module
+    return package
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported.
+
+    Args:
+        package (str): Distribution or module name.
+
+    Returns:
+        bool: True if its module is found.
+    """
+    spec = importlib.util.find_spec(_module_of(package))
+    return spec is not None and spec.origin is not None
+
+
+def get_installed_path(package: str) -> str:
+    """Folder of an installed package.
+
+    Args:
+        package (str): Distribution or module name.
+
+    Returns:
+        str: The folder of its module.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: If it is not installed.
+    """
+    spec = importlib.util.find_spec(_module_of(package))
+    if spec is None or spec.origin is None:
+        raise importlib.metadata.PackageNotFoundError(package)
+    return osp.dirname(spec.origin)
+
+
+def _history_buffer_attribute(obj: Any, name: str) -> Any:
+    """Stand in for ``getattr`` in checkpoints: statistics methods only.
+
+    MMEngine pickles its log buffers with references to their methods, which
+    pickle protocol 2 writes as ``getattr(HistoryBuffer, 'mean')``. To allow
+    the real ``getattr`` would open the door that ``weights_only`` closes.
+    """
+    from mmengine.logging import HistoryBuffer
+    if obj is HistoryBuffer and name in HistoryBuffer._statistics_methods:
+        return HistoryBuffer._statistics_methods[name]
+    raise RuntimeError(
+        f'a checkpoint asks for attribute {name!r} of {obj!r}, which is not '
+        'part of a training log; it is refused')
+
+
+def _checkpoint_globals() -> None:
+    """Let ``torch.load(weights_only=True)`` read MMEngine's own checkpoints.
+
+    They hold the training log as ``HistoryBuffer`` objects of NumPy arrays.
+    """
+    add_safe_globals = getattr(torch.serialization, 'add_safe_globals', None)
+    if add_safe_globals is None:  # torch < 2.4 has no allow list
+        return
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    core = importlib.import_module(
+        'numpy._core.multiarray' if importlib.util.find_spec('numpy._core')
+        else 'numpy.core.multiarray')
+    safe = [HistoryBuffer, np.ndarray, np.dtype]
+    safe += [type(np.dtype(kind)) for kind in '?bBhHiIlLqQefdSU']
+    # Both spellings: files are exchanged between NumPy 1 and 2.
+    named = [(getattr(core, function), f'{package}.multiarray.{function}')
+             for function in ('_reconstruct', 'scalar')
+             for package in ('numpy._core', 'numpy.core')]
+    named.append((_history_buffer_attribute, 'builtins.getattr'))
+    try:
+        add_safe_globals(safe + named)
+    except (TypeError, ValueError, AttributeError):
+        # torch 2.4 and 2.5 know no names, and do not need the list either:
+        # their `torch.load` still reads everything.
+        add_safe_globals(safe)
+
+
+@contextmanager
+def _attribute(module: ModuleType, name: str, value: Any) -> Iterator[None]:
+    """Set an attribute of a module for a while."""
+    original = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
+
+
+def _mmrazor_import() -> None:
+    """Import the parts of MMRazor that check versions at import time."""
+    if importlib.util.find_spec('mmrazor') is None:
+        return  # the diffusion core works without it
+    import mmcv
+    from mmengine.utils import digit_version
+
+    newest = '2.1.0'  # MMRazor 1.0.0 refuses anything newer, needlessly
+    if digit_version(mmcv.__version__) > digit_version(newest):
+        with _attribute(mmcv, '__version__', newest):
+            import mmrazor
+    else:
+        import mmrazor
+
+    # The quantisation tables use functions that PyTorch 2.0 removed. MMRazor
+    # leaves the tables empty for torch < 1.13: say so while they are built.
+    mappings = importlib.import_module(
+        'torch.ao.quantization.fuser_method_mappings')
+    if hasattr(mappings, 'reverse2'):
+        return
+
+    def without_quantization(version: str, *args, **kwargs):
+        if version == torch.__version__:
+            version = '1.12.0'
+        return digit_version(version, *args, **kwargs)
+
+    with _attribute(mmrazor, 'digit_version', without_quantization):
+        importlib.import_module(
+            'mmrazor.structures.quantization.backend_config')

@@ -1,0 +1,124 @@
+# Copyright (c) mmdiffkd contributors.
+"""Convolution and norm blocks that the diffusion modules are made of."""
+from typing import List, Optional, Union
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmdiffkd.registry import MODELS
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm that also works on a single value per channel.
+
+    One vector, or one 1x1 map, has no variance, and PyTorch refuses it in
+    training. Such a batch is normalised with the running statistics, without
+    updating them.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` (N, C, H, W); the shape is kept."""
+        if (self.training and self.track_running_stats
+                and x.shape[0] * x.shape[2] * x.shape[3] == 1):
+            return F.batch_norm(x, self.running_mean, self.running_var,
+                                self.weight, self.bias, False, 0.0, self.eps)
+        return super().forward(x)
+
+
+def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
+    """Build the norm layer of a conv-norm pair.
+
+    Args:
+        norm_cfg (dict): ``dict(type=...)`` with ``'BN'`` (as in the paper's
+            code), ``'SyncBN'``, ``'GN'`` or ``'IN'``, and the layer's own
+            arguments. ``num_groups`` of GN, default 32, is lowered to the
+            largest divisor of ``channels``.
+        channels (int): Channels C of the normalised map.
+
+    Returns:
+        nn.Module: A layer on (N, C, H, W).
+
+    Raises:
+        ValueError: If the type is none of these.
+    """
+    cfg = dict(norm_cfg)
+    kind = cfg.pop('type')
+    cfg.pop('requires_grad', None)  # OpenMMLab habit; the norms are trained
+    if kind in ('BN', 'BN2d'):
+        return BatchNorm2d(channels, **cfg)
+    if kind == 'SyncBN':
+        return nn.SyncBatchNorm(channels, **cfg)
+    if kind == 'IN':
+        return nn.InstanceNorm2d(channels, affine=True, **cfg)
+    if kind == 'GN':
+        groups = min(cfg.pop('num_groups', 32), channels)
+        while channels % groups:
+            groups -= 1
+        return nn.GroupNorm(groups, channels, **cfg)
+    raise ValueError(f"norm_cfg type '{kind}' is unknown; choose 'BN', "
+                     "'SyncBN', 'GN' or 'IN'")
+
+
+def conv_norm(in_channels: int,
+              out_channels: int,
+              kernel_size: int,
+              norm_cfg: Optional[dict],
+              relu: bool = False) -> List[nn.Module]:
+    """Layers conv (with bias), norm unless ``norm_cfg`` is None, ReLU."""
+    layers: List[nn.Module] = [
+        nn.Conv2d(
+            in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+    ]
+    if norm_cfg is not None:
+        layers.append(build_norm(norm_cfg, out_channels))
+    if relu:
+        # In-place is safe: the norm before it saves its input, not its output.
+        layers.append(nn.ReLU(inplace=norm_cfg is not None))
+    return layers
+
+
+class Bottleneck(nn.Module):
+    """Residual 1x1, 3x3, 1x1 convolutions without a final ReLU.
+
+    Args:
+        channels (int): Channels C in and out.
+        reduction (int): The inner width is ``channels // reduction``, at
+            least 1.
+        norm_cfg (dict): See :func:`build_norm`.
+    """
+
+    def __init__(self, channels: int, reduction: int, norm_cfg: dict) -> None:
+        super().__init__()
+        inner = max(channels // reduction, 1)
+        self.layers = nn.Sequential(
+            *conv_norm(channels, inner, 1, norm_cfg, relu=True),
+            *conv_norm(inner, inner, 3, norm_cfg, relu=True),
+            *conv_norm(inner, channels, 1, norm_cfg))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        return x + self.layers(x)
+
+
+def build(cfg: Union[dict, nn.Module, None], default_type: str,
+          **kwargs) -> nn.Module:
+    """Build a replaceable part of the diffusion core.
+
+    Args:
+        cfg (dict | nn.Module | None): Its config, where ``type`` may name
+            any registered class; a built module is taken as it is.
+        default_type (str): Class name when ``cfg`` names none.
+        **kwargs: Arguments that ``cfg`` may override.
+
+    Returns:
+        nn.Module: The part.
+    """
+    if isinstance(cfg, nn.Module):
+        return cfg
+    # The scope is stated because MMEngine would search the task library's.
+    return MODELS.build({
+        '_scope_': 'mmdiffkd',
+        'type': default_type,
+        **kwargs,
+        **(cfg or {})
+    })

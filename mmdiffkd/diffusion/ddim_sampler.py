@@ -1,0 +1,93 @@
+# Copyright (c) mmdiffkd contributors.
+"""The reverse process."""
+from typing import Callable, List, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from mmdiffkd.registry import MODELS
+from .noise_schedule import NoiseSchedule
+
+
+@MODELS.register_module()
+class DDIMSampler(nn.Module):
+    """Deterministic DDIM (eta = 0) with one multiply-add a step (Eq. 5).
+
+    With a noise prediction ``eps``, Eq. 12 of the DDIM paper is affine in
+    the sample: ``x' = A_t * x + B_t * eps``, where
+
+    * ``A_t = sqrt(a_prev / a_t)``
+    * ``B_t = sqrt(1 - a_prev) - A_t * sqrt(1 - a_t)``
+
+    Both are computed once, in float64. No tensor is indexed by a timestep
+    and the host never waits for the device.
+
+    Args:
+        schedule (NoiseSchedule): The forward process to invert.
+        num_inference_steps (int): Evaluations of the denoiser. Defaults to 5.
+        start_timestep (int, optional): First and noisiest timestep; the
+            others are spaced evenly down to 0. Defaults to None, the rule of
+            the paper's code: ``(n - 1) * (T // (2 * n))`` for n steps, hence
+            400, 300, 200, 100, 0. The paper's text says 500.
+
+    Attributes:
+        timesteps (list[int]): Descending, one for each step.
+        coefficients (list[tuple[float, float]]): ``(A_t, B_t)`` of each.
+
+    Raises:
+        ValueError: If there are no steps, or more than timesteps.
+    """
+
+    def __init__(self,
+                 schedule: NoiseSchedule,
+                 num_inference_steps: int = 5,
+                 start_timestep: Optional[int] = None) -> None:
+        super().__init__()
+        total = schedule.num_train_timesteps
+        steps = num_inference_steps
+        if start_timestep is None:
+            start_timestep = (steps - 1) * (total // (2 * max(steps, 1)))
+        if not 1 <= steps <= start_timestep + 1 <= total:
+            raise ValueError(
+                'DDIMSampler needs 1 <= num_inference_steps <= '
+                f'start_timestep + 1 <= {total} (num_train_timesteps), got '
+                f'num_inference_steps={steps}, '
+                f'start_timestep={start_timestep}')
+        last = max(steps - 1, 1)
+        self.timesteps: List[int] = [
+            start_timestep * (steps - 1 - i) // last for i in range(steps)
+        ] if steps > 1 else [start_timestep]
+        self.coefficients = self._affine(schedule.alphas_cumprod.tolist())
+        self.register_buffer(
+            '_timesteps', torch.tensor(self.timesteps), persistent=False)
+
+    def _affine(self, alphas: List[float]) -> List[Tuple[float, float]]:
+        current = [alphas[t] for t in self.timesteps]
+        # Behind the last step lies the clean sample, a = 1.
+        previous = current[1:] + [1.0]
+        coefficients = []
+        for a_t, a_prev in zip(current, previous):
+            scale = (a_prev / a_t)**0.5
+            coefficients.append(
+                (scale, (1 - a_prev)**0.5 - scale * (1 - a_t)**0.5))
+        return coefficients
+
+    def forward(self, denoiser: Callable[[Tensor, Tensor], Tensor],
+                x: Tensor) -> Tensor:
+        """Denoise a sample.
+
+        Args:
+            denoiser (Callable): ``denoiser(x, t)`` predicts the noise in x;
+                ``t`` is an integer tensor of shape (1,) on x's device.
+            x (Tensor): Noisy sample, shape (N, C, H, W).
+
+        Returns:
+            Tensor: Denoised sample, same shape.
+        """
+        for i, (scale, shift) in enumerate(self.coefficients):
+            noise = denoiser(x, self._timesteps[i:i + 1])
+            x = torch.add(scale * x, noise, alpha=shift)
+        return x
+
+    def extra_repr(self) -> str:
+        return f'timesteps={self.timesteps}'

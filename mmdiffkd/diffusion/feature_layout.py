@@ -1,0 +1,85 @@
+# Copyright (c) mmdiffkd contributors.
+"""Bring vectors, tokens and maps into the one layout (N, C, H, W)."""
+from typing import Optional, Tuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def as_map(feature: Tensor,
+           side: str,
+           token_shape: Optional[Tuple[int, int]] = None,
+           num_class_tokens: int = 0) -> Tensor:
+    """View a feature as a map.
+
+    Args:
+        feature (Tensor): A map (N, C, H, W), a vector (N, C), which becomes
+            (N, C, 1, 1), or tokens (N, L, C), which become (N, C, H, W).
+        side (str): 'student' or 'teacher', for the message.
+        token_shape (tuple[int, int], optional): (H, W) of tokens. It is never
+            guessed to be square. Defaults to None.
+        num_class_tokens (int): Leading tokens to drop. Defaults to 0.
+
+    Returns:
+        Tensor: Shape (N, C, H, W).
+
+    Raises:
+        ValueError: If the shape fits none of these.
+    """
+    if feature.dim() == 4:
+        return feature
+    if feature.dim() == 2:
+        return feature[:, :, None, None]
+    if feature.dim() != 3:
+        raise ValueError(
+            f'the {side} feature has shape {tuple(feature.shape)}; expected '
+            'a map (N, C, H, W), tokens (N, L, C) or a vector (N, C)')
+    tokens = feature[:, num_class_tokens:]
+    if token_shape is None or tokens.shape[1] != (
+            token_shape[0] * token_shape[1]):
+        raise ValueError(
+            f'the {side} feature has {tokens.shape[1]} tokens (shape '
+            f'{tuple(feature.shape)}, {num_class_tokens} class tokens '
+            f'dropped), which do not fill token_shape={token_shape}; set '
+            'token_shape=(H, W) and num_class_tokens of the connector')
+    return tokens.transpose(1, 2).unflatten(2, token_shape)
+
+
+def check_channels(feature: Tensor, channels: int, side: str) -> None:
+    """Raise ValueError unless a map (N, C, H, W) has C = ``channels``."""
+    if feature.shape[1] != channels:
+        raise ValueError(
+            f'the {side} feature has {feature.shape[1]} channels (shape '
+            f'{tuple(feature.shape)}), but {side}_channels={channels}; set '
+            f'{side}_channels={feature.shape[1]} or record another module')
+
+
+def match_size(student: Tensor, teacher: Tensor,
+               resize: Optional[str]) -> Tensor:
+    """Resize the student map to the height and width of the teacher's.
+
+    Args:
+        student (Tensor): Shape (N, C, H, W).
+        teacher (Tensor): Shape (N, C', H', W').
+        resize (str, optional): Mode of :func:`F.interpolate`, or None to
+            refuse.
+
+    Returns:
+        Tensor: Student map of shape (N, C, H', W').
+
+    Raises:
+        ValueError: If batch sizes differ, or sizes do and ``resize`` is None.
+    """
+    if student.shape[0] != teacher.shape[0]:
+        raise ValueError(
+            f'student feature {tuple(student.shape)} and teacher feature '
+            f'{tuple(teacher.shape)} differ in batch size')
+    size = teacher.shape[2:]
+    if student.shape[2:] == size:
+        return student
+    if resize is None:
+        raise ValueError(
+            f'student feature {tuple(student.shape)} and teacher feature '
+            f'{tuple(teacher.shape)} differ in height or width; pair levels '
+            "of equal stride, or set resize='bilinear' of the connector")
+    return F.interpolate(student, size=size, mode=resize)

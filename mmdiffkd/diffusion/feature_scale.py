@@ -1,0 +1,53 @@
+# Copyright (c) mmdiffkd contributors.
+"""Standard deviation of the teacher's feature."""
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+class FeatureScale(nn.Module):
+    """One number per feature pair: the standard deviation around zero.
+
+    The diffusion model expects samples of about unit variance, and FPN maps
+    have standard deviations of 3 to 7. The number is averaged over the first
+    iterations and then stays, because the teacher does not change, and a
+    scale that moves would move the target of everything behind it.
+
+    Args:
+        num_iters (int): Iterations to average over. Defaults to 100.
+    """
+
+    def __init__(self, num_iters: int = 100) -> None:
+        super().__init__()
+        self.num_iters = num_iters
+        self.register_buffer('mean_square', torch.ones(()))
+        self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
+        # The same count for the host, which must not wait for the device.
+        self._count = 0
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Update the estimate while it is young, and return it.
+
+        Args:
+            feature (Tensor): Detached teacher feature of any shape.
+
+        Returns:
+            Tensor: Standard deviation, a scalar without gradient, float32.
+        """
+        if self.training and self._count < self.num_iters:
+            self._update(feature)
+        return self.mean_square.sqrt()
+
+    @torch.no_grad()
+    def _update(self, feature: Tensor) -> None:
+        square = feature.float().square().mean()
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(square)  # one estimate for all ranks
+            square /= dist.get_world_size()
+        self._count += 1
+        self.iteration += 1
+        self.mean_square.lerp_(square.clamp(min=1e-12), 1 / self._count)
+
+    def _load_from_state_dict(self, *args) -> None:
+        super()._load_from_state_dict(*args)
+        self._count = int(self.iteration)

@@ -1,0 +1,73 @@
+# Copyright (c) mmdiffkd contributors.
+"""Adaptive noise matching."""
+from typing import Optional, Tuple
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mmdiffkd.registry import MODELS
+from .blocks import Bottleneck, conv_norm
+
+
+@MODELS.register_module()
+class AdaptiveNoiseMatching(nn.Module):
+    """Bring the student feature to the noise level of the sampler (Eq. 8).
+
+    ``x = gamma * z + (1 - gamma) * eps`` with one learned ``gamma`` in
+    (0, 1) for each sample; ``gamma = 1`` adds no noise. It is learned from
+    the distillation loss alone.
+
+    Args:
+        channels (int): Channels C of the student latent.
+        spatial (bool): Whether to look at maps with a bottleneck (True) or
+            at vectors with a perceptron (False). Defaults to True.
+        initial_gamma (float, optional): gamma at the start of training, the
+            same for all samples. Defaults to None: whatever the random
+            weights give, about 0.5, as in the paper's code.
+        norm_cfg (dict): See :func:`build_norm`. Defaults to batch norm.
+
+    Note:
+        The mix is linear, as in Eq. 8 and in the paper's code, and not
+        variance-preserving.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        spatial: bool = True,
+        initial_gamma: Optional[float] = None,
+        norm_cfg: dict = dict(type='BN')
+    ) -> None:
+        super().__init__()
+        if spatial:
+            self.features: nn.Module = Bottleneck(channels, 8, norm_cfg)
+        else:
+            self.features = nn.Sequential(
+                *conv_norm(channels, 2 * channels, 1, norm_cfg, relu=True),
+                *conv_norm(2 * channels, channels, 1, norm_cfg))
+        self.classifier = nn.Linear(channels, 2)
+        if initial_gamma is not None:
+            if not 0 < initial_gamma < 1:
+                raise ValueError('initial_gamma must lie between 0 and 1, '
+                                 f'got {initial_gamma}')
+            nn.init.zeros_(self.classifier.weight)
+            logit = math.log(initial_gamma / (1 - initial_gamma))
+            self.classifier.bias.data = torch.tensor([logit / 2, -logit / 2])
+
+    def forward(self, z: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
+        """Mix noise into the student latent.
+
+        Args:
+            z (Tensor): Student latent, shape (N, C, H, W).
+            noise (Tensor): Gaussian noise, same shape.
+
+        Returns:
+            tuple[Tensor, Tensor]: Noisy latent (N, C, H, W), and gamma
+            (N,), both in the dtype of ``z``.
+        """
+        pooled = self.features(z).mean(dim=(2, 3))
+        gamma = self.classifier(pooled).softmax(dim=1)[:, 0].to(z.dtype)
+        # lerp(noise, z, gamma) = noise + gamma * (z - noise), one kernel.
+        return torch.lerp(noise, z, gamma[:, None, None, None]), gamma

@@ -1,0 +1,82 @@
+# Copyright (c) mmdiffkd contributors.
+"""The forward diffusion process."""
+from typing import Callable
+
+import torch
+from torch import Tensor, nn
+
+from mmdiffkd.registry import MODELS
+
+
+@MODELS.register_module()
+class NoiseSchedule(nn.Module):
+    """Variance-preserving forward process with linear betas (Eq. 2 and 3).
+
+    ``z_t = sqrt(a_t) * z_0 + sqrt(1 - a_t) * eps``, where ``a_t``, written
+    alpha-bar in the papers, is the cumulative product of ``1 - beta``.
+
+    The tables are computed in float64 and kept out of the state dict. They
+    survive ``half()`` and autocast: rounding ``a_0 = 0.9999`` to 1 would
+    divide by zero later.
+
+    Args:
+        num_train_timesteps (int): T, number of timesteps. Defaults to 1000.
+        beta_start (float): beta at t = 0. Defaults to 1e-4.
+        beta_end (float): beta at t = T - 1. Defaults to 0.02.
+
+    Attributes:
+        alphas_cumprod (Tensor): ``a_t``, float64 on the CPU, shape (T,).
+    """
+
+    def __init__(self,
+                 num_train_timesteps: int = 1000,
+                 beta_start: float = 1e-4,
+                 beta_end: float = 0.02) -> None:
+        super().__init__()
+        if num_train_timesteps < 1 or not 0 < beta_start <= beta_end < 1:
+            raise ValueError(
+                'NoiseSchedule needs num_train_timesteps >= 1 and '
+                '0 < beta_start <= beta_end < 1, got num_train_timesteps='
+                f'{num_train_timesteps}, beta_start={beta_start}, '
+                f'beta_end={beta_end}')
+        self.num_train_timesteps = num_train_timesteps
+        betas = torch.linspace(
+            beta_start, beta_end, num_train_timesteps, dtype=torch.float64)
+        self.alphas_cumprod = torch.cumprod(1 - betas, dim=0)
+        self.register_buffer('_mix', self._exact_mix(), persistent=False)
+
+    def _exact_mix(self) -> Tensor:
+        """Columns ``sqrt(a_t)`` and ``sqrt(1 - a_t)``, shape (T, 2)."""
+        return torch.stack(
+            [self.alphas_cumprod, 1 - self.alphas_cumprod], dim=1).sqrt()
+
+    def _apply(self, fn: Callable, *args, **kwargs) -> 'NoiseSchedule':
+        """Follow the module to its device, but never to its dtype."""
+        super()._apply(fn, *args, **kwargs)
+        mix = self._exact_mix()
+        device = self._mix.device
+        # Apple's GPUs know no float64.
+        self._mix = mix.float().to(device) if device.type == 'mps' \
+            else mix.to(device)
+        return self
+
+    def add_noise(self, sample: Tensor, noise: Tensor,
+                  timesteps: Tensor) -> Tensor:
+        """Diffuse clean samples to the given timesteps (Eq. 3).
+
+        Args:
+            sample (Tensor): Clean ``z_0``, shape (N, ...).
+            noise (Tensor): ``eps``, same shape.
+            timesteps (Tensor): Integer t in [0, T), shape (N,).
+
+        Returns:
+            Tensor: ``z_t``, same shape; float32 for half precision input.
+        """
+        dtype = torch.promote_types(sample.dtype, torch.float32)
+        mix = self._mix[timesteps].to(dtype)
+        shape = (-1, ) + (1, ) * (sample.dim() - 1)
+        signal, sigma = mix[:, 0].view(shape), mix[:, 1].view(shape)
+        return torch.addcmul(signal * sample.to(dtype), sigma, noise.to(dtype))
+
+    def extra_repr(self) -> str:
+        return f'num_train_timesteps={self.num_train_timesteps}'

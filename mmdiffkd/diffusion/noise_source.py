@@ -1,0 +1,111 @@
+# Copyright (c) mmdiffkd contributors.
+"""Random numbers of one feature pair."""
+from typing import Any, Dict, NamedTuple, Optional
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class NoiseDraw(NamedTuple):
+    """The random numbers of one iteration.
+
+    Attributes:
+        student (Tensor): Noise that noise matching mixes into the student
+            latent, shape (N, C, H, W).
+        teacher (Tensor): Noise that the denoiser is trained to predict,
+            shape (N, C, H, W).
+        timesteps (Tensor): Integer timesteps of that training, shape (N,).
+    """
+    student: Tensor
+    teacher: Tensor
+    timesteps: Tensor
+
+
+class NoiseSource:
+    """A random generator of its own, different on every rank.
+
+    MMEngine seeds all ranks alike, so the global generator would give every
+    rank the same noise and the same timesteps. A generator of its own also
+    keeps the student's dropout and data order what they are without
+    distillation.
+
+    Args:
+        seed (int, optional): Seed, combined with the rank. Defaults to None:
+            the seed of PyTorch's global generator when the first noise is
+            drawn, and a number taken from that generator now, so that every
+            source has a stream of its own.
+    """
+
+    def __init__(self, seed: Optional[int] = None) -> None:
+        self.seed = seed
+        self._stream = None if seed is not None else int(
+            torch.randint(2**31, ()))
+        self._generator: Optional[torch.Generator] = None
+        self._state: Optional[Tensor] = None
+
+    def generator(self, device: torch.device) -> torch.Generator:
+        """The generator on a device, made and seeded at the first call."""
+        if self._generator is None or self._generator.device != device:
+            self._generator = torch.Generator(device)
+            if self._state is not None:
+                self._generator.set_state(self._state)
+                self._state = None
+            else:
+                self._generator.manual_seed(self._seed_of_rank())
+        return self._generator
+
+    def _seed_of_rank(self) -> int:
+        distributed = dist.is_available() and dist.is_initialized()
+        rank = dist.get_rank() if distributed else 0
+        entropy = [torch.initial_seed(), rank, self._stream] \
+            if self.seed is None else [self.seed, rank]
+        # SeedSequence spreads neighbouring seeds over all bits.
+        state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
+        return int(state[0])
+
+    def draw(self,
+             student: Tensor,
+             teacher: Tensor,
+             num_train_timesteps: int,
+             generator: Optional[torch.Generator] = None) -> NoiseDraw:
+        """Draw student noise, timesteps and teacher noise, in this order.
+
+        Args:
+            student (Tensor): Student latent, shape (N, C, H, W); gives shape,
+                dtype and device.
+            teacher (Tensor): Teacher latent, likewise.
+            num_train_timesteps (int): T; timesteps are uniform in [0, T).
+            generator (torch.Generator, optional): Used instead of this
+                source's own. Defaults to None.
+
+        Returns:
+            NoiseDraw: The numbers.
+        """
+        device = student.device
+        generator = generator or self.generator(device)
+        student_noise = torch.randn(
+            student.shape,
+            generator=generator,
+            device=device,
+            dtype=student.dtype)
+        timesteps = torch.randint(
+            num_train_timesteps, (teacher.shape[0], ),
+            generator=generator,
+            device=device)
+        teacher_noise = torch.randn(
+            teacher.shape,
+            generator=generator,
+            device=device,
+            dtype=teacher.dtype)
+        return NoiseDraw(student_noise, teacher_noise, timesteps)
+
+    # Generators can neither be copied nor pickled on every PyTorch we
+    # support; their state can.
+    def __getstate__(self) -> Dict[str, Any]:
+        state = self.__dict__.copy()
+        if self._generator is not None:
+            state['_state'] = self._generator.get_state()
+        state['_generator'] = None
+        return state

@@ -1,0 +1,72 @@
+# Copyright (c) mmdiffkd contributors.
+"""Stop a forward pass once everything that was asked for is recorded."""
+from itertools import chain
+from typing import Any, Dict
+
+from mmrazor.models.distillers import ConfigurableDistiller
+from torch import nn
+
+
+class _EverythingRecorded(BaseException):
+    """Leaves the forward pass; no ``except Exception`` may catch it."""
+
+
+class EarlyExit:
+    """Runs the teacher up to the last module that the distiller reads.
+
+    The records needed are those that the distiller's mappings name, so a
+    shared head that is called once a level is run for as many levels as are
+    used. With deliveries, which take values from anywhere in the teacher,
+    the whole forward pass is run.
+
+    Args:
+        teacher (nn.Module): The teacher, with its recorders attached.
+        distiller (ConfigurableDistiller): Names the records.
+    """
+
+    def __init__(self, teacher: nn.Module,
+                 distiller: ConfigurableDistiller) -> None:
+        self._recorders = distiller.teacher_recorders.recorders
+        self.needed = _records_needed(distiller)
+        #: Whether the teacher has anything to give at all.
+        self.necessary = bool(self.needed or distiller.deliveries.deliveries)
+        self._possible = not distiller.deliveries.deliveries
+        self._armed = False
+        if self._possible:
+            sources = {self._recorders[name].source for name in self.needed}
+            for name, module in teacher.named_modules():
+                if name in sources:
+                    # Behind the recorder's own hook, which came first.
+                    module.register_forward_hook(self._check)
+
+    def run(self, teacher: nn.Module, *args: Any, **kwargs: Any) -> None:
+        """Call the teacher within the recorders' context."""
+        self._armed = self._possible
+        try:
+            teacher(*args, **kwargs)
+        except _EverythingRecorded:
+            pass
+        finally:
+            self._armed = False
+
+    def _check(self, *_: Any) -> None:
+        if self._armed and all(
+                len(self._recorders[name].data_buffer) >= count
+                for name, count in self.needed.items()):
+            raise _EverythingRecorded
+
+
+def _records_needed(distiller: ConfigurableDistiller) -> Dict[str, float]:
+    """How often each teacher recorder must fire; ``inf`` for to the end."""
+    paired = getattr(distiller, 'connector_forward_mappings', {})
+    needed: Dict[str, float] = {}
+    for records in chain(distiller.loss_forward_mappings.values(),
+                         paired.values()):
+        for record in records.values():
+            name, index = record['recorder'], record.get('record_idx', 0)
+            # The output of a paired connector is not a record.
+            if not record['from_student'] and (
+                    record.get('connector') not in paired):
+                count = index + 1 if index >= 0 else float('inf')
+                needed[name] = max(count, needed.get(name, 0))
+    return needed

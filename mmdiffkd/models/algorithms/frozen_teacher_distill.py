@@ -1,0 +1,321 @@
+# Copyright (c) mmdiffkd contributors.
+"""Distillation from one frozen teacher."""
+import copy
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+import torch
+import torch.distributed as dist
+from mmengine.logging import MessageHub, print_log
+from mmengine.model import BaseModel
+from mmrazor.models.algorithms import SingleTeacherDistill
+from mmrazor.models.utils import add_prefix
+from mmrazor.registry import MODELS as RAZOR_MODELS
+from torch import Tensor, nn
+
+from mmdiffkd.registry import MODELS
+from mmdiffkd.utils import UserError, isolated_rng
+from .early_exit import EarlyExit
+from .teacher_builder import build_teacher, load_teacher
+from .teacher_input import TeacherInput
+
+
+@MODELS.register_module()
+class FrozenTeacherDistill(SingleTeacherDistill):
+    """``SingleTeacherDistill`` whose teacher is only looked at.
+
+    * The teacher is wholly in eval mode, under ``no_grad``, and outside the
+      module tree: not in the state dict, the optimizer, DDP or the EMA copy.
+    * Its forward pass ends at the last recorded module. It computes no loss
+      and needs no labels.
+    * Its checkpoint must cover all of its weights.
+    * Its input is re-normalised where its preprocessor differs from the
+      student's.
+    * Once ``distillation_stopped`` is set, neither teacher nor connectors
+      run, and distributed training needs no ``find_unused_parameters``.
+    * Without distillation losses, training is the student's own, to the bit.
+
+    Args:
+        distiller (dict): Config of a ``ConfigurableDistiller``, such as
+            :class:`~mmdiffkd.models.DiffKDDistiller`.
+        teacher (dict | BaseModel): Config, see
+            :func:`~mmdiffkd.models.algorithms.teacher_builder.build_teacher`,
+            or a built model.
+        teacher_ckpt (str, optional): File or URL of the teacher's weights.
+            Defaults to None: those that its config names.
+        allow_random_teacher (bool): Whether a teacher without any weights
+            may be trained with; for tests. Defaults to False.
+        match_teacher_input (bool): Whether to re-normalise the input.
+            Defaults to True.
+        architecture (dict | BaseModel): The student.
+        data_preprocessor (dict | nn.Module, optional): Defaults to None: the
+            student's. A dict without ``type``, as MMPretrain and
+            MMSegmentation write at the top of their configs, is given to
+            the student.
+        teacher_trainable (bool): If True, everything above about the teacher
+            is off and it is trained as in MMRazor. Defaults to False.
+        **kwargs: Further arguments of MMRazor's ``SingleTeacherDistill``.
+
+    Raises:
+        UserError: If the teacher cannot be built, or its checkpoint cannot
+            be read or does not cover it.
+    """
+
+    def __init__(self,
+                 distiller: dict,
+                 teacher: Union[BaseModel, Dict],
+                 teacher_ckpt: Optional[str] = None,
+                 *,
+                 architecture: Union[BaseModel, Dict],
+                 allow_random_teacher: bool = False,
+                 match_teacher_input: bool = True,
+                 data_preprocessor: Union[dict, nn.Module, None] = None,
+                 teacher_trainable: bool = False,
+                 **kwargs: Any) -> None:
+        if isinstance(architecture, dict):
+            if isinstance(data_preprocessor, dict) and (
+                    'type' not in data_preprocessor):
+                architecture = dict(architecture)
+                architecture.setdefault('data_preprocessor', data_preprocessor)
+                data_preprocessor = None
+            architecture = RAZOR_MODELS.build(architecture)
+        # What follows draws random numbers that the student alone would not.
+        with isolated_rng():
+            built = not isinstance(teacher, dict)
+            if not built:
+                teacher, named = build_teacher(teacher)
+                teacher_ckpt = teacher_ckpt or named
+            super().__init__(
+                distiller=distiller,
+                teacher=teacher,
+                architecture=architecture,
+                data_preprocessor=data_preprocessor,
+                teacher_trainable=teacher_trainable,
+                **kwargs)
+        if teacher_ckpt:
+            load_teacher(self.teacher, teacher_ckpt)
+        # A built teacher is the caller's responsibility.
+        self._teacher_ready = bool(teacher_ckpt or built
+                                   or allow_random_teacher)
+        self.teacher_input: Optional[TeacherInput] = None
+        if not teacher_trainable:
+            self._hide_teacher()
+            if match_teacher_input:
+                adapter = TeacherInput(self.data_preprocessor,
+                                       self.teacher.data_preprocessor)
+                self.teacher_input = None if adapter.identity else adapter
+            self._early_exit = EarlyExit(self.teacher, self.distiller)
+            self._first_iteration = True
+
+    @property
+    def teacher(self) -> BaseModel:
+        """The teacher, which is not a submodule."""
+        hidden = self.__dict__.get('_hidden_teacher')
+        return self._modules['teacher'] if hidden is None else hidden
+
+    def _hide_teacher(self) -> None:
+        teacher = self._modules.pop('teacher')
+        # Past nn.Module.__setattr__, which would register it again.
+        self.__dict__['_hidden_teacher'] = teacher.eval()
+
+    def init_weights(self) -> None:
+        """Initialise student and distiller; the teacher has its weights.
+
+        Raises:
+            UserError: If it has none.
+        """
+        if not self._teacher_ready:
+            raise UserError(
+                'the teacher has random weights: set model.teacher_ckpt to a '
+                'checkpoint of the trained teacher (or, to try something out, '
+                'model.allow_random_teacher=True)')
+        with isolated_rng():
+            self.distiller.init_weights()
+        super().init_weights()
+
+    def loss(self,
+             batch_inputs: Tensor,
+             data_samples: Optional[List] = None) -> Dict[str, Tensor]:
+        """Compute task and distillation losses.
+
+        Args:
+            batch_inputs (Tensor): Preprocessed images, shape (N, 3, H, W).
+            data_samples (list, optional): Their annotations.
+
+        Returns:
+            dict[str, Tensor]: ``student.*`` losses of the student, and
+            ``distill.*`` losses and statistics of the distiller.
+        """
+        if self.teacher_trainable:
+            return super().loss(batch_inputs, data_samples)
+        if self.distillation_stopped:
+            losses = self._student_losses(batch_inputs, data_samples)
+            losses.update(self._touch_distiller())
+            return losses
+
+        self.distiller.set_deliveries_override(False)
+        self._run_teacher(batch_inputs, data_samples)
+        self.distiller.set_deliveries_override(True)
+        with self.distiller.student_recorders, self.distiller.deliveries:
+            losses = self._student_losses(batch_inputs, data_samples)
+        if self._first_iteration:
+            self._check_student_gradient()
+            self._first_iteration = False
+        losses.update(
+            add_prefix(self.distiller.compute_distill_losses(), 'distill'))
+        return losses
+
+    def _run_teacher(self, batch_inputs: Tensor,
+                     data_samples: Optional[List]) -> None:
+        if not self._early_exit.necessary:
+            return
+        # no_grad, not inference_mode: what the connectors compute from these
+        # features has to be saved for their backward pass.
+        with torch.no_grad(), self.distiller.teacher_recorders, \
+                self.distiller.deliveries:
+            if self.teacher_input is not None:
+                batch_inputs = self.teacher_input(batch_inputs, data_samples)
+            self._early_exit.run(
+                self.teacher, batch_inputs, data_samples, mode='tensor')
+
+    def _student_losses(self, batch_inputs: Tensor,
+                        data_samples: Optional[List]) -> Dict[str, Tensor]:
+        trainable = self.student_trainable or self.calculate_student_loss
+        with torch.set_grad_enabled(torch.is_grad_enabled() and trainable):
+            losses = self.student(batch_inputs, data_samples, mode='loss')
+        return add_prefix(losses, 'student') if (
+            self.calculate_student_loss) else {}
+
+    def _touch_distiller(self) -> Dict[str, Tensor]:
+        """A zero that depends on all distiller parameters.
+
+        DDP waits for the gradient of every parameter. This spares the walk
+        over the graph that ``find_unused_parameters`` would cost.
+        """
+        parameters = [
+            p for p in self.distiller.parameters() if p.requires_grad
+        ]
+        if not parameters or not dist.is_initialized():
+            return {}
+        return {'distill.loss_stopped': sum(p.sum() for p in parameters) * 0.}
+
+    def _check_student_gradient(self) -> None:
+        """Refuse features through which no gradient reaches the student."""
+        if not (self.student_trainable and torch.is_grad_enabled()):
+            return
+        for name, recorder in (
+                self.distiller.student_recorders.recorders.items()):
+            tensors = list(_tensors(recorder.data_buffer))
+            if tensors and not any(t.requires_grad for t in tensors):
+                raise UserError(
+                    f"student recorder '{name}' (source '{recorder.source}') "
+                    'records features without gradient, so distillation would '
+                    'change nothing. The module is frozen, or recomputed by '
+                    'with_cp=True: unfreeze it, set with_cp=False, or record '
+                    'a module around it')
+
+    def parse_losses(
+            self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict]:
+        """As MMEngine's, but refuse to step on a loss that is not finite.
+
+        Raises:
+            FloatingPointError: If any is NaN or infinite; the message names
+                the components and the iteration.
+        """
+        loss, log_vars = super().parse_losses(losses)
+        if not torch.isfinite(loss.detach()).all():
+            iteration = MessageHub.get_current_instance().get_info('iter')
+            bad = [
+                f'{key} = {float(value):g}' for key, value in log_vars.items()
+                if key != 'loss' and not torch.isfinite(value).all()
+            ]
+            raise FloatingPointError(
+                f'loss is not finite at iteration {iteration}: '
+                f"{', '.join(bad) or 'only their sum'}. No step was taken "
+                'with it. Lower the learning rate or the weight of that loss, '
+                'clip gradients, or use bfloat16 instead of float16')
+        return loss, log_vars
+
+    def train(self, mode: bool = True) -> 'FrozenTeacherDistill':
+        """Set the mode of student and distiller; the teacher stays in eval."""
+        super().train(mode)
+        if not self.teacher_trainable:
+            self.teacher.eval()
+        return self
+
+    def set_module_inplace_false(self, architecture: Any,
+                                 varstr: str) -> None:
+        """Turn in-place activations off, so that none overwrites a record.
+
+        It costs no memory in training: a norm saves its input and an
+        activation its output, whether in place or not.
+        """
+        if isinstance(architecture, nn.Module):
+            for module in architecture.modules():
+                if hasattr(module, 'inplace'):
+                    module.inplace = False
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> nn.Module:
+        """Take the teacher along to another device or dtype."""
+        super()._apply(fn, *args, **kwargs)
+        hidden = self.__dict__.get('_hidden_teacher')
+        if hidden is not None:
+            hidden._apply(fn, *args, **kwargs)
+        return self
+
+    def __deepcopy__(self, memo: Dict) -> 'FrozenTeacherDistill':
+        """Copy all but the teacher, which both then share (as EMA does)."""
+        if not self.teacher_trainable:
+            memo[id(self.teacher)] = self.teacher
+        other = self.__class__.__new__(self.__class__)
+        memo[id(self)] = other
+        for key, value in self.__dict__.items():
+            other.__dict__[key] = copy.deepcopy(value, memo)
+        if not self.teacher_trainable:
+            # The copied recorders hang on no module of the shared teacher.
+            other.distiller.prepare_from_teacher(other.teacher)
+            other._early_exit = EarlyExit(other.teacher, other.distiller)
+        return other
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str,
+                              *args: Any) -> None:
+        """Accept MMRazor's and plain student checkpoints as well.
+
+        Raises:
+            UserError: If nothing in it fits the student.
+        """
+        if not self.teacher_trainable:
+            _to_own_keys(state_dict, prefix, self.architecture.state_dict())
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _to_own_keys(state_dict: Dict[str, Any], prefix: str,
+                 student: Dict[str, Tensor]) -> None:
+    """Drop ``teacher.*`` and put ``architecture.`` before plain keys."""
+    for key in list(state_dict):
+        if key.startswith(f'{prefix}teacher.'):
+            state_dict.pop(key)
+    own = f'{prefix}architecture.'
+    if not any(key.startswith(own) for key in state_dict):
+        plain = [k for k in state_dict if k[len(prefix):] in student]
+        if plain:
+            print_log(
+                f'loading a plain student checkpoint: {len(plain)} of '
+                f'{len(student)} weights of the student are in it', 'current')
+        for key in list(state_dict):
+            if key.startswith(prefix) and (
+                    not key.startswith(f'{prefix}distiller.')):
+                state_dict[own + key[len(prefix):]] = state_dict.pop(key)
+    if student and not any(own + key in state_dict for key in student):
+        examples = [key for key in state_dict][:3]
+        raise UserError(
+            f'the checkpoint fits no weight of the student: it has '
+            f'{len(state_dict)} keys such as {examples}, the student such as '
+            f'{list(student)[:3]}; check load_from')
+
+
+def _tensors(data: Any) -> List[Tensor]:
+    if isinstance(data, Tensor):
+        return [data]
+    if isinstance(data, (list, tuple)):
+        return [tensor for item in data for tensor in _tensors(item)]
+    return []

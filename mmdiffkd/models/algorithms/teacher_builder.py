@@ -1,0 +1,180 @@
+# Copyright (c) mmdiffkd contributors.
+"""Build a teacher from its config and load its weights, all of them."""
+import importlib
+import os.path as osp
+import pickle
+from difflib import get_close_matches
+from typing import Any, Dict, List, Optional, Tuple
+
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+from mmengine.runner import CheckpointLoader
+from mmrazor.registry import MODELS
+from torch import Tensor, nn
+
+from mmdiffkd.utils import UserError
+
+
+def build_teacher(cfg: Dict[str, Any]) -> Tuple[BaseModel, Optional[str]]:
+    """Build a teacher, with random weights.
+
+    Args:
+        cfg (dict): Either a model config with ``type``, or
+            ``dict(cfg_path=..., cfg_options=..., pretrained=False)``, where
+            ``cfg_path`` is a file or ``scope::path`` (``mmdet::...``),
+            ``cfg_options`` overrides leaves of that config, with keys such
+            as ``model.bbox_head.num_classes``, and ``pretrained=True`` takes
+            the checkpoint that the library's model zoo names for it.
+
+    Returns:
+        tuple[BaseModel, str | None]: The teacher, and a checkpoint if the
+        config names one: that of the zoo, or ``init_cfg`` of type
+        ``Pretrained`` of the model.
+
+    Raises:
+        UserError: If the config does not exist or an option fits nothing.
+    """
+    if 'type' in cfg or 'cfg_path' not in cfg:
+        return MODELS.build(cfg), _pretrained(cfg)
+
+    cfg = dict(cfg)
+    path = cfg.pop('cfg_path')
+    config = _read_config(path, cfg.pop('pretrained', False))
+    _override(config, cfg.pop('cfg_options', None) or {}, path)
+    if 'model' not in config:
+        raise UserError(f"teacher config '{path}' defines no model")
+    for key, value in cfg.items():
+        if key in config.model:
+            # MMRazor would ignore it without a word.
+            raise UserError(
+                f'teacher: {key} is set by {path} itself; to override it, '
+                f"write cfg_options={{'model.{key}': ...}}")
+        config.model[key] = value
+    if 'data_preprocessor' in config:
+        config.model.setdefault('data_preprocessor',
+                                config.data_preprocessor)
+    scope = config.get('default_scope') or _current_scope()
+    with DefaultScope.overwrite_default_scope(scope):
+        if scope is not None:
+            library = importlib.import_module(f'{scope}.utils')
+            if hasattr(library, 'register_all_modules'):
+                library.register_all_modules(init_default_scope=False)
+        teacher = MODELS.build({'_scope_': scope, **config.model})
+    return teacher, config.get('model_path') or _pretrained(config.model)
+
+
+def load_teacher(teacher: nn.Module, checkpoint: str) -> None:
+    """Load all weights of a teacher.
+
+    A distilled student may teach: the prefix ``architecture.`` of a
+    distillation checkpoint is understood.
+
+    Args:
+        teacher (nn.Module): The model, changed in place.
+        checkpoint (str): File or URL.
+
+    Raises:
+        UserError: If it cannot be read, or if it leaves any parameter or
+            buffer of the teacher as it was.
+    """
+    state = _read_state_dict(checkpoint)
+    own = teacher.state_dict()
+    missing = [
+        key for key in own
+        if key not in state and not key.endswith('num_batches_tracked')
+    ]
+    wrong = [
+        f'{key}: {tuple(state[key].shape)} in the file, '
+        f'{tuple(value.shape)} in the teacher' for key, value in own.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    if missing or wrong:
+        problems = [f'missing: {key}' for key in missing] + [
+            f'of another shape: {line}' for line in wrong]
+        raise UserError(
+            f'teacher checkpoint {checkpoint} does not fit the teacher '
+            f'{type(teacher).__name__}: of its {len(own)} weights, '
+            f'{len(missing)} are missing and {len(wrong)} differ in shape.'
+            f'{_listing(problems)}\nCheck that model.teacher and '
+            'model.teacher_ckpt belong together; a teacher of another number '
+            'of classes needs teacher.cfg_options')
+    teacher.load_state_dict({k: state[k] for k in own if k in state},
+                            strict=False)
+    # MMEngine must not initialise what has been loaded.
+    for module in teacher.modules():
+        if hasattr(module, '_is_init'):
+            module._is_init = True
+
+
+def _read_config(path: str, pretrained: bool) -> Config:
+    try:
+        if '::' in path:
+            return get_config(path, pretrained)
+        if pretrained:
+            raise UserError(f"teacher: pretrained=True needs a cfg_path such "
+                            f"as 'mmdet::...', got '{path}'; set teacher_ckpt")
+        return Config.fromfile(path)
+    except (FileNotFoundError, AssertionError) as error:
+        raise UserError(f"teacher: cfg_path '{path}' cannot be read: {error}"
+                        ) from error
+
+
+def _override(config: Config, options: Dict[str, Any], path: str) -> None:
+    for option in options:
+        top = option.split('.')[0]
+        if top not in config:
+            hint = get_close_matches(top, list(config), n=1)
+            if top in config.get('model', {}):
+                hint = [f'model.{top}']
+            raise UserError(
+                f"teacher: cfg_options key '{option}' fits nothing in {path}" +
+                (f"; did you mean '{hint[0]}'?" if hint else ''))
+    config.merge_from_dict(options)
+
+
+def _pretrained(model_cfg: Dict[str, Any]) -> Optional[str]:
+    init_cfg = model_cfg.get('init_cfg')
+    if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
+        return init_cfg.get('checkpoint')
+    return None
+
+
+def _current_scope() -> Optional[str]:
+    scope = DefaultScope.get_current_instance()
+    return None if scope is None else scope.scope_name
+
+
+def _read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
+    if '://' not in checkpoint and not osp.isfile(checkpoint):
+        raise UserError(
+            f"teacher checkpoint '{checkpoint}' does not exist; set "
+            'model.teacher_ckpt to the trained teacher')
+    try:
+        content = CheckpointLoader.load_checkpoint(
+            checkpoint, map_location='cpu', logger='silent')
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError,
+            ValueError) as error:
+        raise UserError(
+            f"teacher checkpoint '{checkpoint}' cannot be read "
+            f'({type(error).__name__}: {str(error).splitlines()[0]}); '
+            'download or copy it again') from error
+    state = content.get('state_dict', content) if isinstance(
+        content, dict) else None
+    if not isinstance(state, dict) or not any(
+            isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"teacher checkpoint '{checkpoint}' holds no weights")
+    for prefix in ('module.', 'architecture.'):
+        if any(key.startswith(prefix) for key in state):
+            state = {
+                key[len(prefix):]: value
+                for key, value in state.items() if key.startswith(prefix)
+            }
+    return state
+
+
+def _listing(lines: List[str], limit: int = 6) -> str:
+    shown = ''.join(f'\n  {line}' for line in lines[:limit])
+    rest = len(lines) - limit
+    return shown + (f'\n  and {rest} more' if rest > 0 else '')

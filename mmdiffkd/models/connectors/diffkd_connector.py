@@ -1,0 +1,38 @@
+# Copyright (c) mmdiffkd contributors.
+"""DiffKD as a connector of MMRazor."""
+from typing import Any, Optional
+
+from torch import Tensor
+
+from mmdiffkd.diffusion import FeatureDiffusion, PairedOutput
+from mmdiffkd.registry import MODELS
+from .paired_connector import PairedConnector
+
+
+@MODELS.register_module()
+class DiffKDConnector(PairedConnector):
+    """Denoise the student feature with a diffusion model of the teacher's.
+
+    Args:
+        student_channels (int): Channels of the student feature.
+        teacher_channels (int): Channels of the teacher feature.
+        init_cfg (dict, optional): Initialisation config of MMEngine.
+            Defaults to None.
+        **diffusion: Further arguments of
+            :class:`~mmdiffkd.diffusion.FeatureDiffusion`: recipe,
+            autoencoder width, sampler, loss weights and so on.
+    """
+
+    def __init__(self,
+                 student_channels: int,
+                 teacher_channels: int,
+                 init_cfg: Optional[dict] = None,
+                 **diffusion: Any) -> None:
+        super().__init__(init_cfg)
+        self.diffusion = FeatureDiffusion(student_channels, teacher_channels,
+                                          **diffusion)
+
+    def forward_train(self, s_feature: Tensor,
+                      t_feature: Tensor) -> PairedOutput:
+        """See :meth:`FeatureDiffusion.forward`."""
+        return self.diffusion(s_feature, t_feature)

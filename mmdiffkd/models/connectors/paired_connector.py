@@ -1,0 +1,42 @@
+# Copyright (c) mmdiffkd contributors.
+"""Connectors that see both sides."""
+from abc import abstractmethod
+
+from mmrazor.models.architectures.connectors.base_connector import \
+    BaseConnector
+from torch import Tensor
+
+from mmdiffkd.diffusion import PairedOutput
+
+
+class PairedConnector(BaseConnector):
+    """Base of connectors that transform a student and a teacher feature
+    together.
+
+    A stock MMRazor connector sees one feature and is run anew for every loss
+    that names it. A paired connector is run exactly once an iteration, may
+    have losses of its own, and any number of losses may use its output; see
+    ``connector_forward_mappings`` of
+    :class:`~mmdiffkd.models.DiffKDDistiller`.
+
+    Args:
+        init_cfg (dict, optional): Initialisation config of MMEngine.
+            Defaults to None.
+    """
+
+    def forward(self, s_feature: Tensor, t_feature: Tensor) -> PairedOutput:
+        """Transform both features.
+
+        Args:
+            s_feature (Tensor): Student feature.
+            t_feature (Tensor): Teacher feature.
+
+        Returns:
+            PairedOutput: Both sides, further losses and statistics.
+        """
+        return self.forward_train(s_feature, t_feature)
+
+    @abstractmethod
+    def forward_train(self, s_feature: Tensor,
+                      t_feature: Tensor) -> PairedOutput:
+        """What :meth:`forward` does, to be implemented by subclasses."""

@@ -1,0 +1,235 @@
+# Copyright (c) mmdiffkd contributors.
+"""A distiller with connectors that see both sides."""
+from typing import Any, Dict, Iterable, Mapping, Optional
+
+from mmrazor.models.distillers import ConfigurableDistiller
+from mmrazor.models.task_modules import RecorderManager
+from torch import Tensor, nn
+
+from mmdiffkd.diffusion import PairedOutput
+from mmdiffkd.registry import MODELS
+from mmdiffkd.utils import UserError
+from .mapping_checks import (check_arguments, check_record, closest,
+                             used_connectors)
+
+
+@MODELS.register_module()
+class DiffKDDistiller(ConfigurableDistiller):
+    """``ConfigurableDistiller`` with paired connectors.
+
+    Each connector named in ``connector_forward_mappings`` is run exactly
+    once an iteration, on one student and one teacher record. In
+    ``loss_forward_mappings``, ``connector=NAME`` together with
+    ``from_student`` selects a side of its output. The connector's own losses
+    are returned as ``NAME.loss_diff`` and so on, its statistics as
+    ``NAME.gamma_mean`` and so on. Everything else is MMRazor's.
+
+    Args:
+        connector_forward_mappings (dict, optional): For each paired
+            connector, where the arguments of its ``forward`` are recorded,
+            in the grammar of ``loss_forward_mappings``. Defaults to None.
+        **kwargs: Arguments of MMRazor's ``ConfigurableDistiller``:
+            ``student_recorders``, ``teacher_recorders``,
+            ``distill_deliveries``, ``connectors``, ``distill_losses``,
+            ``loss_forward_mappings``.
+
+    Raises:
+        UserError: If a mapping names something that does not exist, an
+            argument is unknown or missing, a connector is never used (its
+            parameters would stop distributed training), or the name of a
+            paired connector contains ``loss`` (its statistics would be added
+            to the training objective).
+
+    Example:
+        >>> distiller = dict(
+        ...     _scope_='mmrazor',
+        ...     type='mmdiffkd.DiffKDDistiller',
+        ...     student_recorders=dict(
+        ...         fpn=dict(type='ModuleOutputs', source='neck')),
+        ...     teacher_recorders=dict(
+        ...         fpn=dict(type='ModuleOutputs', source='neck')),
+        ...     connectors=dict(
+        ...         diff_p3=dict(
+        ...             type='mmdiffkd.DiffKDConnector',
+        ...             student_channels=256,
+        ...             teacher_channels=256)),
+        ...     connector_forward_mappings=dict(
+        ...         diff_p3=dict(
+        ...             s_feature=dict(
+        ...                 recorder='fpn', from_student=True, data_idx=0),
+        ...             t_feature=dict(
+        ...                 recorder='fpn', from_student=False, data_idx=0))),
+        ...     distill_losses=dict(
+        ...         loss_kd_p3=dict(
+        ...             type='L2Loss', normalize=False, div_element=True)),
+        ...     loss_forward_mappings=dict(
+        ...         loss_kd_p3=dict(
+        ...             s_feature=dict(
+        ...                 recorder='fpn', from_student=True,
+        ...                 connector='diff_p3'),
+        ...             t_feature=dict(
+        ...                 recorder='fpn', from_student=False,
+        ...                 connector='diff_p3'))))
+    """
+
+    def __init__(self,
+                 *args: Any,
+                 connector_forward_mappings: Optional[Mapping] = None,
+                 **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connector_forward_mappings = connector_forward_mappings or {}
+        self._check_mappings()
+        # Outputs of the paired connectors of the current iteration.
+        self._paired: Dict[str, PairedOutput] = {}
+
+    def prepare_from_student(self, model: nn.Module) -> None:
+        """Attach the student recorders; see :meth:`_attach`."""
+        self._attach(self.student_recorders, model, 'student')
+
+    def prepare_from_teacher(self, model: nn.Module) -> None:
+        """Attach the teacher recorders; see :meth:`_attach`."""
+        self._attach(self.teacher_recorders, model, 'teacher')
+
+    def get_record(self,
+                   recorder: str,
+                   from_student: bool,
+                   record_idx: int = 0,
+                   data_idx: Optional[int] = None,
+                   connector: Optional[str] = None,
+                   connector_idx: Optional[int] = None) -> Any:
+        """As MMRazor's; a paired connector's output has two sides.
+
+        Raises:
+            UserError: If nothing was recorded under these indices.
+        """
+        if connector in self.connector_forward_mappings:
+            paired = self._paired[connector]
+            side = paired.student if from_student else paired.teacher
+            return side if connector_idx is None else side[connector_idx]
+        side_name = 'student' if from_student else 'teacher'
+        manager = getattr(self, f'{side_name}_recorders')
+        buffer = manager.get_recorder(recorder)
+        records = buffer.data_buffer
+        if not -len(records) <= record_idx < len(records):
+            raise UserError(
+                f"the {side_name} recorder '{recorder}' (source "
+                f"'{buffer.source}') holds {len(records)} records in this "
+                f'iteration, but record_idx={record_idx} is asked for; name a '
+                'module that the forward pass calls that often')
+        record = records[record_idx]
+        if data_idx is not None and (not isinstance(record, (list, tuple))
+                                     or data_idx >= len(record)):
+            what = f'{len(record)} elements' if isinstance(
+                record, (list, tuple)) else f'a {type(record).__name__}'
+            raise UserError(
+                f"the {side_name} recorder '{recorder}' (source "
+                f"'{buffer.source}') recorded {what}, but "
+                f'data_idx={data_idx} is asked for')
+        return super().get_record(recorder, from_student, record_idx,
+                                  data_idx, connector, connector_idx)
+
+    def compute_distill_losses(self) -> Dict[str, Tensor]:
+        """Run the paired connectors, then all losses; release the records.
+
+        Returns:
+            dict[str, Tensor]: Losses by their names, then the losses and
+            statistics of the paired connectors as ``CONNECTOR.NAME``.
+        """
+        try:
+            for name, records in self.connector_forward_mappings.items():
+                self._paired[name] = self._run_connector(name, records)
+            losses = super().compute_distill_losses()
+            for name, paired in self._paired.items():
+                for key, value in {**paired.losses, **paired.stats}.items():
+                    losses[f'{name}.{key}'] = value
+        finally:
+            # Features must not outlive the step, neither in memory nor in
+            # copies of the model.
+            self._paired = {}
+            for manager in (self.student_recorders, self.teacher_recorders):
+                for recorder in manager.recorders.values():
+                    recorder.reset_data_buffer()
+        return losses
+
+    def _run_connector(self, name: str, records: Mapping) -> PairedOutput:
+        features = {key: self.get_record(**r) for key, r in records.items()}
+        try:
+            output = self.connectors[name](**features)
+        except ValueError as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"connector '{name}': {error}") from error
+        if not isinstance(output, PairedOutput):
+            raise UserError(
+                f"connector '{name}' is named in connector_forward_mappings, "
+                f'so {type(self.connectors[name]).__name__} must return a '
+                f'PairedOutput, not a {type(output).__name__}')
+        return output
+
+    def _attach(self, manager: RecorderManager, model: nn.Module,
+                side: str) -> None:
+        """Initialise recorders.
+
+        Raises:
+            UserError: If a source is not in the model; the message names the
+                closest modules.
+        """
+        modules = dict(model.named_modules())
+        for name, recorder in manager.recorders.items():
+            kind = type(recorder).__name__
+            if kind.startswith('Module') and recorder.source not in modules:
+                raise UserError(
+                    f"{side}_recorders.{name}: source '{recorder.source}' is "
+                    f'not a module of the {side} {type(model).__name__}'
+                    f'{closest(recorder.source, modules)}')
+        manager.initialize(model)
+
+    def _check_mappings(self) -> None:
+        mappings = self.connector_forward_mappings
+        if not isinstance(mappings, Mapping):
+            raise UserError('connector_forward_mappings must be a dict, got '
+                            f'{type(mappings).__name__}')
+        recorders = (self.student_recorders.recorders,
+                     self.teacher_recorders.recorders)
+        for name, records in mappings.items():
+            where = f'connector_forward_mappings.{name}'
+            if name not in self.connectors:
+                raise UserError(f'{where}: there is no such connector in '
+                                f'{sorted(self.connectors)}'
+                                f'{closest(name, self.connectors)}')
+            if 'loss' in name:
+                raise UserError(
+                    f"connector '{name}': MMEngine adds everything whose name "
+                    "contains 'loss' to the objective, and this connector's "
+                    'statistics carry its name; rename it')
+            if not isinstance(records, Mapping):
+                raise UserError(f'{where} must be a dict, got {records!r}')
+            check_arguments(where, self.connectors[name], records)
+            for key, record in records.items():
+                check_record(f'{where}.{key}', record, *recorders,
+                             self.connectors)
+                if record.get('connector') in mappings:
+                    raise UserError(
+                        f'{where}.{key} goes through the paired connector '
+                        f"'{record['connector']}'; paired connectors cannot "
+                        'be chained')
+        for name, records in self.loss_forward_mappings.items():
+            where = f'loss_forward_mappings.{name}'
+            check_arguments(where, self.distill_losses[name], records)
+            for key, record in records.items():
+                check_record(f'{where}.{key}', record, *recorders,
+                             self.connectors)
+        used = {
+            *used_connectors(mappings, self.loss_forward_mappings), *mappings
+        }
+        self._check_all_used('connectors', self.connectors, used)
+        if self.loss_forward_mappings:
+            self._check_all_used('distill_losses', self.distill_losses,
+                                 self.loss_forward_mappings)
+
+    @staticmethod
+    def _check_all_used(kind: str, names: Iterable, used: Iterable) -> None:
+        unused = sorted(set(names) - set(used))
+        if unused:
+            raise UserError(f'{kind} {unused} are never used; remove them, '
+                            'or name them in a mapping')

@@ -1,0 +1,90 @@
+# Copyright (c) mmdiffkd contributors.
+"""Checks of a distiller's config that MMRazor does not make."""
+from difflib import get_close_matches
+from inspect import Parameter, signature
+from typing import Any, Dict, Iterable, List, Mapping
+
+from torch import nn
+
+from mmdiffkd.utils import UserError
+
+Mappings = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+def closest(name: str, names: Iterable[str], count: int = 3) -> str:
+    """A hint such as ``; the closest are 'a', 'b'`` for a misspelt name."""
+    names = list(names)
+    matches = get_close_matches(str(name), names, n=count, cutoff=0.3)
+    if not matches:
+        return ''
+    return '; the closest are ' + ', '.join(f"'{m}'" for m in matches)
+
+
+def check_arguments(where: str, module: nn.Module,
+                    arguments: Mapping[str, Any]) -> None:
+    """Compare a mapping's keys with the signature of a module's forward.
+
+    Args:
+        where (str): The config entry, for the message.
+        module (nn.Module): A loss or a connector.
+        arguments (dict): Keyword arguments that the mapping fills.
+
+    Raises:
+        UserError: If an argument is unknown, or a required one is missing.
+    """
+    parameters = signature(module.forward).parameters.values()
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    required = [
+        p.name for p in parameters if p.default is p.empty and p.kind in
+        (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    unknown = [a for a in arguments if a not in known]
+    missing = [a for a in required if a not in arguments]
+    if unknown or missing:
+        raise UserError(
+            f'{where} fills {sorted(arguments)}, but {type(module).__name__}'
+            f'.forward takes {known}: unknown {unknown}, missing {missing}')
+
+
+def check_record(where: str, record: Any, student_recorders: Dict[str, Any],
+                 teacher_recorders: Dict[str, Any],
+                 connectors: Mapping[str, Any]) -> None:
+    """Check that one entry of a mapping names things that exist.
+
+    Raises:
+        UserError: If it does not.
+    """
+    if not isinstance(record, Mapping):
+        raise UserError(f'{where} must be a dict with recorder and '
+                        f'from_student, got {record!r}')
+    allowed = ('recorder', 'from_student', 'record_idx', 'data_idx',
+               'connector', 'connector_idx')
+    unknown = [key for key in record if key not in allowed]
+    if unknown:
+        raise UserError(f"{where} has the unknown key '{unknown[0]}'"
+                        f'{closest(unknown[0], allowed)}')
+    if not isinstance(record.get('from_student'), bool):
+        raise UserError(f'{where} needs from_student=True or False, got '
+                        f"{record.get('from_student')!r}")
+    side = 'student' if record['from_student'] else 'teacher'
+    names = student_recorders if record['from_student'] else teacher_recorders
+    if record.get('recorder') not in names:
+        raise UserError(
+            f"{where} names the recorder '{record.get('recorder')}', which is "
+            f'not in {side}_recorders {sorted(names)}')
+    connector = record.get('connector')
+    if connector is not None and connector not in connectors:
+        raise UserError(
+            f"{where} names the connector '{connector}', which is not in "
+            f'connectors {sorted(connectors)}{closest(connector, connectors)}')
+
+
+def used_connectors(*mappings: Mappings) -> List[str]:
+    """Names of the connectors that any entry of the mappings refers to."""
+    return [
+        record['connector'] for mapping in mappings
+        for records in mapping.values() for record in records.values()
+        if record.get('connector')
+    ]

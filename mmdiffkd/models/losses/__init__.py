@@ -1,0 +1,4 @@
+# Copyright (c) mmdiffkd contributors.
+from .diffkd_loss import DiffKDLoss
+
+__all__ = ['DiffKDLoss']
