@@ -1,0 +1,134 @@
+# Copyright (c) mmdiffkd contributors.
+"""Checks that cost nothing, before minutes are spent on building a model."""
+import os
+import os.path as osp
+import re
+from typing import Any, Iterator, List, Mapping, Tuple
+
+from mmengine.config import Config
+
+from mmdiffkd.utils.errors import UserError
+
+CHECKPOINT_NAME = re.compile(r'(epoch|iter)_\d+\.pth|best_.+\.pth')
+
+
+def earlier_checkpoints(work_dir: str) -> List[str]:
+    """List the checkpoints of earlier runs, oldest first.
+
+    Args:
+        work_dir (str): Folder, which need not exist.
+
+    Returns:
+        list[str]: File names.
+    """
+    if not osp.isdir(work_dir):
+        return []
+    names = filter(CHECKPOINT_NAME.fullmatch, os.listdir(work_dir))
+    return sorted(
+        names, key=lambda name: osp.getmtime(osp.join(work_dir, name)))
+
+
+def check_work_dir(cfg: Config) -> None:
+    """Refuse to write over the checkpoints of an earlier run.
+
+    Args:
+        cfg (Config): Config with its ``work_dir`` and ``resume``.
+
+    Raises:
+        UserError: If there are checkpoints and nothing is resumed.
+    """
+    names = earlier_checkpoints(cfg.work_dir)
+    if names and not cfg.get('resume', False):
+        raise UserError(
+            f'{cfg.work_dir!r} holds checkpoints of an earlier run '
+            f'({", ".join(names[-3:])}), which this run would overwrite. '
+            'Continue that run with --resume, choose another folder with '
+            '--work-dir, or allow it with --overwrite')
+
+
+def check_load_from(cfg: Config) -> None:
+    """Check that the weights to start from exist."""
+    path = cfg.get('load_from')
+    if path and '://' not in path and not osp.isfile(path):
+        raise UserError(f'checkpoint {path!r} does not exist (config key '
+                        'load_from)')
+
+
+def check_data(cfg: Config, phases: Tuple[str, ...]) -> None:
+    """Check that annotation files and image folders exist.
+
+    Args:
+        cfg (Config): Config.
+        phases (tuple[str]): Any of ``'train'``, ``'val'``, ``'test'``.
+
+    Raises:
+        UserError: Naming the first path that is absent, and its config key.
+    """
+    for phase in phases:
+        for key, dataset in _datasets(
+                cfg.get(f'{phase}_dataloader'), f'{phase}_dataloader'):
+            _check_dataset(key, dataset)
+        for key, evaluator in _evaluators(cfg, phase):
+            path = evaluator.get('ann_file')
+            if _absent(path) and _is_local(evaluator):
+                raise UserError(
+                    f'annotation file {path!r} does not exist: set '
+                    f'{key}.ann_file in the config or by --cfg-options')
+
+
+def _datasets(item: Any, key: str) -> Iterator[Tuple[str, Mapping]]:
+    """Yield the datasets inside dataloaders and wrappers, with their keys."""
+    if isinstance(item, (list, tuple)):
+        for i, value in enumerate(item):
+            yield from _datasets(value, f'{key}.{i}')
+    elif isinstance(item, Mapping):
+        inner = [name for name in ('dataset', 'datasets') if item.get(name)]
+        for name in inner:
+            yield from _datasets(item[name], f'{key}.{name}')
+        if not inner and 'type' in item:
+            yield key, item
+
+
+def _check_dataset(key: str, dataset: Mapping) -> None:
+    root = dataset.get('data_root') or ''
+    ann_file = dataset.get('ann_file') or ''
+    prefixes = dataset.get('data_prefix') or {}
+    if isinstance(prefixes, str):
+        prefixes = {'': prefixes}
+    if not (ann_file or prefixes) or not _is_local(dataset):
+        return  # a dataset that finds, or downloads, its files by itself
+    if _absent(root):
+        raise UserError(f'data root {root!r} does not exist: set '
+                        f'{key}.data_root in the config or by --cfg-options')
+    path = osp.join(root, ann_file) if isinstance(ann_file, str) else ''
+    if _absent(path):
+        raise UserError(f'annotation file {path!r} does not exist: set '
+                        f'{key}.ann_file (relative to {key}.data_root)')
+    for name, prefix in prefixes.items():
+        folder = osp.join(root, prefix) if isinstance(prefix, str) else ''
+        if _absent(folder):
+            full = f'{key}.data_prefix' + (f'.{name}' if name else '')
+            raise UserError(f'image folder {folder!r} does not exist: set '
+                            f'{full} (relative to {key}.data_root)')
+
+
+def _evaluators(cfg: Config, phase: str) -> Iterator[Tuple[str, Mapping]]:
+    evaluator = cfg.get(f'{phase}_evaluator') or []
+    key = f'{phase}_evaluator'
+    if isinstance(evaluator, Mapping):
+        yield key, evaluator
+    else:
+        for i, item in enumerate(evaluator):
+            if isinstance(item, Mapping):
+                yield f'{key}.{i}', item
+
+
+def _is_local(item: Mapping) -> bool:
+    """Whether files are read from this machine's file system."""
+    backend = (item.get('backend_args') or {}).get('backend', 'local')
+    return backend in ('local', 'disk')
+
+
+def _absent(path: Any) -> bool:
+    return (isinstance(path, str) and path != '' and '://' not in path
+            and not osp.exists(path))

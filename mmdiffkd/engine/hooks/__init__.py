@@ -1,0 +1,2 @@
+# Copyright (c) mmdiffkd contributors.
+"""Hooks of scope ``mmdiffkd``."""

@@ -1,0 +1,190 @@
+# Copyright (c) mmdiffkd contributors.
+"""From command-line arguments to a runner that is ready to go."""
+import argparse
+import os
+import os.path as osp
+import subprocess
+from typing import Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmdiffkd.utils.config import CfgOptions
+from mmdiffkd.utils.errors import UserError
+from .checks import earlier_checkpoints
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that training and testing share."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        metavar='KEY=VALUE',
+        help='override settings of the config, for example '
+        'train_cfg.max_epochs=2 model.backbone.depth=18; lists as '
+        'key="[a,b]" or key=a,b, without blanks')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher; the dist_*.sh and slurm_*.sh scripts set it')
+    # PyTorch 2 launchers write the second spelling.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0,
+        help=argparse.SUPPRESS)
+
+
+def set_work_dir(cfg: Config, path: str, work_dir: Optional[str]) -> None:
+    """Command line before config before ``./work_dirs/<config name>``.
+
+    Args:
+        cfg (Config): Config, changed in place.
+        path (str): Its file.
+        work_dir (str, optional): Value of ``--work-dir``.
+    """
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(path))[0]
+        cfg.work_dir = osp.join('./work_dirs', name)
+
+
+def set_amp(cfg: Config) -> None:
+    """Switch the config to automatic mixed precision."""
+    wrapper = cfg.get('optim_wrapper', {})
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind == 'AmpOptimWrapper':
+        return
+    if kind != 'OptimWrapper':
+        raise UserError('--amp needs optim_wrapper.type OptimWrapper, the '
+                        f'config has {kind}')
+    if get_device() == 'cpu':
+        raise UserError('--amp needs a GPU, and none is visible')
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def set_auto_scale_lr(cfg: Config) -> None:
+    """Let MMEngine scale the learning rate with the total batch size."""
+    if (cfg.get('auto_scale_lr') or {}).get('base_batch_size') is None:
+        raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size '
+                        'in the config: the batch size its learning rate was '
+                        'chosen for')
+    cfg.auto_scale_lr.enable = True
+
+
+def set_resume(cfg: Config, resume: Optional[str]) -> None:
+    """Continue an earlier run, if asked to.
+
+    ``auto`` in a work dir without checkpoints begins a new run, which still
+    starts from the config's ``load_from``.
+
+    Args:
+        cfg (Config): Config with its ``work_dir``, changed in place.
+        resume (str, optional): Value of ``--resume``; None leaves the
+            config's own ``resume`` as it is.
+    """
+    if resume is None:
+        return
+    if resume == 'auto':
+        resume = _latest_checkpoint(cfg.work_dir)
+    elif '://' not in resume and not osp.isfile(resume):
+        raise UserError(f'--resume {resume}: there is no such file')
+    cfg.resume = resume is not None
+    if resume is not None:
+        cfg.load_from = resume
+
+
+def _latest_checkpoint(work_dir: str) -> Optional[str]:
+    latest = None
+    if osp.isfile(osp.join(work_dir, 'last_checkpoint')):
+        latest = find_latest_checkpoint(work_dir)
+    # The note holds a full path; the folder may have been moved since.
+    moved = osp.join(work_dir, osp.basename(latest)) if latest else ''
+    for path in (latest, moved):
+        if path and osp.isfile(path):
+            return path
+    names = earlier_checkpoints(work_dir)
+    if names:
+        raise UserError(
+            f'cannot tell which checkpoint of {work_dir!r} is the latest: '
+            "'last_checkpoint' is absent or names none of them. Name it: "
+            f'--resume {osp.join(work_dir, names[-1])}')
+    return None
+
+
+def init_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
+    """Prepare a run of several processes.
+
+    With GPUs this is left to MMEngine, whose code assumes CUDA; without,
+    the processes are connected by gloo here.
+
+    Args:
+        cfg (Config): Config, changed in place.
+        launcher (str): Value of ``--launcher``.
+        local_rank (int): From old launchers, which pass it as an argument.
+            Defaults to 0.
+    """
+    cfg.launcher = launcher
+    os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    if launcher == 'none':
+        return
+    _check_environment(launcher)
+    if get_device() != 'cpu':
+        return
+    if launcher == 'mpi':
+        raise UserError('--launcher mpi needs GPUs, and none is visible; '
+                        'use tools/dist_train.sh')
+    if launcher == 'slurm':
+        _environment_from_slurm()
+    torch.distributed.init_process_group('gloo')
+    wrapper = cfg.get('model_wrapper_cfg') or {}
+    cfg.model_wrapper_cfg = dict(
+        dict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+            # MMEngine would name a GPU here.
+            device_ids=None),
+        **wrapper)
+
+
+def _check_environment(launcher: str) -> None:
+    """Tell a launcher that was only named from one that is there."""
+    needed, script = {
+        'pytorch': ('RANK', 'tools/dist_train.sh CONFIG GPUS'),
+        'slurm': ('SLURM_PROCID', 'tools/slurm_train.sh'),
+        'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpirun')
+    }[launcher]
+    if needed not in os.environ:
+        raise UserError(f'--launcher {launcher}: this process was not started '
+                        f'by it (no {needed} in the environment); start it '
+                        f'through {script}, or leave --launcher out')
+    gpus = torch.cuda.device_count()
+    local_rank = int(os.environ['LOCAL_RANK'])
+    if launcher == 'pytorch' and 0 < gpus <= local_rank:
+        raise UserError(f'process {local_rank + 1} of this machine has no '
+                        f'GPU: only {gpus} visible; start {gpus} processes')
+
+
+def _environment_from_slurm() -> None:
+    """Translate SLURM's variables into those PyTorch reads."""
+    env = os.environ
+    env['RANK'] = env['SLURM_PROCID']
+    env['WORLD_SIZE'] = env['SLURM_NTASKS']
+    env['LOCAL_RANK'] = env.get('SLURM_LOCALID', '0')
+    env.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in env:
+        hosts = subprocess.run(
+            ['scontrol', 'show', 'hostname', env['SLURM_NODELIST']],
+            check=True, capture_output=True, text=True).stdout
+        env['MASTER_ADDR'] = hosts.split()[0]
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build MMEngine's runner, or the one that the config names."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -1,0 +1,124 @@
+# Copyright (c) mmdiffkd contributors.
+"""Test the student of any checkpoint with any of its configs."""
+import os.path as osp
+from typing import Optional
+
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import DumpResults
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
+
+from mmdiffkd.utils.errors import UserError
+from mmdiffkd.utils.student import (key_prefixes, student_config,
+                                    student_weights)
+
+
+class StudentWeightsHook(Hook):
+    """Load a plain student from whatever checkpoint is tested.
+
+    Not registered: `tools/test.py` adds it, a config need not name it.
+    """
+
+    # Before hooks that copy the loaded weights, such as `EMAHook`.
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Strip the distillation in memory, and check that something fits."""
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        path = runner._load_from
+        try:
+            weights = student_weights(checkpoint)
+        except UserError as error:
+            raise UserError(f'{path!r}: {error}') from error
+        expected = model.state_dict()
+        fitting = sum(
+            key in weights and weights[key].shape == value.shape
+            for key, value in expected.items())
+        if fitting == 0:
+            raise UserError(
+                f'nothing in checkpoint {path!r} fits the model of the '
+                f'config: the model has {key_prefixes(expected)}; the '
+                f'checkpoint has {key_prefixes(weights)}')
+        if fitting < len(expected):
+            print_log(
+                f'only {fitting} of the {len(expected)} tensors of the model '
+                f'are in {path!r}; the others keep random values',
+                logger='current',
+                level='WARNING')
+        checkpoint.pop('ema_state_dict', None)
+        checkpoint['state_dict'] = weights
+
+
+def testing_config(cfg: Config, path: str, checkpoint: str) -> Config:
+    """Prepare a config for testing a checkpoint; no teacher is left in it.
+
+    Args:
+        cfg (Config): Distillation or plain config.
+        path (str): Its file.
+        checkpoint (str): File or address of the checkpoint.
+
+    Returns:
+        Config: The config to run.
+    """
+    if '://' not in checkpoint and not osp.isfile(checkpoint):
+        raise UserError(f'checkpoint {checkpoint!r} does not exist')
+    if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
+        raise UserError(f'{path} has no test_dataloader and test_evaluator')
+    cfg = student_config(cfg)
+    cfg.load_from, cfg.resume = checkpoint, False
+    if cfg.get('test_cfg') is None:
+        cfg.test_cfg = dict(type='TestLoop')
+    # MMEngine writes the config it runs into the work dir. Its own name
+    # keeps the one that the training left there.
+    name = osp.splitext(osp.basename(path))[0] + '_test.py'
+    return Config(cfg.to_dict(), cfg_text=cfg.text or ' ', filename=name)
+
+
+def set_show_dir(cfg: Config, folder: str) -> None:
+    """Let the library's visualization hook draw into a folder."""
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise UserError('--show-dir needs default_hooks.visualization in the '
+                        "config, for example dict(type='DetVisualizationHook')")
+    kind = hook.type.split('.')[-1]
+    if kind == 'DetVisualizationHook':
+        hook.update(draw=True, test_out_dir=folder)
+    elif kind == 'SegVisualizationHook':
+        hook.draw = True
+        cfg.visualizer.save_dir = folder
+    else:  # MMPretrain
+        hook.update(enable=True, out_dir=folder)
+
+
+def set_tta(cfg: Config) -> None:
+    """Test with the config's test-time augmentation."""
+    for key in ('tta_model', 'tta_pipeline'):
+        if key not in cfg:
+            raise UserError(f'--tta needs {key} in the config; MMDetection '
+                            'has it in configs/retinanet/retinanet_tta.py')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+
+
+def add_dump(runner: Runner, path: Optional[str]) -> None:
+    """Write all predictions into a pickle file, as the library does."""
+    if path is None:
+        return
+    dump = DumpResults
+    if runner.cfg.get('default_scope') == 'mmdet':
+        from mmdet.evaluation import DumpDetResults as dump
+    runner.test_evaluator.metrics.append(dump(out_file_path=path))
+
+
+def check_out(path: Optional[str], overwrite: bool) -> None:
+    """Check the value of ``--out``."""
+    if path is None:
+        return
+    if not path.endswith(('.pkl', '.pickle')):
+        raise UserError(f'--out {path}: the name must end in .pkl')
+    if osp.exists(path) and not overwrite:
+        raise UserError(f'--out {path} exists; pass --overwrite to replace it')

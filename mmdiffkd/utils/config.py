@@ -1,0 +1,117 @@
+# Copyright (c) mmdiffkd contributors.
+"""Read config files, and tell a user's mistakes in them by file and line."""
+import argparse
+import difflib
+import inspect
+import os.path as osp
+import traceback
+from types import TracebackType
+from typing import Any, Optional, Tuple
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from .errors import UserError
+
+# Keys that MMEngine reads from a config besides the arguments of `Runner`.
+EXTRA_KEYS = ('activation_checkpointing', 'auto_scale_lr', 'compile',
+              'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
+              'runner_type', 'sync_bn')
+
+
+class CfgOptions(DictAction):
+    """``--cfg-options KEY=VALUE ...``, with readable complaints."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for text in values or []:
+            key, equals, _ = text.partition('=')
+            if not equals or not key:
+                raise argparse.ArgumentError(
+                    self, f'{text!r} is not of the form KEY=VALUE, for '
+                    'example train_cfg.max_epochs=2')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:  # unbalanced brackets
+            raise argparse.ArgumentError(self, str(error)) from error
+
+
+def load_config(path: str, options: Optional[dict] = None) -> Config:
+    """Read a config file and merge the command line's options into it.
+
+    Args:
+        path (str): Config file.
+        options (dict, optional): Value of ``--cfg-options``. Defaults to
+            None.
+
+    Returns:
+        Config: The merged config.
+
+    Raises:
+        UserError: If the file cannot be read, or an option does not fit.
+    """
+    if not osp.isfile(path):
+        raise UserError(f'config file {path!r} does not exist{_nearby(path)}')
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # the file is a program of the user's
+        raise UserError(_config_problem(path, error)) from error
+    if options:
+        _check_option_names(cfg, options)
+        try:
+            cfg.merge_from_dict(options)
+        except (AttributeError, KeyError, TypeError, IndexError) as error:
+            text = error.args[0] if error.args else error
+            raise UserError(
+                f'--cfg-options do not fit {path}: {text}') from error
+    return cfg
+
+
+def _nearby(path: str) -> str:
+    """Suggest a config file of nearly the same name in the same folder."""
+    folder = osp.dirname(path) or '.'
+    if not osp.isdir(folder):
+        return ''
+    import os
+    close = difflib.get_close_matches(osp.basename(path), os.listdir(folder))
+    return f'; did you mean {osp.join(folder, close[0])!r}?' if close else ''
+
+
+def _check_option_names(cfg: Config, options: dict) -> None:
+    """Refuse an option whose first name is a near miss.
+
+    MMEngine would add it as a new key that nobody reads.
+    """
+    known = {*cfg, *EXTRA_KEYS, *inspect.signature(Runner).parameters}
+    for option in options:
+        name = option.split('.')[0]
+        close = difflib.get_close_matches(name, known, cutoff=0.8)
+        if name not in known and close:
+            raise UserError(
+                f'--cfg-options {option}: the config has no key {name!r}; '
+                f'did you mean {close[0]!r}?')
+
+
+def _config_problem(path: str, error: Exception) -> str:
+    """Say in which file and line a config failed."""
+    if isinstance(error, SyntaxError):  # MMEngine names the file and line
+        return str(error.msg if error.lineno else error)
+    where, line = _failing_line(error.__traceback__)
+    place = f'{where or path}, line {line}' if line else where or path
+    text = str(error.args[0] if isinstance(error, KeyError) else error)
+    return f'cannot read config {place}: {type(error).__name__}: {text}'
+
+
+def _failing_line(
+        trace: Optional[TracebackType]) -> Tuple[Optional[str], Optional[int]]:
+    """Find the config file, and its line, that was being executed.
+
+    MMEngine compiles configs under their own names; a base that is missing
+    fails in MMEngine while the file that names it is read.
+    """
+    reading: Any = None
+    for frame, line in traceback.walk_tb(trace):
+        if frame.f_code.co_name == '_file2dict':
+            reading = frame.f_locals.get('filename', reading)
+        elif frame.f_code.co_filename == reading:
+            return reading, line
+    return reading, None

@@ -1,0 +1,173 @@
+# Copyright (c) mmdiffkd contributors.
+"""Turn a distillation checkpoint into a plain checkpoint of the student."""
+import importlib
+import os.path as osp
+from typing import Any, List, Mapping, NamedTuple, Optional
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from mmdiffkd.version import __version__
+from .checkpoint import read_checkpoint, write_checkpoint
+from .config import load_config
+from .errors import UserError
+from .student import (PREFIX, config_from_text, distill_types, key_prefixes,
+                      student_config, student_weights)
+
+KEPT_META = ('dataset_meta', 'epoch', 'iter', 'seed', 'experiment_name',
+             'time')
+
+
+class Exported(NamedTuple):
+    """What was written, and where.
+
+    ``needs`` lists types of this package or MMRazor that the student itself
+    is made of; a stock library opens the file only where they are installed.
+    """
+    path: str
+    num_tensors: int
+    averaged: bool
+    needs: List[str]
+
+
+def export_student(checkpoint: str,
+                   out: Optional[str] = None,
+                   ema: Optional[bool] = None,
+                   config: Optional[str] = None,
+                   overwrite: bool = False,
+                   trust: bool = False) -> Exported:
+    """Write the student of a distillation checkpoint as a plain checkpoint.
+
+    The file holds tensors and plain values, and the student's own config, so
+    ``DetInferencer(weights=out)`` of stock MMDetection opens it.
+
+    Args:
+        checkpoint (str): Checkpoint of this package or of MMRazor.
+        out (str, optional): File or folder. Defaults to
+            ``<checkpoint>_student.pth`` beside it.
+        ema (bool, optional): True takes the averaged weights and insists on
+            them, False the raw ones, None averaged ones where there are any.
+            Defaults to None.
+        config (str, optional): Config file, distillation or plain, where
+            the checkpoint's own is absent or wrong. Defaults to None.
+        overwrite (bool): Whether to replace an existing file. Defaults to
+            False.
+        trust (bool): Whether to unpickle arbitrary objects of the
+            checkpoint. Defaults to False.
+
+    Returns:
+        Exported: The path and what is in it.
+
+    Raises:
+        UserError: For input that cannot become such a checkpoint. Nothing
+            is written then.
+    """
+    out = _out_path(checkpoint, out)
+    if osp.exists(out) and not overwrite:
+        raise UserError(f'{out!r} exists; pass --overwrite to replace it')
+    source = read_checkpoint(checkpoint, trust)
+    if ema and 'ema_state_dict' not in source:
+        raise UserError(f'{checkpoint!r} has no averaged weights: no '
+                        "'ema_state_dict'; leave --ema out")
+    weights = _student_only(source, checkpoint, ema is not False)
+    cfg = student_config(_source_config(source, checkpoint, config, trust))
+    _check_fit(weights, cfg, checkpoint)
+    meta = _plain_meta(source.get('meta') or {}, cfg)
+    write_checkpoint(dict(meta=meta, state_dict=weights), out)
+    return Exported(out, len(weights),
+                    ema is not False and 'ema_state_dict' in source,
+                    sorted(set(distill_types(cfg.model))))
+
+
+def _out_path(checkpoint: str, out: Optional[str]) -> str:
+    name = osp.splitext(osp.basename(checkpoint))[0] + '_student.pth'
+    if out is None:
+        return osp.join(osp.dirname(checkpoint), name)
+    return osp.join(out, name) if osp.isdir(out) else out
+
+
+def _student_only(source: Mapping, path: str, ema: bool) -> dict:
+    """Take the student's tensors, refusing what is no such checkpoint."""
+    state = source.get('state_dict', source)
+    if not isinstance(state, Mapping) or not any(
+            torch.is_tensor(value) for value in state.values()):
+        raise UserError(f'{path!r} is not a checkpoint: it holds no weights; '
+                        f'found {key_prefixes(source)}')
+    try:
+        weights = student_weights(source, ema)
+    except UserError as error:
+        raise UserError(f'{path!r}: {error}') from error
+    wrapped = (PREFIX, f'module.{PREFIX}')
+    if not any(key.startswith(wrapped) for key in state):
+        raise UserError(f'{path!r} is a plain student checkpoint already: no '
+                        f'key starts with {PREFIX!r}; use it as it is')
+    return weights
+
+
+def _source_config(source: Mapping, path: str, config: Optional[str],
+                   trust: bool) -> Config:
+    """The config a checkpoint was trained with."""
+    if config is not None:
+        return load_config(config)
+    text = (source.get('meta') or {}).get('cfg')
+    if not isinstance(text, str):
+        raise UserError(f'{path!r} carries no config; name it with --config')
+    return config_from_text(text, trust)
+
+
+def build_student(cfg: Config) -> torch.nn.Module:
+    """Build the model of a plain config, without loading any weights.
+
+    Args:
+        cfg (Config): A student config.
+
+    Returns:
+        nn.Module: The model with its initial weights.
+    """
+    model = cfg.model.copy()
+    if 'data_preprocessor' in cfg:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    imports = (cfg.get('custom_imports') or {}).get('imports') or []
+    for module in [imports] if isinstance(imports, str) else imports:
+        importlib.import_module(module)
+    scope = cfg.get('default_scope', 'mmdet')
+    with DefaultScope.overwrite_default_scope(scope):
+        return MODELS.build(model)
+
+
+def _check_fit(weights: Mapping, cfg: Config, path: str) -> None:
+    """Load the weights into the student, every name and shape."""
+    try:
+        build_student(cfg).load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise UserError(
+            f'the weights of {path!r} do not fit the student of its config '
+            f'(another config can be named with --config): {error}'
+        ) from error
+
+
+def _plain_meta(meta: Mapping, cfg: Config) -> dict:
+    """Keep what a user of the student needs, as plain values."""
+    kept = {
+        key: _plain(value)
+        for key, value in meta.items()
+        if key in KEPT_META or str(key).endswith('_version')
+    }
+    scope = cfg.get('default_scope', 'mmdet')
+    library = importlib.import_module(scope)
+    kept.setdefault(f'{scope}_version', library.__version__)
+    kept.update(mmdiffkd_version=__version__, cfg=cfg.pretty_text)
+    return kept
+
+
+def _plain(value: Any) -> Any:
+    """Replace NumPy values, which stock PyTorch does not load safely."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain(item) for item in value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return value

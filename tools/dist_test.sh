@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Copyright (c) mmdiffkd contributors.
+# Evaluate on several GPUs, or several CPU processes where there is no GPU.
+#   tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of tools/test.py]
+# On several machines, run it on each with NNODES, NODE_RANK, MASTER_ADDR and
+# PORT in the environment. PYTHON names the interpreter.
+set -euo pipefail
+
+if [[ $# -lt 3 || ! $3 =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: usage: $0 CONFIG CHECKPOINT GPUS [arguments of test.py];" \
+        "GPUS is the number of processes on this machine" >&2
+    exit 2
+fi
+config=$1
+checkpoint=$2
+gpus=$3
+shift 3
+# shellcheck source=tools/torchrun.sh
+source "$(dirname "${BASH_SOURCE[0]}")/torchrun.sh"
+torchrun_here "$gpus" test.py "$config" "$checkpoint" --launcher pytorch "$@"

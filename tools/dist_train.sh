@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Copyright (c) mmdiffkd contributors.
+# Train on several GPUs, or several CPU processes where there is no GPU.
+#   tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
+# On several machines, run it on each with NNODES, NODE_RANK, MASTER_ADDR and
+# PORT in the environment. PYTHON names the interpreter.
+set -euo pipefail
+
+if [[ $# -lt 2 || ! $2 =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: usage: $0 CONFIG GPUS [arguments of train.py];" \
+        "GPUS is the number of processes on this machine" >&2
+    exit 2
+fi
+config=$1
+gpus=$2
+shift 2
+# shellcheck source=tools/torchrun.sh
+source "$(dirname "${BASH_SOURCE[0]}")/torchrun.sh"
+torchrun_here "$gpus" train.py "$config" --launcher pytorch "$@"
