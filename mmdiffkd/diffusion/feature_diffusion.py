@@ -156,7 +156,8 @@ class FeatureDiffusion(nn.Module):
         denoised = self.sampler(self._denoise_student, noisy)
         if scale is not None:
             denoised = denoised * scale
-        output = self.output_projection(denoised)
+        # Sums of squares over a map overflow in half precision.
+        output = self.output_projection(denoised).to(latent.dtype)
 
         diffused = self.schedule.add_noise(clean, noise.teacher,
                                            noise.timesteps)

@@ -1,0 +1,316 @@
+# Copyright (c) mmdiffkd contributors.
+import copy
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmdiffkd.diffusion import FeatureDiffusion, NoiseDraw, PairedOutput
+from . import reference
+
+
+def features(n=2, cs=12, ct=16, size=(5, 7), dtype=torch.float32):
+    generator = torch.Generator().manual_seed(7)
+    return tuple(
+        torch.randn(n, c, *size, generator=generator, dtype=dtype)
+        for c in (cs, ct))
+
+
+def draw(shape, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(11)
+    return NoiseDraw(
+        torch.randn(shape, generator=generator, dtype=dtype),
+        torch.randn(shape, generator=generator, dtype=dtype),
+        torch.randint(1000, shape[:1], generator=generator))
+
+
+def kd_loss(out):
+    return F.mse_loss(out.student, out.teacher)
+
+
+def reached(module, loss):
+    """Names of the direct parts that a loss sends a gradient to."""
+    parameters = dict(module.named_parameters())
+    grads = torch.autograd.grad(
+        loss, list(parameters.values()), retain_graph=True, allow_unused=True)
+    return {
+        name.split('.')[0]
+        for name, grad in zip(parameters, grads)
+        if grad is not None and grad.abs().sum() > 0
+    }
+
+
+@pytest.mark.parametrize('latent', [None, 8])
+def test_all_three_losses_equal_the_literal_formulation(latent):
+    torch.manual_seed(0)
+    module = FeatureDiffusion(
+        12, 16, latent_channels=latent, recipe='released').double()
+    student, teacher = features(dtype=torch.float64)
+    noise = draw((2, latent or 16, 5, 7))
+    out = module(student, teacher, noise=noise)
+    ours = [kd_loss(out), out.losses['loss_diff'], out.losses.get('loss_ae')]
+    literal = reference.diffkd(
+        copy.deepcopy(module), student, teacher, *noise)
+    for a, b in zip(ours, literal):
+        assert (a is None) == (b is None)
+        if a is not None:
+            torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_gradients_equal_the_literal_formulation():
+    torch.manual_seed(0)
+    module = FeatureDiffusion(
+        12, 16, latent_channels=8, recipe='released').double()
+    student, teacher = features(dtype=torch.float64)
+    noise = draw((2, 8, 5, 7))
+    grads = []
+    for formulation in ('ours', 'literal'):
+        x = student.clone().requires_grad_()
+        module.zero_grad()
+        if formulation == 'ours':
+            out = module(x, teacher, noise=noise)
+            losses = [kd_loss(out), *out.losses.values()]
+        else:
+            losses = reference.diffkd(module, x, teacher, *noise)
+        sum(losses).backward()
+        grads.append([x.grad] + [p.grad for p in module.parameters()])
+    for ours, literal in zip(*grads):
+        torch.testing.assert_close(ours, literal, rtol=1e-10, atol=1e-10)
+
+
+def test_each_loss_reaches_its_own_parameters_only():
+    torch.manual_seed(0)
+    module = FeatureDiffusion(12, 16, latent_channels=8, recipe='released')
+    student, teacher = features()
+    student.requires_grad_()
+    out = module(student, teacher)
+    assert reached(module, kd_loss(out)) == {
+        'student_projection', 'noise_matching', 'denoiser',
+        'output_projection'
+    }
+    assert reached(module, out.losses['loss_diff']) == {'denoiser'}
+    assert reached(module, out.losses['loss_ae']) == {'autoencoder'}
+    for name in ('loss_diff', 'loss_ae'):
+        grad, = torch.autograd.grad(
+            out.losses[name], student, retain_graph=True, allow_unused=True)
+        assert grad is None, f'{name} must not train the student'
+    assert not out.teacher.requires_grad
+
+
+def test_no_loss_reaches_the_teacher():
+    module = FeatureDiffusion(12, 16, latent_channels=8)
+    student, teacher = features()
+    teacher.requires_grad_()
+    out = module(student, teacher)
+    sum([kd_loss(out), *out.losses.values()]).backward()
+    assert teacher.grad is None
+
+
+def test_kd_gradient_can_be_kept_out_of_the_denoiser():
+    torch.manual_seed(0)
+    module = FeatureDiffusion(
+        12, 16, recipe='released', kd_grad_to_denoiser=False)
+    student, teacher = features()
+    student.requires_grad_()
+    out = module(student, teacher)
+    assert 'denoiser' not in reached(module, kd_loss(out))
+    assert 'denoiser' in reached(module, out.losses['loss_diff'])
+    grad, = torch.autograd.grad(kd_loss(out), student)
+    assert grad.abs().sum() > 0, 'it still flows through the denoiser'
+
+
+def test_checkpointing_changes_no_bit():
+    torch.manual_seed(0)
+    plain = FeatureDiffusion(12, 16, recipe='released')
+    saving = copy.deepcopy(plain)
+    saving.with_cp = True
+    student, teacher = features()
+    noise = draw((2, 16, 5, 7), torch.float32)
+    for module in (plain, saving):
+        out = module(student, teacher, noise=noise)
+        (kd_loss(out) + out.losses['loss_diff']).backward()
+    for a, b in zip(plain.parameters(), saving.parameters()):
+        assert torch.equal(a.grad, b.grad)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_autocast_stays_finite_for_50_iterations(dtype):
+    torch.manual_seed(0)
+    module = FeatureDiffusion(12, 16, latent_channels=8, recipe='released')
+    optimizer = torch.optim.SGD(module.parameters(), 0.01)
+    student, teacher = features(n=2, size=(4, 4))
+    for i in range(50):
+        with torch.autocast('cpu', dtype=dtype):
+            # Recorded features are half precision under AMP.
+            out = module(student.to(dtype), 3 * teacher.to(dtype))
+            losses = [kd_loss(out), *out.losses.values()]
+        assert out.student.dtype == out.teacher.dtype == torch.float32
+        total = sum(losses)
+        assert torch.isfinite(total), f'iteration {i}'
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    assert all(torch.isfinite(p).all() for p in module.parameters())
+
+
+@pytest.mark.parametrize('vectors', [False, True])
+def test_a_batch_of_one_works(vectors):
+    if vectors:
+        module = FeatureDiffusion(10, 10, denoiser=dict(type='MLPDenoiser'))
+        out = module(torch.randn(1, 10), torch.randn(1, 10))
+        assert out.student.shape == out.teacher.shape == (1, 10)
+    else:
+        module = FeatureDiffusion(12, 16)
+        out = module(*features(n=1, size=(1, 1)))
+        assert out.student.shape == (1, 16, 1, 1)
+    (kd_loss(out) + out.losses['loss_diff']).backward()
+
+
+def test_a_paired_output_has_stats_without_gradient():
+    out = FeatureDiffusion(12, 16)(*features())
+    assert isinstance(out, PairedOutput)
+    assert 0 < out.stats['gamma_mean'] < 1
+    teacher = features()[1]
+    torch.testing.assert_close(out.stats['feature_scale'],
+                               teacher.square().mean().sqrt())
+    assert not any(v.requires_grad for v in out.stats.values())
+    assert not any('loss' in name for name in out.stats)
+
+
+def test_zero_init_starts_at_predicting_nothing():
+    student, teacher = features(n=8, size=(16, 16))
+    out = FeatureDiffusion(12, 16, recipe='warm')(student, teacher)
+    # The mean square of Gaussian noise.
+    assert float(out.losses['loss_diff'].detach()) == pytest.approx(1, abs=.05)
+
+
+def test_loss_weights_scale_their_loss():
+    torch.manual_seed(0)
+    one = FeatureDiffusion(12, 16, latent_channels=8)
+    three = copy.deepcopy(one)
+    three.diffusion_loss_weight, three.autoencoder_loss_weight = 3.0, 0.5
+    noise = draw((2, 8, 5, 7), torch.float32)
+    a, b = (m(*features(), noise=noise).losses for m in (one, three))
+    torch.testing.assert_close(3 * a['loss_diff'], b['loss_diff'])
+    torch.testing.assert_close(0.5 * a['loss_ae'], b['loss_ae'])
+
+
+class HalfDenoiser(nn.Module):
+
+    def __init__(self, channels, **kwargs):
+        super().__init__()
+
+    def forward(self, x, timesteps):
+        return 0.5 * x
+
+
+def test_parts_are_replaceable_by_config_and_by_module():
+    from mmdiffkd.registry import MODELS
+    MODELS.register_module(module=HalfDenoiser, force=True)
+    module = FeatureDiffusion(
+        12,
+        16,
+        denoiser=dict(type='HalfDenoiser'),
+        sampler=dict(num_inference_steps=3),
+        schedule=dict(num_train_timesteps=100),
+        noise_matching=dict(initial_gamma=0.9))
+    assert isinstance(module.denoiser, HalfDenoiser)
+    assert module.sampler.timesteps == [32, 16, 0]
+    out = module(*features())
+    assert float(out.stats['gamma_mean']) == pytest.approx(0.9)
+
+
+def test_tokens_become_maps_only_with_a_stated_shape():
+    tokens = torch.randn(2, 1 + 6, 12), torch.randn(2, 1 + 6, 16)
+    module = FeatureDiffusion(
+        12, 16, token_shape=(2, 3), num_class_tokens=1)
+    assert module(*tokens).student.shape == (2, 16, 2, 3)
+    with pytest.raises(ValueError, match='7 tokens .* set token_shape'):
+        FeatureDiffusion(12, 16)(*tokens)
+
+
+def test_wrong_channels_name_the_shape_and_the_key():
+    student, teacher = features()
+    with pytest.raises(ValueError, match=r'student feature has 12 channels '
+                       r'\(shape \(2, 12, 5, 7\)\), but student_channels=8'):
+        FeatureDiffusion(8, 16)(student, teacher)
+    with pytest.raises(ValueError, match='set teacher_channels=16'):
+        FeatureDiffusion(12, 8)(student, teacher)
+
+
+def test_wrong_sizes_name_both_shapes_and_the_option():
+    student = torch.randn(2, 12, 4, 4)
+    teacher = features()[1]
+    with pytest.raises(ValueError, match=r'\(2, 12, 4, 4\).*\(2, 16, 5, 7\)'
+                       r".*resize='bilinear'"):
+        FeatureDiffusion(12, 16)(student, teacher)
+    out = FeatureDiffusion(12, 16, resize='bilinear')(student, teacher)
+    assert out.student.shape == teacher.shape
+
+
+def test_unknown_recipe_names_the_known():
+    with pytest.raises(ValueError, match="'relased' is unknown.*released"):
+        FeatureDiffusion(12, 16, recipe='relased')
+
+
+def test_normalize_feeds_the_diffusion_model_unit_variance():
+    torch.manual_seed(0)
+    module = FeatureDiffusion(12, 16, normalize=True)
+    student, teacher = features()
+    seen = []
+    module.denoiser.register_forward_pre_hook(
+        lambda m, args: seen.append(args[0]))
+    noise = draw((2, 16, 5, 7), torch.float32)
+    out = module(student, 7 * teacher, noise=noise)
+    scale = (7 * teacher).square().mean().sqrt()
+    torch.testing.assert_close(out.stats['feature_scale'], scale)
+    expected = module.schedule.add_noise(7 * teacher / scale, noise.teacher,
+                                         noise.timesteps)
+    torch.testing.assert_close(seen[-1], expected)
+    assert torch.equal(out.teacher, 7 * teacher), 'the target stays raw'
+
+
+def test_the_feature_scale_is_an_average_that_comes_to_rest():
+    module = FeatureDiffusion(12, 16, normalize=True)
+    module.feature_scale.num_iters = 3
+    student, teacher = features()
+    for factor in (1, 2, 3, 100):
+        out = module(student, factor * teacher)
+    mean_square = (1 + 4 + 9) / 3 * teacher.square().mean()
+    torch.testing.assert_close(out.stats['feature_scale'], mean_square.sqrt())
+    resumed = FeatureDiffusion(12, 16, normalize=True)
+    resumed.load_state_dict(module.state_dict())
+    resumed.feature_scale.num_iters = 3
+    resumed(student, 100 * teacher)
+    assert torch.equal(resumed.feature_scale.mean_square,
+                       module.feature_scale.mean_square)
+
+
+def test_released_weights_map_one_to_one_by_order():
+    """Convolutions and norms in the order of the paper's blocks."""
+    denoiser = FeatureDiffusion(256, 256).denoiser
+    shapes = [tuple(p.shape) for n, p in denoiser.named_parameters()
+              if 'time_embedding' not in n]
+    block = [(64, 256, 1, 1), (64, ), (64, ), (64, ), (64, 64, 3, 3), (64, ),
+             (64, ), (64, ), (256, 64, 1, 1), (256, ), (256, ), (256, )]
+    assert shapes == block * 2 + [(256, 256, 1, 1), (256, ), (256, ), (256, )]
+    assert sum(p.numel() for n, p in denoiser.named_parameters()
+               if 'time_embedding' not in n) == 207_872
+    # The released embedding has 280 rows that no timestep ever uses.
+    state = denoiser.state_dict()
+    state['time_embedding.weight'] = torch.randn(1280, 256)
+    denoiser.load_state_dict(state)
+    assert torch.equal(denoiser.time_embedding.weight,
+                       state['time_embedding.weight'][:1000])
+
+
+def test_copies_and_pickles_continue_the_noise():
+    torch.manual_seed(0)
+    module = FeatureDiffusion(12, 16)
+    module(*features())
+    twins = [copy.deepcopy(module), pickle.loads(pickle.dumps(module))]
+    expected = module(*features()).losses['loss_diff']
+    for twin in twins:
+        assert torch.equal(twin(*features()).losses['loss_diff'], expected)

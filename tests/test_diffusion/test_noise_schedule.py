@@ -1,0 +1,63 @@
+# Copyright (c) mmdiffkd contributors.
+import numpy as np
+import pytest
+import torch
+
+from mmdiffkd.diffusion import NoiseSchedule
+
+
+def literal_alphas(total=1000, start=1e-4, end=0.02):
+    """Alpha-bar as the paper defines it, multiplied out one by one."""
+    alphas, product = [], 1.0
+    for i in range(total):
+        product *= 1 - (start + (end - start) * i / (total - 1))
+        alphas.append(product)
+    return np.array(alphas)
+
+
+def test_alphas_are_the_product_of_one_minus_beta():
+    schedule = NoiseSchedule()
+    np.testing.assert_allclose(
+        schedule.alphas_cumprod.numpy(), literal_alphas(), rtol=1e-12)
+    # The values that the facts of the paper's code give.
+    assert float(schedule.alphas_cumprod[400]) == pytest.approx(.1936, 1e-3)
+    assert float(schedule.alphas_cumprod[500]) == pytest.approx(.0778, 1e-3)
+
+
+def test_add_noise_is_equation_3_for_each_sample():
+    schedule = NoiseSchedule()
+    sample = torch.randn(3, 4, 2, 5, dtype=torch.float64)
+    noise = torch.randn_like(sample)
+    timesteps = torch.tensor([0, 400, 999])
+    noisy = schedule.add_noise(sample, noise, timesteps)
+    alphas = literal_alphas()
+    for i, t in enumerate(timesteps.tolist()):
+        expected = alphas[t]**0.5 * sample[i] + (1 -
+                                                 alphas[t])**0.5 * noise[i]
+        torch.testing.assert_close(noisy[i], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_does_not_round_the_schedule(dtype):
+    schedule = NoiseSchedule().to(dtype)
+    # 0.9999 rounds to 1 in both types; the noise would vanish.
+    zeros = torch.zeros(1, 2, 3, 3, dtype=dtype)
+    noise = torch.ones_like(zeros)
+    noisy = schedule.add_noise(zeros, noise, torch.tensor([0]))
+    assert noisy.dtype == torch.float32
+    torch.testing.assert_close(noisy, torch.full_like(noisy, 0.01))
+
+
+def test_tables_are_not_in_the_state_dict():
+    assert not NoiseSchedule().state_dict()
+
+
+@pytest.mark.parametrize('kwargs', [
+    dict(num_train_timesteps=0),
+    dict(beta_start=0.0),
+    dict(beta_start=0.03),
+    dict(beta_end=1.0)
+])
+def test_impossible_schedules_are_refused(kwargs):
+    with pytest.raises(ValueError, match='NoiseSchedule needs'):
+        NoiseSchedule(**kwargs)
