@@ -17,7 +17,7 @@ from .scene import Scene, SceneComposer, SceneStyle
 WRITERS = dict(det=write_coco_split)
 
 # How many scenes a split has unless the caller says otherwise.
-SCENES = dict(train=800, val=100, test=200)
+SCENES = dict(train=1200, val=100, test=200)
 
 MANIFEST = 'demo_set.json'
 

@@ -20,26 +20,26 @@ class SceneStyle:
     """What scenes look like. Lengths are in pixels, angles in degrees.
 
     Args:
-        height (int): Height of the image. Defaults to 160.
-        width (int): Width of the image. Defaults to 160.
-        digits (Tuple[int, int]): Least and most digits. Defaults to (2, 6).
+        height (int): Height of the image. Defaults to 128.
+        width (int): Width of the image. Defaults to 128.
+        digits (Tuple[int, int]): Least and most digits. Defaults to (2, 5).
         sizes (Tuple[int, int]): Least and most height of a digit's cell, of
-            which the ink fills about four fifths. Defaults to (24, 72).
+            which the ink fills about four fifths. Defaults to (24, 64).
         rotation (float): Largest rotation to either side. Defaults to 15.
         contrast (float): Least distance of a digit's colour from the ground
             under it, in grey levels. Defaults to 45.
         clutter (Tuple[int, int]): Least and most distractors (strokes and
-            scrambled handwriting). Defaults to (3, 8).
+            scrambled handwriting). Defaults to (2, 6).
         noise (float): Largest deviation of the sensor noise, in grey levels.
             Defaults to 14.
     """
-    height: int = 160
-    width: int = 160
-    digits: Tuple[int, int] = (2, 6)
-    sizes: Tuple[int, int] = (24, 72)
+    height: int = 128
+    width: int = 128
+    digits: Tuple[int, int] = (2, 5)
+    sizes: Tuple[int, int] = (24, 64)
     rotation: float = 15
     contrast: float = 45
-    clutter: Tuple[int, int] = (3, 8)
+    clutter: Tuple[int, int] = (2, 6)
     noise: float = 14
 
     def to_dict(self) -> dict:

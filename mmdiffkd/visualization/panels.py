@@ -1,0 +1,147 @@
+# Copyright (c) mmdiffkd contributors.
+"""The single panels of a report on a distillation."""
+from typing import Dict, List
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+from .run_log import Curve
+from .style import GUIDE, level_colours
+
+
+def smooth(values: np.ndarray, width: int = 9) -> np.ndarray:
+    """Return the centred running mean; shorter windows at both ends.
+
+    Args:
+        values (np.ndarray): Values at even distances, shape (N, ).
+        width (int): Window, an odd number of values. Defaults to 9.
+    """
+    window = np.ones(min(width, (len(values) - 1) // 2 * 2 + 1))
+    return (np.convolve(values, window, 'same') /
+            np.convolve(np.ones_like(values), window, 'same'))
+
+
+def draw_bars(axes: Axes, metrics: Dict[str, Dict[str, float]],
+              colours: List[str]) -> None:
+    """Draw the test AP of several models beside each other.
+
+    Args:
+        axes (Axes): Where to draw.
+        metrics (Dict[str, Dict[str, float]]): ``coco/bbox_mAP`` and so on
+            by model.
+        colours (List[str]): One colour for each model.
+    """
+    kinds = dict(mAP='AP', mAP_50='AP50', mAP_75='AP75')
+    width = 0.8 / len(metrics)
+    for i, (name, found) in enumerate(metrics.items()):
+        places = np.arange(len(kinds)) + (i - (len(metrics) - 1) / 2) * width
+        heights = [100 * found[f'coco/bbox_{kind}'] for kind in kinds]
+        bars = axes.bar(places, heights, 0.92 * width, color=colours[i])
+        axes.bar_label(bars, fmt='%.1f', fontsize=7.5, padding=1)
+        bars.set_label(name)
+    axes.set(title='AP on the test images', xticks=range(len(kinds)))
+    axes.set_xticklabels(kinds.values())
+    axes.margins(y=0.12)
+    axes.grid(False, axis='x')
+    axes.legend(loc='upper left', bbox_to_anchor=(0, 0.99))
+    # Room for the legend above the bars.
+    axes.set_ylim(0, max(1, axes.get_ylim()[1] * 1.35))
+
+
+def draw_curves(axes: Axes,
+                title: str,
+                curves: Dict[str, Curve],
+                colours: List[str],
+                log: bool = False,
+                smoothed: bool = True) -> None:
+    """Draw curves over the iteration: pale as logged, strong smoothed.
+
+    Args:
+        axes (Axes): Where to draw.
+        title (str): Name of the quantity.
+        curves (Dict[str, Curve]): Curves by name.
+        colours (List[str]): One colour for each curve.
+        log (bool): Whether the scale of the values is logarithmic.
+            Defaults to False.
+        smoothed (bool): Whether to draw a running mean over the points.
+            Otherwise the points themselves, marked. Defaults to True.
+    """
+    for (name, (steps, values)), colour in zip(curves.items(), colours):
+        if smoothed:
+            axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+            axes.plot(
+                steps, smooth(values), color=colour, linewidth=1.7, label=name)
+        else:
+            axes.plot(
+                steps,
+                values,
+                color=colour,
+                linewidth=1.7,
+                marker='o',
+                markersize=4,
+                label=name)
+    axes.set(title=title, xlabel='iteration')
+    if log:
+        _use_log_scale(axes)
+    axes.margins(y=0.1)
+    if len(curves) > 1 or '' not in curves:
+        axes.legend(loc='best', ncols=2 if len(curves) > 3 else 1)
+
+
+def draw_levels(axes: Axes, family: str, levels: Dict[str, Curve]) -> None:
+    """Draw one quantity of the distillation, a curve for each level.
+
+    Args:
+        axes (Axes): Where to draw.
+        family (str): Logged name of the quantity, such as ``loss_diff``.
+        levels (Dict[str, Curve]): Curves by level.
+    """
+    title = TITLES.get(family, family)
+    positive = all((values > 0).all() for _, values in levels.values())
+    draw_curves(
+        axes,
+        title,
+        {level.upper(): curve
+         for level, curve in levels.items()},
+        level_colours(len(levels)),
+        log='loss' in family and positive)
+    if family == 'loss_diff':
+        _mark(axes, 1, 'predicting nothing')
+    elif family.startswith('gamma'):
+        axes.set_ylim(0, 1.12)
+        _mark(axes, 1, 'no noise added')
+
+
+TITLES = dict(
+    loss_kd='KD loss: denoised student to teacher',
+    loss_diff='Diffusion loss (loss_diff)',
+    loss_ae='Autoencoder loss (loss_ae)',
+    gamma_mean='Noise matching: mean gamma',
+    feature_scale='Scale of the teacher feature')
+
+
+def _mark(axes: Axes, height: float, text: str) -> None:
+    """Draw a dashed line with its meaning written on it."""
+    axes.axhline(height, color=GUIDE, linestyle='--', linewidth=1.2)
+    axes.annotate(
+        text, (1, height),
+        xycoords=('axes fraction', 'data'),
+        xytext=(-2, 2),
+        textcoords='offset points',
+        ha='right',
+        va='bottom',
+        color=GUIDE,
+        fontsize=8)
+
+
+def _use_log_scale(axes: Axes) -> None:
+    """Use a logarithmic scale with plain numbers on it."""
+    axes.set_yscale('log')
+    low, high = axes.get_ylim()
+    axis = axes.yaxis
+    # Within two decades the powers of ten alone say too little.
+    subs = (1, 2, 5) if high / low < 100 else (1, )
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_formatter(NullFormatter())

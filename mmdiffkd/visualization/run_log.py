@@ -1,0 +1,129 @@
+# Copyright (c) mmdiffkd contributors.
+"""Read the scalars that MMEngine's LocalVisBackend writes during a run."""
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Tuple
+
+import numpy as np
+
+from mmdiffkd.utils import UserError
+
+# Iterations (or steps) and values of one logged quantity.
+Curve = Tuple[np.ndarray, np.ndarray]
+
+
+class RunLog(NamedTuple):
+    """What one training run logged.
+
+    Attributes:
+        train (Dict[str, Curve]): Quantities logged while training, each
+            against the iteration.
+        val (Dict[str, Curve]): Validation metrics, each against the
+            iteration at which the model was validated.
+    """
+    train: Dict[str, Curve]
+    val: Dict[str, Curve]
+
+    def families(self) -> Dict[str, Dict[str, Curve]]:
+        """Group what the distillation logged: one family a quantity.
+
+        Returns:
+            Dict[str, Dict[str, Curve]]: Curves by family and level.
+            ``distill.loss_kd_p3`` is level ``p3`` of ``loss_kd``, and
+            ``distill.diff_p3.loss_diff`` is level ``p3`` of ``loss_diff``.
+            A quantity that belongs to no level has the level ``''``.
+        """
+        found = defaultdict(dict)
+        for key in sorted(self.train):
+            if key.startswith('distill.'):
+                family, level = _split_name(key[len('distill.'):])
+                found[family][level] = self.train[key]
+        return dict(found)
+
+
+def find_log(work_dir: str, pattern: str) -> Path:
+    """Return the newest file of a run that matches a pattern.
+
+    MMEngine gives every start of a run a folder of its own, named by the
+    time.
+
+    Args:
+        work_dir (str): Work folder of the run.
+        pattern (str): Glob below it.
+    """
+    found = sorted(Path(work_dir).glob(pattern))
+    if not found:
+        raise UserError(f'{work_dir} holds no {pattern}: did the run finish '
+                        'its first iterations?')
+    return found[-1]
+
+
+def read_scalars(path: str) -> List[dict]:
+    """Read a file of one JSON object a line.
+
+    A last line that a killed run left half written is dropped; any other
+    that cannot be read is an error.
+    """
+    lines = Path(path).read_text().splitlines()
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            if number < len(lines):
+                raise UserError(f'{path}, line {number}: not a JSON object. '
+                                'Is this a scalars.json of MMEngine?')
+    return rows
+
+
+def read_run(work_dir: str) -> RunLog:
+    """Read the newest log of a run.
+
+    Args:
+        work_dir (str): Work folder that the run was given.
+    """
+    rows = read_scalars(find_log(work_dir, '*/vis_data/scalars.json'))
+    train, val = defaultdict(list), defaultdict(list)
+    iteration = 0
+    for row in rows:
+        if 'iter' in row:  # only training logs one
+            iteration = row['iter']
+        kept = train if 'iter' in row else val
+        for key, value in row.items():
+            if key not in ('iter', 'step', 'epoch'):
+                kept[key].append((iteration, value))
+    return RunLog(_to_curves(train), _to_curves(val))
+
+
+def read_metrics(work_dir: str) -> Dict[str, float]:
+    """Read what the newest test run below a folder measured.
+
+    Args:
+        work_dir (str): Work folder that ``tools/test.py`` was given.
+
+    Returns:
+        Dict[str, float]: Such as ``coco/bbox_mAP``.
+    """
+    path = find_log(work_dir, '*/*.json')
+    return json.loads(path.read_text())
+
+
+def _split_name(name: str) -> Tuple[str, str]:
+    """Split a logged name into family and level."""
+    owner, _, quantity = name.rpartition('.')
+    # The level is the last word that ends in a number: diff_p3, loss_kd_p3.
+    match = re.fullmatch(r'(.*_)?([^_]*\d)', owner or quantity)
+    if not match:
+        return name, ''
+    prefix, level = match.groups()
+    return (quantity if owner else (prefix or '').rstrip('_')), level
+
+
+def _to_curves(points: Dict[str, list]) -> Dict[str, Curve]:
+    """Turn lists of (iteration, value) into pairs of arrays."""
+    return {
+        key: tuple(np.array(column, float) for column in zip(*rows))
+        for key, rows in points.items()
+    }

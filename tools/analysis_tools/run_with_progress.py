@@ -1,0 +1,162 @@
+#!/usr/bin/env python
+# Copyright (c) mmdiffkd contributors.
+"""Run a command, keep its output in a log file and show short progress.
+
+Understands the log lines of MMEngine. Standard library and rich alone, so
+that the first sign of life does not wait for PyTorch.
+"""
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import nullcontext
+from typing import List
+
+from rich.console import Console
+
+TRAIN = re.compile(r'Epoch\(train\)\s+\[(?P<epoch>\d+)\]\[\s*(?P<step>\d+/\d+)'
+                   r'\].*?eta: (?P<eta>[\d:, day]+?)\s\s')
+LOSS = re.compile(r'\sloss: (?P<loss>\S+)')
+METRIC = re.compile(r'coco/bbox_mAP: (?P<ap>[-\d.]+)')
+
+
+class Progress:
+    """What the output of a command tells about its progress.
+
+    Args:
+        title (str): Name of the command, for people.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.start = time.monotonic()
+        self.news = {}
+        self.tail: List[str] = []
+
+    def read(self, line: str) -> None:
+        """Take note of one line of output."""
+        self.tail = [*self.tail, line][-25:]
+        train, metric = TRAIN.search(line), METRIC.search(line)
+        if train:
+            self.news['epoch'] = f'epoch {train["epoch"]}'
+            self.news['step'] = f'iteration {train["step"]}'
+            loss = LOSS.search(line)
+            if loss:
+                self.news['loss'] = f'loss {loss["loss"]}'
+            self.news['eta'] = f'{train["eta"]} left'
+        elif metric:
+            self.news['ap'] = f'AP {100 * float(metric["ap"]):.1f}'
+
+    def elapsed(self) -> str:
+        """Return the time since the start as minutes and seconds."""
+        minutes, seconds = divmod(int(time.monotonic() - self.start), 60)
+        return f'{minutes}:{seconds:02d}'
+
+    def __str__(self) -> str:
+        order = ('epoch', 'step', 'loss', 'ap', 'eta')
+        news = ', '.join(self.news[k] for k in order if k in self.news)
+        return f'{self.title}  {self.elapsed()}  {news or "starting"}'
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        usage='%(prog)s [-h] [--title TITLE] [--interval SECONDS] --log FILE '
+        '-- COMMAND ...')
+    parser.add_argument('--title', default='run', help='name to show')
+    parser.add_argument(
+        '--log', required=True, metavar='FILE', help='file for all output')
+    parser.add_argument(
+        '--interval',
+        type=float,
+        default=5,
+        metavar='SECONDS',
+        help='time between two lines where the output is no terminal '
+        '(default: 5)')
+    parser.add_argument('command', nargs='+', help='command and arguments')
+    return parser.parse_args()
+
+
+def run(command: List[str], log: str, progress: Progress,
+        interval: float) -> int:
+    """Run a command to its end.
+
+    Args:
+        command (List[str]): Program and arguments.
+        log (str): File that takes all output.
+        progress (Progress): Is told every line.
+        interval (float): Between two lines of progress (s).
+
+    Returns:
+        int: Exit code of the command, 128 + N after signal N.
+    """
+    console = Console(highlight=False)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors='replace',
+        env=dict(os.environ, PYTHONUNBUFFERED='1'))
+    # A plain kill must not leave the command behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    reader = threading.Thread(
+        target=_follow, args=(process.stdout, log, progress), daemon=True)
+    reader.start()
+    live = console.is_terminal
+    try:
+        with console.status(str(progress)) if live else nullcontext() as line:
+            if not live:
+                print(progress, flush=True)
+            while reader.is_alive():
+                reader.join(0.5 if live else interval)
+                if live:
+                    line.update(str(progress))
+                elif reader.is_alive():
+                    print(progress, flush=True)
+        code = process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _follow(stream, log: str, progress: Progress) -> None:
+    """Copy a stream to the log, line by line."""
+    with open(log, 'w') as file:
+        for line in stream:
+            file.write(line)
+            file.flush()
+            progress.read(line)
+
+
+def main() -> int:
+    """Run the command and say how it ended."""
+    args = parse_args()
+    progress = Progress(args.title)
+    code = run(args.command, args.log, progress, args.interval)
+    if code:
+        sys.stdout.flush()
+        print(''.join(progress.tail), file=sys.stderr, end='')
+        print(
+            f'error: {args.title} failed with exit code {code} after '
+            f'{progress.elapsed()}; the full log is {args.log}',
+            file=sys.stderr)
+    else:
+        ap = progress.news.get('ap')
+        print(f'{args.title}  {progress.elapsed()}  done' +
+              (f', {ap}' if ap else ''))
+    return code
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
