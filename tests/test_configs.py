@@ -143,8 +143,8 @@ def test_pairs_are_written_by_inheritance(path):
 def test_released_recipe_differs_by_one_key(variant):
     folder = ROOT / 'configs/_base_/distillers'
     ours = load(folder / f'diffkd_{variant}.py').distiller
-    released = Config.fromfile(
-        folder / f'diffkd_{variant}_released.py').distiller
+    released = Config.fromfile(folder /
+                               f'diffkd_{variant}_released.py').distiller
     assert len(released.connectors) == 5
     for connector in released.connectors.values():
         assert connector.pop('recipe') == 'released'
@@ -163,8 +163,7 @@ def test_metafile_names_what_exists(path):
 
 
 @pytest.mark.parametrize(
-    'model',
-    [m for path in METAFILES for m in models_of(path)],
+    'model', [m for path in METAFILES for m in models_of(path)],
     ids=lambda model: model['Name'])
 def test_metafile_agrees_with_config_and_library(model):
     cfg = load(ROOT / model['Config'])
@@ -172,8 +171,8 @@ def test_metafile_agrees_with_config_and_library(model):
     assert metadata['Epochs'] == cfg.train_cfg.max_epochs
     assert metadata['Teacher']['Config'] == cfg.model.teacher.cfg_path
     assert metadata['Teacher']['Weights'] == cfg.model.teacher_ckpt
-    assert metadata['Student']['Config'] in (
-        ROOT / model['Config']).read_text()
+    assert metadata['Student']['Config'] in (ROOT /
+                                             model['Config']).read_text()
     for role in ('Student', 'Teacher'):
         entries = [
             entry for entry in zoo_entries(metadata[role]['Config'])

@@ -38,8 +38,7 @@ def _write_split(root: Path, split: str, count: int) -> None:
     (root / 'annotations' / f'instances_{split}.json').write_text(
         json.dumps(
             dict(
-                images=images,
-                annotations=annotations,
+                images=images, annotations=annotations,
                 categories=CATEGORIES)))
 
 

@@ -32,7 +32,6 @@ def small_run(coco, work_dir):
         'val_dataloader.persistent_workers=False',
         'train_cfg.max_epochs=1',
         'default_hooks.logger.interval=1',
-        'env_cfg.dist_cfg.backend=gloo',
         'model.architecture.backbone.init_cfg=None',
         'model.teacher.cfg_options.model.backbone.init_cfg=None',
         'model.teacher_ckpt=None',

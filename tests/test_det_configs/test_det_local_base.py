@@ -46,7 +46,8 @@ def without_scopes(node):
 def test_local_base_gives_the_same_config(path, tmp_path):
     local = Config.fromfile(with_local_base(path, tmp_path)).to_dict()
     installed = Config.fromfile(path).to_dict()
-    name = re.sub('.*configs/', 'mmdet::', local['model']['teacher']['cfg_path'])
+    name = re.sub('.*configs/', 'mmdet::',
+                  local['model']['teacher']['cfg_path'])
     local['model']['teacher']['cfg_path'] = name
     assert without_scopes(local) == without_scopes(installed)
     assert '_scope_' not in local['model']

@@ -24,11 +24,10 @@ def blocks(language):
 
 def load_command(text):
     """Apply a documented ``--cfg-options`` as a shell would pass it."""
-    expanded = subprocess.run(
-        ['bash', '-c', f'echo {text}'],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True).stdout
+    expanded = subprocess.run(['bash', '-c', f'echo {text}'],
+                              stdout=subprocess.PIPE,
+                              text=True,
+                              check=True).stdout
     parser = argparse.ArgumentParser()
     parser.add_argument('config')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)

@@ -66,7 +66,7 @@ def test_pair_takes_a_training_step(path):
     logged = model.train_step(batch, optim_wrapper)
 
     # Every loss of every level is logged by itself, and is finite.
-    values = {name: float(value) for name, value in logged.items()}
+    values = {name: value.item() for name, value in logged.items()}
     assert all(math.isfinite(value) for value in values.values()), values
     assert any(name.startswith('student.loss') for name in values)
     connectors = list(cfg.model.distiller.connectors)
@@ -121,8 +121,10 @@ def test_step_reaches_the_student_through_the_distillation_alone():
     losses = model(**model.data_preprocessor(batch, True), mode='loss')
     sum(value for name, value in losses.items()
         if name.startswith('distill.loss_kd')).backward()
-    convs = [m for m in model.architecture.neck.modules()
-             if isinstance(m, nn.Conv2d)]
+    convs = [
+        m for m in model.architecture.neck.modules()
+        if isinstance(m, nn.Conv2d)
+    ]
     assert len(convs) == 8
     assert all(conv.weight.grad.abs().sum() > 0 for conv in convs)
     head = model.architecture.bbox_head.parameters()

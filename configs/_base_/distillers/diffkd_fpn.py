@@ -1,6 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 # DiffKD on the five levels P3 to P7 of a feature pyramid with 256 channels, as
-# RetinaNet, FCOS and RepPoints build it. Two-stage detectors: diffkd_fpn_p2_p6.
+# RetinaNet, FCOS and RepPoints build it. For two stages: diffkd_fpn_p2_p6.
 custom_imports = dict(imports=['mmdiffkd'], allow_failed_imports=False)
 
 # `data_idx` counts the neck's outputs from 0, hence p - 3.

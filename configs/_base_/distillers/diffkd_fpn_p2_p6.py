@@ -1,6 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 # DiffKD on the five levels P2 to P6 of a feature pyramid with 256 channels, as
-# Faster R-CNN and Cascade R-CNN build it. One-stage detectors: diffkd_fpn.
+# Faster R-CNN and Cascade R-CNN build it. For one stage: diffkd_fpn.
 custom_imports = dict(imports=['mmdiffkd'], allow_failed_imports=False)
 
 # `data_idx` counts the neck's outputs from 0, hence p - 2.

@@ -1,5 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
-# `diffkd_fpn` with the recipe of the paper's authors, as they released it.
+# `diffkd_fpn` with the recipe that the paper's authors released.
 _base_ = './diffkd_fpn.py'
 
 distiller = dict(
