@@ -128,8 +128,8 @@ def _history_buffer_attribute(obj: Any, name: str) -> Any:
     the real ``getattr`` would open the door that ``weights_only`` closes.
     """
     from mmengine.logging import HistoryBuffer
-    if obj is HistoryBuffer and name in HistoryBuffer._statistics_methods:
-        return HistoryBuffer._statistics_methods[name]
+    if obj is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
+        return getattr(HistoryBuffer, name)
     raise RuntimeError(
         f'a checkpoint asks for attribute {name!r} of {obj!r}, which is not '
         'part of a training log; it is refused')

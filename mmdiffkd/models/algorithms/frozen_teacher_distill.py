@@ -225,7 +225,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         if not torch.isfinite(loss.detach()).all():
             iteration = MessageHub.get_current_instance().get_info('iter')
             bad = [
-                f'{key} = {float(value):g}' for key, value in log_vars.items()
+                f'{key} = {value.item():g}' for key, value in log_vars.items()
                 if key != 'loss' and not torch.isfinite(value).all()
             ]
             raise FloatingPointError(
