@@ -55,7 +55,7 @@ def distiller(student_channels=16, teacher_channels=24, levels=3,
         _scope_='mmrazor',
         type='mmdiffkd.DiffKDDistiller',
         student_recorders=record,
-        teacher_recorders=record,
+        teacher_recorders=copy.deepcopy(record),
         connectors={
             f'diff_{p}': dict(
                 type='mmdiffkd.DiffKDConnector',

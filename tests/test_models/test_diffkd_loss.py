@@ -1,0 +1,58 @@
+# Copyright (c) mmdiffkd contributors.
+import copy
+
+import torch
+import torch.nn.functional as F
+
+from mmdiffkd.diffusion import FeatureDiffusion, NoiseSource
+from mmdiffkd.models import DiffKDLoss
+from . import toys
+
+
+def stock_distiller():
+    """An MMRazor distillation config in which one loss is ours."""
+    names = ['p3', 'p4', 'p5']
+    record = dict(fpn=dict(type='ModuleOutputs', source='neck'))
+    return dict(
+        _scope_='mmrazor',
+        type='ConfigurableDistiller',
+        student_recorders=record,
+        teacher_recorders=record,
+        distill_losses={
+            f'loss_{p}': dict(
+                type='mmdiffkd.DiffKDLoss', student_channels=16,
+                teacher_channels=24)
+            for p in names
+        },
+        loss_forward_mappings={
+            f'loss_{p}': dict(
+                preds_S=dict(recorder='fpn', from_student=True, data_idx=i),
+                preds_T=dict(recorder='fpn', from_student=False, data_idx=i))
+            for i, p in enumerate(names)
+        })
+
+
+def test_it_drops_into_a_stock_mmrazor_config():
+    cfg = toys.algorithm(
+        type='mmrazor.FpnTeacherDistill', distiller=stock_distiller())
+    cfg.pop('allow_random_teacher')
+    model = toys.build(cfg)
+    total, _ = model.parse_losses(toys.losses(model))
+    total.backward()
+    assert all(p.grad is not None for p in model.distiller.parameters())
+
+
+def test_it_equals_connector_and_distance():
+    torch.manual_seed(0)
+    core = FeatureDiffusion(8, 12, latent_channels=6)
+    adapter = DiffKDLoss(8, 12, loss_weight=5.0, latent_channels=6)
+    adapter.diffusion.load_state_dict(core.state_dict())
+    for module in (core, adapter.diffusion):
+        module.noise_source = NoiseSource(seed=1)
+    student, teacher = torch.randn(2, 8, 4, 4), torch.randn(2, 12, 4, 4)
+    out = core(student, teacher)
+    distance, *others = adapter(student, copy.deepcopy(teacher))
+    torch.testing.assert_close(distance,
+                               5 * F.mse_loss(out.student, out.teacher))
+    assert [float(v) for v in others] == [
+        float(v) for v in out.losses.values()]
