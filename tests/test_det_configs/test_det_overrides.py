@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.utils import get_installed_path
 
-import mmdiffkd  # noqa: F401
+from mmdiffkd.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs/en/configs.md').read_text()
@@ -109,3 +111,20 @@ def test_two_bases_for_one_key_are_refused(tmp_path):
     (tmp_path / 'two.py').write_text(f'_base_ = {bases!r}\n')
     with pytest.raises(KeyError, match='Duplicate key'):
         Config.fromfile(tmp_path / 'two.py')
+
+
+def test_child_config_names_another_teacher(tmp_path):
+    text, = [b for b in blocks('python') if 'cfg_options' in b]
+    zoo = Path(get_installed_path('mmdet')) / '.mim/configs'
+    own = tmp_path / 'teacher.py'
+    Config.fromfile(zoo / 'retinanet/retinanet_r101_fpn_2x_coco.py').dump(own)
+    text = re.sub("cfg_path='.*?'", f'cfg_path={str(own)!r}', text)
+    cfg = load_excerpt(text, tmp_path)
+    assert cfg.model.teacher_ckpt == 'work_dirs/teacher/epoch_24.pth'
+
+    cfg.model.teacher_ckpt = None
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    assert model.teacher.backbone.depth == 101
+    assert model.teacher.bbox_head.num_classes == 3
+    assert model.architecture.bbox_head.num_classes == 80
