@@ -92,8 +92,8 @@ if __name__ == '__main__':
     extras['all'] = sorted({r for group in extras.values() for r in group})
     setup(
         name='mmdiffkd',
-        version=runpy.run_path(str(ROOT / 'mmdiffkd/version.py'))[
-            '__version__'],
+        version=runpy.run_path(str(ROOT /
+                                   'mmdiffkd/version.py'))['__version__'],
         description='Diffusion-based knowledge distillation for OpenMMLab '
         'detectors, segmentors and classifiers',
         long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),

@@ -42,7 +42,7 @@ def checkout() -> Path:
 def shared_data() -> Path:
     """Folder of the real data sets, or a skip that says where it was sought.
 
-    Set ``MMDIFFKD_SHARED_DATA`` to have it elsewhere than in ``../shared/data``
+    ``MMDIFFKD_SHARED_DATA`` names another folder than ``../shared/data``
     beside the checkout.
     """
     path = Path(

@@ -92,13 +92,13 @@ else
 fi
 
 # --- CPU or CUDA operators ---------------------------------------------------
+# Where PyTorch looks when it compiles, in the same order.
 find_nvcc() {
-    local candidate
-    for candidate in "${CUDA_HOME:+$CUDA_HOME/bin/}nvcc" nvcc \
-        /usr/local/cuda/bin/nvcc; do
-        command -v "$candidate" && return
-    done
-    return 1
+    if [ -n "${CUDA_HOME:-}" ]; then
+        command -v "$CUDA_HOME/bin/nvcc"
+    else
+        command -v nvcc || command -v /usr/local/cuda/bin/nvcc
+    fi
 }
 
 nvcc=$(find_nvcc) || nvcc=
@@ -111,10 +111,11 @@ case $ops in
         if [ -n "$gpu" ] && [ -n "$nvcc" ]; then
             ops=cuda
         elif [ -n "$gpu" ]; then
-            say "a GPU is here (${gpu%%$' (UUID'*}), but nvcc is not: mmcv's operators" \
-                'are built for the CPU alone, and detectors fail on the GPU.'
-            say 'Install the CUDA toolkit of the major version of PyTorch, put' \
-                'nvcc on PATH or set CUDA_HOME, and run this again.'
+            say "a GPU is here (${gpu%%$' (UUID'*}), but nvcc is not:" \
+                "mmcv's operators are built for the CPU alone, and detectors" \
+                'fail on the GPU.'
+            say 'Install the CUDA toolkit of the major version of PyTorch,' \
+                'put nvcc on PATH or set CUDA_HOME, and run this again.'
         fi
         ;;
     cpu) ;;
@@ -137,8 +138,16 @@ if [ "$ops" = cuda ]; then
                 "(for example '8.0;9.0')"
     fi
     export TORCH_CUDA_ARCH_LIST
-    nvcc_release=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
+    nvcc_release=$("$nvcc" --version \
+        | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
     variant=cu$nvcc_release-sm$(tr -c '0-9.\n' '-' <<<"$TORCH_CUDA_ARCH_LIST")
+    # PyTorch takes the parent of nvcc's folder for the toolkit, which is wrong
+    # where nvcc is a wrapper script. nvcc itself knows better.
+    if [ -z "${CUDA_HOME:-}" ]; then
+        CUDA_HOME=$("$nvcc" --dryrun -x cu -E /dev/null 2>&1 \
+            | sed -n 's/^#\$ TOP=//p')
+        if [ -n "$CUDA_HOME" ]; then export CUDA_HOME; else unset CUDA_HOME; fi
+    fi
 fi
 
 # --- the environment that fits -----------------------------------------------
@@ -167,7 +176,11 @@ link_configs() {
 
 finish() {
     link_configs
-    if $print_python; then printf '%s\n' "$python"; else say "ready: $python"; fi
+    if $print_python; then
+        printf '%s\n' "$python"
+    else
+        say "ready: $python"
+    fi
     exit 0
 }
 
@@ -225,23 +238,32 @@ pip_install() { "$python" -m pip install -c "$constraints" "$@"; }
 check_compiler() {
     local cxx=${CXX:-g++}
     command -v "$cxx" >/dev/null \
-        || die "no C++ compiler ('$cxx'), which mmcv needs; install it (Debian," \
-            'Ubuntu: apt install g++), or set CXX'
+        || die "no C++ compiler ('$cxx'), which mmcv needs; install it" \
+            '(Debian, Ubuntu: apt install g++), or set CXX'
     "$base" -c 'import os, sysconfig, sys
 sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' \
         || die "Python.h of '$base' is missing, which mmcv needs; install it" \
             "(Debian, Ubuntu: apt install python$minor-dev)"
 }
 
-# Commands of a step are chained by `&&`: `set -e` has no effect in a condition.
+# Commands of a step are chained by `&&`: `set -e` is off in a condition.
 create_venv() { rm -rf "$env" && "$base" -m venv "$env"; }
+
+# A toolkit may hold the compiler without the headers of the libraries, which
+# PyTorch includes; PyTorch's own wheels bring those.
+cuda_headers() {
+    "$python" -c 'import glob, os, sysconfig
+packages = sysconfig.get_path("purelib")
+print(":".join(filter(None, [os.environ.get("CPATH")] + sorted(
+    glob.glob(packages + "/nvidia/*/include")))))'
+}
 
 build_mmcv() {
     local building=$wheels.building settings
     settings=(
         MMCV_WITH_OPS=1 "MAX_JOBS=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}")
     if [ "$ops" = cuda ]; then
-        settings+=(FORCE_CUDA=1)
+        settings+=(FORCE_CUDA=1 "CPATH=$(cuda_headers)")
     else
         # Else mmcv would take a GPU in sight for a reason to call nvcc.
         settings+=(FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=)
@@ -273,7 +295,7 @@ from mmcv.ops import nms
 devices = ['cpu']
 if sys.argv[1] == 'cuda' and torch.cuda.is_available():
     devices.append('cuda')
-boxes = torch.tensor([[0., 0., 9., 9.], [0., 0., 9., 8.], [20., 20., 30., 30.]])
+boxes = torch.tensor([[0., 0., 9., 9.], [0., 0., 9., 8.], [9., 9., 19., 19.]])
 scores = torch.tensor([0.9, 0.8, 0.7])
 for device in devices:
     kept = nms(boxes.to(device), scores.to(device), 0.5)[1]
@@ -296,14 +318,15 @@ step 'installing PyTorch (downloads up to 3 GB)' \
 read -r torch_version torch_cuda < <("$python" -c \
     'import torch; print(torch.__version__, torch.version.cuda)')
 if [ "$ops" = cuda ] && [ "${torch_cuda%%.*}" != "${nvcc_release%%.*}" ]; then
-    die "$nvcc is of CUDA $nvcc_release, but PyTorch $torch_version was built" \
-        "for CUDA $torch_cuda. Install that toolkit and set CUDA_HOME, or take" \
-        'another build of PyTorch (see --help), or set MMDIFFKD_OPS=cpu'
+    die "$nvcc is of CUDA $nvcc_release, but PyTorch $torch_version was" \
+        "built for CUDA $torch_cuda. Install that toolkit and set CUDA_HOME," \
+        'or take another build of PyTorch (see --help), or set' \
+        'MMDIFFKD_OPS=cpu'
 fi
 wheels=$home/wheels/py$minor-torch$torch_version-cuda$torch_cuda-ops-$variant
 if ! compgen -G "$wheels/mmcv-*.whl" >/dev/null; then
     check_compiler
-    step "compiling mmcv for $ops (about 10 minutes on 2 cores)" build_mmcv
+    step "compiling mmcv for $ops (2 cores: 10 minutes, cuda 30)" build_mmcv
 fi
 step 'installing mmcv and the other libraries' \
     pip_install "$wheels"/mmcv-*.whl -r "$root/requirements/mminstall.txt" \
@@ -314,8 +337,8 @@ step 'checking OpenCV' install_opencv
 step 'checking the libraries' check_environment
 if [ "$ops" = cuda ]; then
     "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' \
-        || say 'warning: PyTorch does not see the GPU; the driver may be older' \
-            "than CUDA $torch_cuda needs"
+        || say 'warning: PyTorch does not see the GPU; the driver may be' \
+            "older than CUDA $torch_cuda needs"
 fi
 
 # Last of all: without this file an environment is built anew.
