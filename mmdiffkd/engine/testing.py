@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Test the student of any checkpoint with any of its configs."""
+import logging
 import os.path as osp
 from typing import Optional
 
@@ -48,7 +49,7 @@ class StudentWeightsHook(Hook):
                 f'only {fitting} of the {len(expected)} tensors of the model '
                 f'are in {path!r}; the others keep random values',
                 logger='current',
-                level='WARNING')
+                level=logging.WARNING)
         checkpoint.pop('ema_state_dict', None)
         checkpoint['state_dict'] = weights
 

@@ -3,9 +3,9 @@
 import argparse
 import difflib
 import inspect
+import os
 import os.path as osp
 import traceback
-from types import TracebackType
 from typing import Any, Optional, Tuple
 
 from mmengine.config import Config, DictAction
@@ -71,7 +71,6 @@ def _nearby(path: str) -> str:
     folder = osp.dirname(path) or '.'
     if not osp.isdir(folder):
         return ''
-    import os
     close = difflib.get_close_matches(osp.basename(path), os.listdir(folder))
     return f'; did you mean {osp.join(folder, close[0])!r}?' if close else ''
 
@@ -93,25 +92,28 @@ def _check_option_names(cfg: Config, options: dict) -> None:
 
 def _config_problem(path: str, error: Exception) -> str:
     """Say in which file and line a config failed."""
-    if isinstance(error, SyntaxError):  # MMEngine names the file and line
-        return str(error.msg if error.lineno else error)
-    where, line = _failing_line(error.__traceback__)
-    place = f'{where or path}, line {line}' if line else where or path
+    where, line = _failing_line(error)
     text = str(error.args[0] if isinstance(error, KeyError) else error)
+    if isinstance(error, SyntaxError) and error.lineno:
+        line, text = error.lineno, error.msg
+    place = f'{where or path}, line {line}' if line else where or path
     return f'cannot read config {place}: {type(error).__name__}: {text}'
 
 
-def _failing_line(
-        trace: Optional[TracebackType]) -> Tuple[Optional[str], Optional[int]]:
+def _failing_line(error: Exception) -> Tuple[Optional[str], Optional[int]]:
     """Find the config file, and its line, that was being executed.
 
     MMEngine compiles configs under their own names; a base that is missing
     fails in MMEngine while the file that names it is read.
     """
+    readers = ['_file2dict']
+    if isinstance(error, SyntaxError):
+        readers.append('_is_lazy_import')
     reading: Any = None
-    for frame, line in traceback.walk_tb(trace):
-        if frame.f_code.co_name == '_file2dict':
-            reading = frame.f_locals.get('filename', reading)
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name in readers:
+            name = frame.f_locals.get('filename')
+            reading = name if name and osp.isfile(name) else reading
         elif frame.f_code.co_filename == reading:
             return reading, line
     return reading, None

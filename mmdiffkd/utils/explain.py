@@ -55,7 +55,7 @@ def _unknown_type(error: BaseException,
     name, scope, kind = match.groups()
     message = f'{name!r} is not in the {scope}::{kind} registry'
     close = difflib.get_close_matches(
-        name, _registered_names(name, scope, kind), cutoff=0.7)
+        name, _registered_names(name, scope, kind))
     if close:
         message += '; did you mean ' + ', '.join(map(repr, close)) + '?'
     build = _last(frames, 'build_from_cfg', 'mmengine.registry.build_functions')

@@ -18,6 +18,8 @@ from .student import (PREFIX, config_from_text, distill_types, key_prefixes,
 
 KEPT_META = ('dataset_meta', 'epoch', 'iter', 'seed', 'experiment_name',
              'time')
+# What belongs to one run on one machine, not to the student.
+RUN_KEYS = ('launcher', 'load_from', 'model_wrapper_cfg', 'resume', 'work_dir')
 
 
 class Exported(NamedTuple):
@@ -73,6 +75,8 @@ def export_student(checkpoint: str,
                         "'ema_state_dict'; leave --ema out")
     weights = _student_only(source, checkpoint, ema is not False)
     cfg = student_config(_source_config(source, checkpoint, config, trust))
+    for key in RUN_KEYS:
+        cfg.pop(key, None)
     _check_fit(weights, cfg, checkpoint)
     meta = _plain_meta(source.get('meta') or {}, cfg)
     write_checkpoint(dict(meta=meta, state_dict=weights), out)

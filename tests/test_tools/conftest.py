@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 SIZE = 64
@@ -119,6 +121,7 @@ visualizer = dict(
 
 DISTILL = '''
 _base_ = ['student.py']
+custom_hooks = [dict(type='EMAHook', momentum=0.3)]
 custom_imports = dict(imports=['mmdiffkd'], allow_failed_imports=False)
 model = dict(
     _delete_=True,
@@ -217,6 +220,13 @@ def process():
     return run_process
 
 
+def _forget_runs() -> None:
+    """Drop MMEngine's objects of a run; the next may get the same name."""
+    from mmdet.visualization import DetLocalVisualizer
+    for kind in (DefaultScope, MessageHub, MMLogger, DetLocalVisualizer):
+        kind._instance_dict.clear()
+
+
 @pytest.fixture
 def tool(capsys, monkeypatch, tmp_path):
     """Run a script of ``tools/`` inside this process, which is faster.
@@ -237,6 +247,8 @@ def tool(capsys, monkeypatch, tmp_path):
             runpy.run_path(str(TOOLS / script), run_name='__main__')
         except SystemExit as end:
             code = end.code
+        finally:
+            _forget_runs()
         out, err = capsys.readouterr()
         return SimpleNamespace(code=code, out=out, err=err)
 
@@ -260,11 +272,10 @@ def mistake(tool):
 
 @pytest.fixture(scope='session')
 def distilled(tiny, tmp_path_factory):
-    """A finished run of ``distill.py``, with EMA: its work dir."""
+    """Work dir of a finished epoch of ``distill.py``, which has EMA."""
     work_dir = tmp_path_factory.mktemp('distilled')
     run = run_process(
         sys.executable, TOOLS / 'train.py', tiny.distill, '--work-dir',
-        work_dir, '--seed', 1, '--cfg-options',
-        'custom_hooks=[]', 'train_cfg.max_epochs=1')
+        work_dir, '--seed', 1)
     assert run.returncode == 0, run.stderr[-4000:]
     return work_dir
