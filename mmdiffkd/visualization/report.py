@@ -1,6 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """One picture of a distillation: what was measured, learned and found."""
+import io
 import json
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Dict, List, NamedTuple
 
@@ -82,10 +84,10 @@ class Report:
         }
         self.colours = [TEACHER, ALONE, DISTILLED]
         with open(annotations) as file:
-            # COCO(path) would print.
             self.truth = COCO()
             self.truth.dataset = json.load(file)
-        self.truth.createIndex()
+        with redirect_stdout(io.StringIO()):  # it prints its progress
+            self.truth.createIndex()
         self.images = Path(images)
 
     def draw(self, out: str, title: str, note: str, count: int = 6) -> None:
@@ -99,16 +101,16 @@ class Report:
         """
         panels = self._panels()
         rows = -(-len(panels) // COLUMNS)
+        heights = 0.9 + 3.1 * rows, 8.5  # inches
         # Without a display, and whatever the user's own settings are.
         matplotlib.use('agg')
         with plt.rc_context(SETTINGS):
             figure = plt.figure(
-                figsize=(16, 0.8 + 3.1 * rows + 8.1), layout='constrained')
-            top, bottom = figure.subfigures(
-                2, 1, height_ratios=(0.8 + 3.1 * rows, 8.1))
+                figsize=(16, sum(heights)), layout='constrained')
+            top, bottom = figure.subfigures(2, 1, height_ratios=heights)
             top.suptitle(
-                f'{title}\n', x=0.01, ha='left', size=15, weight='bold')
-            top.text(0.011, 0.952, note, size=10, va='center')
+                f'{title}\n\n', x=0.01, ha='left', size=16, weight='bold')
+            top.text(0.0105, 1 - 0.6 / heights[0], note, size=10)
             axes = top.subplots(rows, COLUMNS, squeeze=False).flat
             for draw, place in zip(panels, axes):
                 draw(place)
@@ -137,20 +139,28 @@ class Report:
                 self.colours,
                 smoothed=False)
         ]
-        for key in sorted(alone):
+        for key in alone:
             if key.startswith('loss_'):
                 curves = [alone[key], distilled.train[f'student.{key}']]
                 panels.append(
                     lambda axes, key=key, curves=curves: draw_curves(
                         axes, f'Task loss: {key}', dict(zip(students, curves)),
                         self.colours[1:]))
-        for family, levels in distilled.families().items():
+        families = distilled.families()
+        for family in sorted(families, key=_reading_order):
+            levels = families[family]
             panels.append(lambda axes, family=family, levels=levels:
                           draw_levels(axes, family, levels))
         return panels
 
     def _draw_images(self, figure: SubFigure, count: int) -> None:
         """Draw test images: the truth, then what each student found."""
+        figure.suptitle(
+            'Test images at even distances. Solid blue: the right class, '
+            'overlap (IoU) of 50% or more. Dashed orange: false.',
+            x=0.01,
+            ha='left',
+            size=10)
         names = {key: cat['name'] for key, cat in self.truth.cats.items()}
         chosen = spread(sorted(self.truth.imgs), count)
         rows = figure.subplots(3, len(chosen), squeeze=False)
@@ -168,6 +178,11 @@ class Report:
                                ('truth', 'student alone',
                                 'student distilled')):
             axes.set_ylabel(label, size=11, weight='bold')
+
+
+def _reading_order(family: str) -> tuple:
+    """Losses first, and the distillation's own loss before all others."""
+    return family != 'loss_kd', 'loss' not in family, family
 
 
 def _in_percent(curve: tuple) -> tuple:

@@ -41,9 +41,9 @@ def test_report_has_every_panel_and_image(quickstart, tmp_path, monkeypatch):
     titles = [axes.get_title(loc='left') for axes in figure.axes]
     assert [t for t in titles if t] == [
         'AP on the test images', 'AP on the validation images',
-        'Task loss: loss_bbox', 'Task loss: loss_cls',
-        'Noise matching: mean gamma', 'Diffusion loss (loss_diff)',
-        'KD loss: denoised student to teacher'
+        'Task loss: loss_cls', 'Task loss: loss_bbox',
+        'KD loss: denoised student to teacher', 'Diffusion loss (loss_diff)',
+        'Noise matching: mean gamma'
     ]
     # Three rows of three images; what was found is counted below.
     counts = [axes.get_xlabel() for axes in figure.axes]

@@ -76,9 +76,9 @@ def main() -> None:
         args.work_dir / 'report.png',
         title='DiffKD quickstart',
         note=f'The same student trained twice for {measured[1].iterations} '
-        f'iterations from one seed: alone, and distilled with DiffKD '
-        f'({gain:+.1f} AP). Images at even distances in the test split; '
-        f'detections with a score of {args.score:.0%} and more.',
+        'iterations from one seed: alone, and distilled with DiffKD '
+        f'({gain:+.1f} AP). Detections are shown from a score of '
+        f'{args.score:.0%} on.',
         count=args.images)
     numbers = {
         name: model.summary()
