@@ -67,8 +67,8 @@ def _config_packages() -> None:
 
 
 def _package_lookup() -> None:
-    """Locate packages through ``importlib`` where ``pkg_resources`` is gone."""
-    if importlib.util.find_spec('pkg_resources') is not None:
+    """Locate packages through ``importlib`` where MMEngine would fail."""
+    if _mmengine_finds_packages():
         return
     package_utils = importlib.import_module('mmengine.utils.package_utils')
     for name in ('mmengine.utils.package_utils', 'mmengine.utils',
@@ -79,6 +79,18 @@ def _package_lookup() -> None:
                 setattr(module, function.__name__, function)
     # `install_package` looks `is_installed` up in its own module.
     assert package_utils.is_installed is is_installed
+
+
+def _mmengine_finds_packages() -> bool:
+    if importlib.util.find_spec('pkg_resources') is None:
+        return False
+    try:
+        mmdiffkd = importlib.metadata.distribution('mmdiffkd')
+    except importlib.metadata.PackageNotFoundError:
+        return True  # MMEngine asks for the module, too
+    # MMEngine looks beside the metadata only; the code of an editable install
+    # is elsewhere.
+    return osp.exists(mmdiffkd.locate_file('mmdiffkd'))
 
 
 def _module_of(package: str) -> str:
