@@ -223,8 +223,14 @@ def config_from_text(text: str, trust: bool = False) -> Config:
 def _literal(node: ast.expr) -> Any:
     """Evaluate literals, containers and ``dict(key=value)``."""
     if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            and node.func.id == 'dict' and not node.args):
-        return {word.arg: _literal(word.value) for word in node.keywords}
+            and node.func.id == 'dict'
+            and all(word.arg for word in node.keywords)):
+        values = {}
+        for argument in node.args:  # keys that are no names: dict({'0': 1})
+            values.update(_literal(argument))
+        values.update((word.arg, _literal(word.value))
+                      for word in node.keywords)
+        return values
     if isinstance(node, ast.Dict):
         return {
             _literal(key): _literal(value)
