@@ -121,9 +121,29 @@ def test_kd_gradient_can_be_kept_out_of_the_denoiser():
     assert grad.abs().sum() > 0, 'it still flows through the denoiser'
 
 
-def test_checkpointing_changes_no_bit():
+def test_the_tuned_recipe_trains_each_part_with_its_loss():
     torch.manual_seed(0)
-    plain = FeatureDiffusion(12, 16, recipe='released')
+    module = FeatureDiffusion(12, 16, recipe='tuned')
+    student, teacher = features()
+    student.requires_grad_()
+    for _ in range(2):  # the denoiser starts at zero: one step to wake it
+        out = module(student, teacher)
+        reach = reached(module, kd_loss(out))
+        sum([kd_loss(out), *out.losses.values()]).backward()
+        torch.optim.SGD(module.parameters(), 0.1).step()
+    assert reach == {
+        'student_projection', 'noise_matching', 'output_projection'
+    }
+    assert student.grad.abs().sum() > 0
+    assert reached(module, module(student, teacher).losses['loss_diff']) == {
+        'denoiser'
+    }
+
+
+@pytest.mark.parametrize('recipe', ['released', 'tuned'])
+def test_checkpointing_changes_no_bit(recipe):
+    torch.manual_seed(0)
+    plain = FeatureDiffusion(12, 16, recipe=recipe)
     saving = copy.deepcopy(plain)
     saving.with_cp = True
     student, teacher = features()
@@ -135,10 +155,11 @@ def test_checkpointing_changes_no_bit():
         assert torch.equal(a.grad, b.grad)
 
 
+@pytest.mark.parametrize('recipe', ['released', 'tuned'])
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_autocast_stays_finite_for_50_iterations(dtype):
+def test_autocast_stays_finite_for_50_iterations(dtype, recipe):
     torch.manual_seed(0)
-    module = FeatureDiffusion(12, 16, latent_channels=8, recipe='released')
+    module = FeatureDiffusion(12, 16, latent_channels=8, recipe=recipe)
     optimizer = torch.optim.SGD(module.parameters(), 0.01)
     student, teacher = features(n=2, size=(4, 4))
     for i in range(50):
@@ -181,7 +202,7 @@ def test_a_paired_output_has_stats_without_gradient():
 
 def test_zero_init_starts_at_predicting_nothing():
     student, teacher = features(n=8, size=(16, 16))
-    out = FeatureDiffusion(12, 16, recipe='warm')(student, teacher)
+    out = FeatureDiffusion(12, 16, recipe='tuned')(student, teacher)
     # The mean square of Gaussian noise.
     assert float(out.losses['loss_diff'].detach()) == pytest.approx(1, abs=.05)
 

@@ -44,7 +44,7 @@ def test_it_drops_into_a_stock_mmrazor_config():
 
 def test_it_equals_connector_and_distance():
     torch.manual_seed(0)
-    core = FeatureDiffusion(8, 12, latent_channels=6)
+    core = FeatureDiffusion(8, 12, latent_channels=6, recipe='tuned')
     adapter = DiffKDLoss(8, 12, loss_weight=5.0, latent_channels=6)
     adapter.diffusion.load_state_dict(core.state_dict())
     for module in (core, adapter.diffusion):

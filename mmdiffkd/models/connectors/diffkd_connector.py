@@ -16,21 +16,24 @@ class DiffKDConnector(PairedConnector):
     Args:
         student_channels (int): Channels of the student feature.
         teacher_channels (int): Channels of the teacher feature.
+        recipe (str): ``'tuned'`` or ``'released'``, the paper's published
+            code. Defaults to ``'tuned'``.
         init_cfg (dict, optional): Initialisation config of MMEngine.
             Defaults to None.
         **diffusion: Further arguments of
-            :class:`~mmdiffkd.diffusion.FeatureDiffusion`: recipe,
-            autoencoder width, sampler, loss weights and so on.
+            :class:`~mmdiffkd.diffusion.FeatureDiffusion`: autoencoder
+            width, sampler, loss weights and so on.
     """
 
     def __init__(self,
                  student_channels: int,
                  teacher_channels: int,
+                 recipe: str = 'tuned',
                  init_cfg: Optional[dict] = None,
                  **diffusion: Any) -> None:
         super().__init__(init_cfg)
-        self.diffusion = FeatureDiffusion(student_channels, teacher_channels,
-                                          **diffusion)
+        self.diffusion = FeatureDiffusion(
+            student_channels, teacher_channels, recipe=recipe, **diffusion)
 
     def forward_train(self, s_feature: Tensor,
                       t_feature: Tensor) -> PairedOutput:

@@ -26,6 +26,8 @@ class DiffKDLoss(BaseModule):
             mean squared error.
         loss_weight (float): Weight of the distance, lambda_3 in Eq. 9.
             Defaults to 1.0.
+        recipe (str): ``'tuned'`` or ``'released'``, the paper's published
+            code. Defaults to ``'tuned'``.
         init_cfg (dict, optional): Initialisation config of MMEngine.
             Defaults to None.
         **diffusion: Further arguments of
@@ -37,12 +39,13 @@ class DiffKDLoss(BaseModule):
                  teacher_channels: int,
                  kd_loss: Optional[dict] = None,
                  loss_weight: float = 1.0,
+                 recipe: str = 'tuned',
                  init_cfg: Optional[dict] = None,
                  **diffusion: Any) -> None:
         super().__init__(init_cfg)
         self.loss_weight = loss_weight
-        self.diffusion = FeatureDiffusion(student_channels, teacher_channels,
-                                          **diffusion)
+        self.diffusion = FeatureDiffusion(
+            student_channels, teacher_channels, recipe=recipe, **diffusion)
         kd_loss = kd_loss or dict(
             type='L2Loss', normalize=False, div_element=True)
         self.kd_loss = MODELS.build({'_scope_': 'mmrazor', **kd_loss})
