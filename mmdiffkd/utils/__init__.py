@@ -1,5 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
-from .errors import UserError
+from .errors import NonFiniteLossError, UserError
 from .rng import isolated_rng
 
-__all__ = ['UserError', 'isolated_rng']
+__all__ = ['NonFiniteLossError', 'UserError', 'isolated_rng']

@@ -1,5 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
-"""The exception for mistakes in a user's set-up."""
+"""The exceptions for mistakes in a user's set-up."""
 
 
 class UserError(ValueError):
@@ -9,3 +9,7 @@ class UserError(ValueError):
     ``tools/`` print it without a traceback and exit with code 2; everything
     else is a defect of the program and keeps its traceback.
     """
+
+
+class NonFiniteLossError(UserError, FloatingPointError):
+    """A loss is NaN or infinite; the message names which, and when."""

@@ -13,7 +13,7 @@ from mmrazor.registry import MODELS as RAZOR_MODELS
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
-from mmdiffkd.utils import UserError, isolated_rng
+from mmdiffkd.utils import NonFiniteLossError, UserError, isolated_rng
 from .early_exit import EarlyExit
 from .teacher_builder import build_teacher, load_teacher
 from .teacher_input import TeacherInput
@@ -218,7 +218,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         """As MMEngine's, but refuse to step on a loss that is not finite.
 
         Raises:
-            FloatingPointError: If any is NaN or infinite; the message names
+            NonFiniteLossError: If any is NaN or infinite; the message names
                 the components and the iteration.
         """
         loss, log_vars = super().parse_losses(losses)
@@ -228,7 +228,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                 f'{key} = {value.item():g}' for key, value in log_vars.items()
                 if key != 'loss' and not torch.isfinite(value).all()
             ]
-            raise FloatingPointError(
+            raise NonFiniteLossError(
                 f'loss is not finite at iteration {iteration}: '
                 f"{', '.join(bad) or 'only their sum'}. No step was taken "
                 'with it. Lower the learning rate or the weight of that loss, '
