@@ -186,3 +186,14 @@ def test_a_recorder_that_never_fires_is_named():
     with pytest.raises(UserError, match="'bbox_head.cls_convs'.*holds 0 "
                        'records'):
         toys.losses(model)
+
+
+def test_the_log_says_once_what_loss_diff_means(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmdiffkd.models.distillers.diffkd_distiller.print_log',
+        lambda message, logger: said.append(message))
+    model = toys.build(toys.algorithm())
+    toys.losses(model)
+    toys.losses(model)
+    assert len(said) == 1 and 'loss_diff = 1.0 means' in said[0]

@@ -2,6 +2,7 @@
 """A distiller with connectors that see both sides."""
 from typing import Any, Dict, Iterable, Mapping, Optional
 
+from mmengine.logging import print_log
 from mmrazor.models.distillers import ConfigurableDistiller
 from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor, nn
@@ -81,6 +82,7 @@ class DiffKDDistiller(ConfigurableDistiller):
         self._check_mappings()
         # Outputs of the paired connectors of the current iteration.
         self._paired: Dict[str, PairedOutput] = {}
+        self._explained = False
 
     def prepare_from_student(self, model: nn.Module) -> None:
         """Attach the student recorders; see :meth:`_attach`."""
@@ -142,6 +144,7 @@ class DiffKDDistiller(ConfigurableDistiller):
             for name, paired in self._paired.items():
                 for key, value in {**paired.losses, **paired.stats}.items():
                     losses[f'{name}.{key}'] = value
+            self._explain(losses)
         finally:
             # Features must not outlive the step, neither in memory nor in
             # copies of the model.
@@ -150,6 +153,19 @@ class DiffKDDistiller(ConfigurableDistiller):
                 for recorder in manager.recorders.values():
                     recorder.reset_data_buffer()
         return losses
+
+    def _explain(self, names: Iterable[str]) -> None:
+        """Say once what the numbers of a diffusion model mean."""
+        if not self._explained and any(
+                name.endswith('.loss_diff') for name in names):
+            print_log(
+                'In this log, loss_diff = 1.0 means that the diffusion model '
+                'predicts nothing, below 1 that it has learned the teacher, '
+                'above 1 that it adds noise (times diffusion_loss_weight). '
+                'gamma_mean is the share of the student feature that noise '
+                'matching keeps; feature_scale is the standard deviation of '
+                "the teacher's feature.", 'current')
+        self._explained = True
 
     def _run_connector(self, name: str, records: Mapping) -> PairedOutput:
         features = {key: self.get_record(**r) for key, r in records.items()}
