@@ -2,9 +2,9 @@
 from .algorithms import FrozenTeacherDistill
 from .connectors import DiffKDConnector, PairedConnector
 from .distillers import DiffKDDistiller
-from .losses import DiffKDLoss
+from .losses import AttentionMSELoss, DiffKDLoss
 
 __all__ = [
-    'DiffKDConnector', 'DiffKDDistiller', 'DiffKDLoss', 'FrozenTeacherDistill',
-    'PairedConnector'
+    'AttentionMSELoss', 'DiffKDConnector', 'DiffKDDistiller', 'DiffKDLoss',
+    'FrozenTeacherDistill', 'PairedConnector'
 ]

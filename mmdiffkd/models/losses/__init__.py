@@ -1,4 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
+from .attention_mse_loss import AttentionMSELoss
 from .diffkd_loss import DiffKDLoss
 
-__all__ = ['DiffKDLoss']
+__all__ = ['AttentionMSELoss', 'DiffKDLoss']

@@ -1,0 +1,13 @@
+# Copyright (c) mmdiffkd contributors.
+# DiffKD with the attention-weighted distance (the paper's dagger variant).
+_base_ = './bccd_diffkd.py'
+
+model = dict(
+    distiller=dict(
+        distill_losses={
+            f'loss_kd_p{i}': dict(
+                _delete_=True,
+                type='mmdiffkd.AttentionMSELoss',
+                loss_weight=5.0)
+            for i in range(3, 8)
+        }))
