@@ -295,3 +295,15 @@ def test_training_needs_no_warning(model):
         warnings.simplefilter('error', UserWarning)
         toys.losses(model)
     assert isinstance(model, nn.Module)
+
+
+def test_deliveries_replay_the_teachers_values():
+    cfg = toys.algorithm()
+    cfg['distiller']['distill_deliveries'] = dict(
+        anchors=dict(
+            type='MethodOutputs', max_keep_data=1,
+            method_path='mmdet.models.dense_heads.RetinaHead.get_anchors'))
+    model = toys.build(cfg)
+    assert 'student.loss_cls' in toys.losses(model)
+    model.distillation_stopped = True
+    assert 'student.loss_cls' in toys.losses(model), 'nothing is awaited now'

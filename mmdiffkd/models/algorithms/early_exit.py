@@ -16,8 +16,8 @@ class EarlyExit:
 
     The records needed are those that the distiller's mappings name, so a
     shared head that is called once a level is run for as many levels as are
-    used. With deliveries, which take values from anywhere in the teacher,
-    the whole forward pass is run.
+    used. Deliveries take values from anywhere in MMRazor's pass of the
+    teacher, which is the whole of ``mode='loss'``; with them, it is run.
 
     Args:
         teacher (nn.Module): The teacher, with its recorders attached.
@@ -31,6 +31,7 @@ class EarlyExit:
         #: Whether the teacher has anything to give at all.
         self.necessary = bool(self.needed or distiller.deliveries.deliveries)
         self._possible = not distiller.deliveries.deliveries
+        self._mode = 'tensor' if self._possible else 'loss'
         self._armed = False
         if self._possible:
             sources = {self._recorders[name].source for name in self.needed}
@@ -39,11 +40,11 @@ class EarlyExit:
                     # Behind the recorder's own hook, which came first.
                     module.register_forward_hook(self._check)
 
-    def run(self, teacher: nn.Module, *args: Any, **kwargs: Any) -> None:
+    def run(self, teacher: nn.Module, *args: Any) -> None:
         """Call the teacher within the recorders' context."""
         self._armed = self._possible
         try:
-            teacher(*args, **kwargs)
+            teacher(*args, mode=self._mode)
         except _EverythingRecorded:
             pass
         finally:

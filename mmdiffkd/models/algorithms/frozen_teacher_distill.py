@@ -174,8 +174,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                 self.distiller.deliveries:
             if self.teacher_input is not None:
                 batch_inputs = self.teacher_input(batch_inputs, data_samples)
-            self._early_exit.run(
-                self.teacher, batch_inputs, data_samples, mode='tensor')
+            self._early_exit.run(self.teacher, batch_inputs, data_samples)
 
     def _student_losses(self, batch_inputs: Tensor,
                         data_samples: Optional[List]) -> Dict[str, Tensor]:
