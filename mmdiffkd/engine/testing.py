@@ -83,8 +83,8 @@ def set_show_dir(cfg: Config, folder: str) -> None:
     """Let the library's visualization hook draw into a folder."""
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
-        raise UserError('--show-dir needs default_hooks.visualization in the '
-                        "config, for example dict(type='DetVisualizationHook')")
+        raise UserError("--show-dir needs default_hooks.visualization in the "
+                        "config, such as dict(type='DetVisualizationHook')")
     kind = hook.type.split('.')[-1]
     if kind == 'DetVisualizationHook':
         hook.update(draw=True, test_out_dir=folder)

@@ -71,7 +71,8 @@ def _nearby(path: str) -> str:
     folder = osp.dirname(path) or '.'
     if not osp.isdir(folder):
         return ''
-    close = difflib.get_close_matches(osp.basename(path), os.listdir(folder))
+    close = difflib.get_close_matches(
+        osp.basename(path), os.listdir(folder), cutoff=0.8)
     return f'; did you mean {osp.join(folder, close[0])!r}?' if close else ''
 
 

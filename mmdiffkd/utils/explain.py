@@ -16,6 +16,8 @@ from mmengine.registry import Registry
 
 from .checkpoint import unreadable
 
+BUILDER = 'mmengine.registry.build_functions'
+
 
 def explain(error: BaseException) -> Optional[str]:
     """Say what the user did wrong, if it was the user.
@@ -58,7 +60,7 @@ def _unknown_type(error: BaseException,
         name, _registered_names(name, scope, kind))
     if close:
         message += '; did you mean ' + ', '.join(map(repr, close)) + '?'
-    build = _last(frames, 'build_from_cfg', 'mmengine.registry.build_functions')
+    build = _last(frames, 'build_from_cfg', BUILDER)
     place = _place(frames, build.f_locals.get('cfg')) if build else None
     if place:
         message += f' (config key {place}.type)'
@@ -80,7 +82,9 @@ def _registered_names(name: str, scope: str, kind: str) -> List[str]:
         for registry in (root, *root.children.values()):
             if prefix:  # 'mmdet.RetinaNett' was looked up in mmdet
                 if registry.scope == prefix:
-                    names += [f'{prefix}.{key}' for key in registry.module_dict]
+                    names += [
+                        f'{prefix}.{key}' for key in registry.module_dict
+                    ]
             elif registry is root or registry.scope == scope:
                 names += list(registry.module_dict)
     return names
@@ -89,7 +93,7 @@ def _registered_names(name: str, scope: str, kind: str) -> List[str]:
 def _wrong_argument(error: BaseException,
                     frames: List[FrameType]) -> Optional[str]:
     """A misspelt or missing key of a dict that builds an object."""
-    build = _last(frames, 'build_from_cfg', 'mmengine.registry.build_functions')
+    build = _last(frames, 'build_from_cfg', BUILDER)
     if not isinstance(error, TypeError) or build is None:
         return None
     given = build.f_locals.get('args', {})

@@ -202,7 +202,7 @@ def tiny(tmp_path_factory):
         distill=str(folder / 'distill.py'))
 
 
-def run_process(*command, cwd=None, timeout=300, **env):
+def run_process(*command, cwd=None, timeout=540, **env):
     """Run a command as a user would, without a GPU."""
     path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
     return subprocess.run(

@@ -49,7 +49,7 @@ def test_exported_file_opens_in_stock_inferencer(tool, tiny, checkpoint,
                          env=env,
                          capture_output=True,
                          text=True,
-                         timeout=300)
+                         timeout=540)
     assert run.returncode == 0, run.stderr[-3000:]
     assert len(json.loads(run.stdout.strip().split('\n')[-1])) == 5
     assert 'do not match' not in run.stdout + run.stderr

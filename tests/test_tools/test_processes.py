@@ -54,10 +54,11 @@ def test_number_of_gpus_must_be_one(process, checkout, words):
     assert 'GPUS is the number of processes' in run.stderr
 
 
-def fake_python(folder, text='for word in "$@"; do echo "python: $word"; done'):
+def fake_python(folder):
     """An interpreter that says what it is asked to run."""
     path = folder / 'fake python'
-    path.write_text(f'#!/usr/bin/env bash\n{text}\n')
+    path.write_text('#!/usr/bin/env bash\n'
+                    'for word in "$@"; do echo "python: $word"; done\n')
     path.chmod(0o755)
     return path
 

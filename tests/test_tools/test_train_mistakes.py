@@ -70,7 +70,8 @@ def test_option_below_a_plain_value(mistake, tiny):
 
 
 def test_unknown_type_names_the_closest_ones(mistake, tiny):
-    message = mistake('train.py', tiny.student, *options('model.neck.type=FPM'))
+    message = mistake('train.py', tiny.student,
+                      *options('model.neck.type=FPM'))
     assert "'FPM' is not in the mmdet::model registry" in message
     assert "'FPN'" in message
     assert 'config key model.neck.type' in message

@@ -48,7 +48,8 @@ def test_distillation_goes_and_the_rest_stays():
     }
     assert cfg.custom_imports.imports == ['mine.models']
     assert cfg.custom_hooks == [dict(type='EMAHook')]
-    assert cfg.default_hooks == dict(logger=dict(type='LoggerHook', interval=7))
+    assert cfg.default_hooks == dict(
+        logger=dict(type='LoggerHook', interval=7))
     assert cfg.val_cfg == dict(type='ValLoop')
     assert cfg.test_cfg == dict(type='TestLoop', fp16=True)
 
