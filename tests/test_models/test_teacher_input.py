@@ -36,6 +36,7 @@ def test_the_algorithm_renormalises():
     cfg = toys.algorithm(
         teacher=toys.detector(width=12, channels=24, norm=CAFFE))
     model = toys.build(cfg)
+    assert not any('teacher' in key for key in model.state_dict())
     seen = []
     model.teacher.backbone.register_forward_pre_hook(
         lambda m, args: seen.append(args[0]))

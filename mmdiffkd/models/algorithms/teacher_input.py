@@ -38,8 +38,10 @@ class TeacherInput(nn.Module):
         self.identity = not self.flip and bool(
             torch.allclose(scale, torch.ones_like(scale))
             and torch.allclose(shift, torch.zeros_like(shift), atol=1e-6))
-        self.register_buffer('scale', scale.view(1, -1, 1, 1))
-        self.register_buffer('shift', shift.view(1, -1, 1, 1))
+        # Constants of the config: they are no part of a checkpoint.
+        for name, value in (('scale', scale), ('shift', shift)):
+            self.register_buffer(
+                name, value.view(1, -1, 1, 1), persistent=False)
 
     def forward(self, inputs: Tensor,
                 data_samples: Optional[List[Any]]) -> Tensor:
