@@ -15,8 +15,11 @@ PROGRESS = ROOT / 'tools' / 'analysis_tools' / 'run_with_progress.py'
 
 
 def quickstart(*args, cwd=ROOT):
+    # As a user calls it: every step finds its own checkout.
+    env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     return subprocess.run(['bash', str(SCRIPT), *map(str, args)],
                           cwd=cwd,
+                          env=env,
                           capture_output=True,
                           text=True)
 

@@ -1,12 +1,18 @@
+#!/usr/bin/env python
 # Copyright (c) mmdiffkd contributors.
 """Make the embedded demo data from scikit-learn's handwritten digits."""
 import argparse
 import sys
 from dataclasses import replace
+from pathlib import Path
 
-from mmdiffkd.datasets import (SCENES, WRITERS, SceneStyle, make_demo_set,
-                               read_manifest)
-from mmdiffkd.utils import UserError
+ROOT = Path(__file__).resolve().parents[1]
+if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
+    sys.path.insert(0, str(ROOT))
+
+from mmdiffkd.datasets import (  # noqa: E402
+    SCENES, WRITERS, SceneStyle, make_demo_set, read_manifest)
+from mmdiffkd.utils.cli import command_line  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -60,6 +66,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+@command_line
 def main() -> None:
     """Make the set and say what there is."""
     args = parse_args()
@@ -78,7 +85,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f'error: {error}')
+    main()

@@ -47,3 +47,7 @@ model = dict(
                     connector=f'diff_p{p}'))
             for p in range(3, 6)
         }))
+
+# The connectors start from scratch and have little time.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=5.0)}))

@@ -1,6 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The single panels of a report on a distillation."""
-from typing import Dict, List
+from typing import Dict
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,6 +8,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from .run_log import Curve
 from .style import GUIDE, level_colours
+
+# MMDetection's names of the metrics, and those of people.
+AP_KINDS = dict(mAP='AP', mAP_50='AP50', mAP_75='AP75')
 
 
 def smooth(values: np.ndarray, width: int = 9) -> np.ndarray:
@@ -23,25 +26,25 @@ def smooth(values: np.ndarray, width: int = 9) -> np.ndarray:
 
 
 def draw_bars(axes: Axes, metrics: Dict[str, Dict[str, float]],
-              colours: List[str]) -> None:
+              colours: Dict[str, str]) -> None:
     """Draw the test AP of several models beside each other.
 
     Args:
         axes (Axes): Where to draw.
         metrics (Dict[str, Dict[str, float]]): ``coco/bbox_mAP`` and so on
             by model.
-        colours (List[str]): One colour for each model.
+        colours (Dict[str, str]): Colours by model.
     """
-    kinds = dict(mAP='AP', mAP_50='AP50', mAP_75='AP75')
     width = 0.8 / len(metrics)
     for i, (name, found) in enumerate(metrics.items()):
-        places = np.arange(len(kinds)) + (i - (len(metrics) - 1) / 2) * width
-        heights = [100 * found[f'coco/bbox_{kind}'] for kind in kinds]
-        bars = axes.bar(places, heights, 0.92 * width, color=colours[i])
+        shift = (i - (len(metrics) - 1) / 2) * width
+        places = np.arange(len(AP_KINDS)) + shift
+        heights = [100 * found[f'coco/bbox_{kind}'] for kind in AP_KINDS]
+        bars = axes.bar(places, heights, 0.92 * width, color=colours[name])
         axes.bar_label(bars, fmt='%.1f', fontsize=7.5, padding=1)
         bars.set_label(name)
-    axes.set(title='AP on the test images', xticks=range(len(kinds)))
-    axes.set_xticklabels(kinds.values())
+    axes.set(title='AP on the test images', xticks=range(len(AP_KINDS)))
+    axes.set_xticklabels(AP_KINDS.values())
     axes.margins(y=0.12)
     axes.grid(False, axis='x')
     axes.legend(loc='upper left', bbox_to_anchor=(0, 0.99))
@@ -52,7 +55,7 @@ def draw_bars(axes: Axes, metrics: Dict[str, Dict[str, float]],
 def draw_curves(axes: Axes,
                 title: str,
                 curves: Dict[str, Curve],
-                colours: List[str],
+                colours: Dict[str, str],
                 log: bool = False,
                 smoothed: bool = True) -> None:
     """Draw curves over the iteration: pale as logged, strong smoothed.
@@ -61,13 +64,14 @@ def draw_curves(axes: Axes,
         axes (Axes): Where to draw.
         title (str): Name of the quantity.
         curves (Dict[str, Curve]): Curves by name.
-        colours (List[str]): One colour for each curve.
+        colours (Dict[str, str]): Colours by name.
         log (bool): Whether the scale of the values is logarithmic.
             Defaults to False.
         smoothed (bool): Whether to draw a running mean over the points.
             Otherwise the points themselves, marked. Defaults to True.
     """
-    for (name, (steps, values)), colour in zip(curves.items(), colours):
+    for name, (steps, values) in curves.items():
+        colour = colours[name]
         if smoothed:
             axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
             axes.plot(
@@ -99,12 +103,12 @@ def draw_levels(axes: Axes, family: str, levels: Dict[str, Curve]) -> None:
     """
     title = TITLES.get(family, family)
     positive = all((values > 0).all() for _, values in levels.values())
+    curves = {level.upper(): curve for level, curve in levels.items()}
     draw_curves(
         axes,
         title,
-        {level.upper(): curve
-         for level, curve in levels.items()},
-        level_colours(len(levels)),
+        curves,
+        dict(zip(curves, level_colours(len(curves)))),
         log='loss' in family and positive)
     if family == 'loss_diff':
         _mark(axes, 1, 'predicting nothing')

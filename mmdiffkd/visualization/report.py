@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 
 from .detections import (Box, draw_found, draw_truth, read_predictions,
                          read_truth, spread)
-from .panels import draw_bars, draw_curves, draw_levels
+from .panels import AP_KINDS, draw_bars, draw_curves, draw_levels
 from .run_log import RunLog, read_metrics, read_run
 from .style import ALONE, DISTILLED, SETTINGS, TEACHER
 
@@ -59,9 +59,12 @@ def read_measured(train_dir: str, test_dir: str, score: float) -> Measured:
             ``predictions.bbox.json`` in it.
         score (float): Detections below it are left out.
     """
-    return Measured(
-        read_run(train_dir), read_metrics(test_dir),
-        read_predictions(Path(test_dir) / 'predictions.bbox.json', score))
+    run = read_run(train_dir)
+    # CocoMetric reports nothing of a detector that finds nothing: AP 0.
+    metrics = {f'coco/bbox_{kind}': 0. for kind in AP_KINDS}
+    metrics.update(read_metrics(test_dir))
+    predictions = Path(test_dir) / 'predictions.bbox.json'
+    return Measured(run, metrics, read_predictions(predictions, score))
 
 
 class Report:
@@ -82,7 +85,7 @@ class Report:
             'student alone': alone,
             'student distilled': distilled
         }
-        self.colours = [TEACHER, ALONE, DISTILLED]
+        self.colours = dict(zip(self.models, (TEACHER, ALONE, DISTILLED)))
         with open(annotations) as file:
             self.truth = COCO()
             self.truth.dataset = json.load(file)
@@ -135,6 +138,7 @@ class Report:
                 'AP on the validation images', {
                     name: _in_percent(model.run.val['coco/bbox_mAP'])
                     for name, model in self.models.items()
+                    if 'coco/bbox_mAP' in model.run.val
                 },
                 self.colours,
                 smoothed=False)
@@ -145,7 +149,7 @@ class Report:
                 panels.append(
                     lambda axes, key=key, curves=curves: draw_curves(
                         axes, f'Task loss: {key}', dict(zip(students, curves)),
-                        self.colours[1:]))
+                        self.colours))
         families = distilled.families()
         for family in sorted(families, key=_reading_order):
             levels = families[family]

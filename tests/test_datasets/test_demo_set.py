@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -162,9 +163,12 @@ def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
 
 
 def run_tool(*args):
+    # As a user calls it: the tool finds its own checkout.
+    env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     return subprocess.run([sys.executable, str(TOOL), *map(str, args)],
                           capture_output=True,
-                          text=True)
+                          text=True,
+                          env=env)
 
 
 def test_tool_makes_reuses_and_refuses(tmp_path):
@@ -178,7 +182,7 @@ def test_tool_makes_reuses_and_refuses(tmp_path):
     assert len(images['images']) == 2
     assert run_tool(*options).stdout.startswith('Found, unchanged')
     refused = run_tool(*options, '--size', 192)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert refused.stderr.startswith('error: The demo set in')
     assert 'style' in refused.stderr
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 
 from mmdiffkd.visualization import Report, read_measured
 from mmdiffkd.visualization.panels import draw_levels, smooth
@@ -122,3 +123,24 @@ def test_tool_names_the_run_that_is_missing(tmp_path):
     assert result.stderr.startswith('error: ')
     assert 'nothing/teacher' in result.stderr
     assert 'Traceback' not in result.stderr
+
+
+def test_detector_that_finds_nothing_has_ap_zero(quickstart, tmp_path,
+                                                 monkeypatch):
+    """MMDetection then writes no metric and no detection at all."""
+    figures = spy_on_figure(monkeypatch)
+    work, data = quickstart
+    test = work / 'test' / 'student'
+    (test / '20260101_000001' / '20260101_000001.json').write_text('{}')
+    (test / 'predictions.bbox.json').write_text('[]')
+    log = work / 'student' / '20260101_000000' / 'vis_data' / 'scalars.json'
+    log.write_text(''.join(
+        line + '\n' for line in log.read_text().splitlines()
+        if 'mAP' not in line))
+    make_report(work, data).draw(tmp_path / 'r.png', 'a', 'b', count=1)
+    bars, curves = figures[0].axes[:2]
+    heights = [bar.get_height() for bar in bars.patches]
+    assert heights[3:6] == [0, 0, 0]
+    # The others keep their colours.
+    colours = [to_rgba(line.get_color()) for line in curves.lines]
+    assert colours == [bars.patches[i].get_facecolor() for i in (0, 6)]

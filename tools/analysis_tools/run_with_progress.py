@@ -59,7 +59,7 @@ class Progress:
     def __str__(self) -> str:
         order = ('epoch', 'step', 'loss', 'ap', 'eta')
         news = ', '.join(self.news[k] for k in order if k in self.news)
-        return f'{self.title}  {self.elapsed()}  {news or "starting"}'
+        return f'{self.title}  {self.elapsed()}  {news or "running"}'
 
 
 def parse_args() -> argparse.Namespace:
