@@ -59,6 +59,7 @@ def main() -> None:
     runner.register_hook(testing.StudentWeightsHook())
     testing.add_dump(runner, args.out)
     runner.test()
+    launch.end_processes()
 
 
 if __name__ == '__main__':

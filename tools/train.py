@@ -65,6 +65,7 @@ def main() -> None:
         checks.check_work_dir(cfg)
     launch.init_processes(cfg, args.launcher, args.local_rank)
     launch.build_runner(cfg).train()
+    launch.end_processes()
 
 
 if __name__ == '__main__':

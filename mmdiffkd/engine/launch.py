@@ -7,6 +7,7 @@ import subprocess
 from typing import Optional
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
@@ -188,3 +189,12 @@ def _environment_from_slurm() -> None:
 def build_runner(cfg: Config) -> Runner:
     """Build MMEngine's runner, or the one that the config names."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def end_processes() -> None:
+    """Leave the process group, once all of a run is done.
+
+    Gloo's threads abort a process that ends with the group still open.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

@@ -6,6 +6,7 @@ import inspect
 import os
 import os.path as osp
 import traceback
+import warnings
 from typing import Any, Optional, Tuple
 
 from mmengine.config import Config, DictAction
@@ -89,6 +90,24 @@ def _check_option_names(cfg: Config, options: dict) -> None:
             raise UserError(
                 f'--cfg-options {option}: the config has no key {name!r}; '
                 f'did you mean {close[0]!r}?')
+        if name not in {*EXTRA_KEYS, *inspect.signature(Runner).parameters}:
+            _check_template(cfg, option, name)
+
+
+def _check_template(cfg: Config, option: str, name: str) -> None:
+    """Tell that a variable of the file has been used up when it is read.
+
+    Its value was copied to where the file uses it; to change it afterwards
+    changes nothing.
+    """
+    if name in cfg and name in cfg.get('model', {}):
+        raise UserError(f'--cfg-options {option} would change nothing: '
+                        f'{name!r} is the template of model.{name}; write '
+                        f'model.{option}')
+    if name in cfg and not name.startswith('tta_'):
+        warnings.warn(f'--cfg-options {option} changes a variable whose value '
+                      'the config has already used; override the settings '
+                      'that were made from it instead')
 
 
 def _config_problem(path: str, error: Exception) -> str:
