@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
     sys.path.insert(0, str(ROOT))
 
-from mmdiffkd.datasets import (  # noqa: E402
-    SCENES, WRITERS, SceneStyle, make_demo_set, read_manifest)
+from mmdiffkd.datasets import (SCENES, WRITERS, SceneStyle,  # noqa: E402
+                               make_demo_set, read_manifest)
 from mmdiffkd.utils.cli import command_line  # noqa: E402
 
 

@@ -89,8 +89,7 @@ def _write_set(root: Path, parameters: dict, style: SceneStyle) -> None:
                               (parameters['seed'], number))
         sizes[split] = WRITERS[parameters['task']](root, split, scenes)
     manifest = dict(parameters, sizes=sizes, digest=_digest(root))
-    (root / MANIFEST).write_text(
-        json.dumps(manifest, indent=2) + '\n')
+    (root / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
 
 
 def _draw_scenes(pool: DigitPool, style: SceneStyle, count: int,

@@ -70,8 +70,10 @@ def main() -> None:
                  f'up to {apart:.2g} apart')
     loaded = {'mmdiffkd', 'mmrazor'} & set(sys.modules)
     assert not loaded, f'{loaded} must not be needed'
-    print(f'stock DetInferencer, {len(images)} test images: the {total} '
-          f'detections of the test run, scores within {apart:.1g}')
+    print(f'stock DetInferencer, {len(images)} test images: ' +
+          (f'the same {total} detections as in the test run, scores within '
+           f'{apart:.1g}' if total else
+           f'no detection of score {args.score} or more, as in the test run'))
 
 
 if __name__ == '__main__':
