@@ -136,7 +136,8 @@ def _mark(axes: Axes, height: float, text: str) -> None:
         ha='right',
         va='bottom',
         color=GUIDE,
-        fontsize=8)
+        fontsize=8,
+        bbox=dict(facecolor='white', edgecolor='none', alpha=0.7, pad=0.5))
 
 
 def _use_log_scale(axes: Axes) -> None:
