@@ -2,7 +2,6 @@
 """Networks that predict the noise in a noisy feature."""
 from typing import Any, Dict
 
-import torch
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
@@ -122,6 +121,5 @@ class MLPDenoiser(Denoiser):
     def forward(self, x: Tensor, timesteps: Tensor) -> Tensor:
         """As :meth:`Denoiser.forward`; x may also have the shape (N, C)."""
         if x.dim() == 2:
-            return torch.flatten(super().forward(x[..., None, None], timesteps),
-                                 1)
+            return super().forward(x[..., None, None], timesteps).flatten(1)
         return super().forward(x, timesteps)

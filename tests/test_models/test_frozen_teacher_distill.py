@@ -76,7 +76,8 @@ def test_the_teacher_stops_at_the_last_recorded_module(model):
 
 def test_a_shared_head_runs_once_for_each_level_that_is_used():
     cfg = toys.algorithm()
-    record = dict(cls=dict(type='ModuleOutputs', source='bbox_head.retina_cls'))
+    source = 'bbox_head.retina_cls'
+    record = dict(cls=dict(type='ModuleOutputs', source=source))
     cfg['distiller'] = dict(
         _scope_='mmrazor',
         type='mmdiffkd.DiffKDDistiller',
