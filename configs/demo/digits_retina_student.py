@@ -18,10 +18,13 @@ model = dict(
         in_channels=[16, 32, 64, 128],
         out_channels=64,
         add_extra_convs=False,
-        num_outs=3),
+        num_outs=3,
+        # From scratch, neck and head learn several times faster with norms.
+        norm_cfg=dict(type='BN')),
     bbox_head=dict(
         num_classes=10,
         in_channels=64,
         feat_channels=64,
         stacked_convs=2,
+        norm_cfg=dict(type='BN'),
         anchor_generator=dict(octave_base_scale=3, strides=[8, 16, 32])))

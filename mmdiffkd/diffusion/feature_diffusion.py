@@ -31,7 +31,7 @@ RECIPES: Dict[str, Dict[str, Any]] = dict(
         zero_init=True,
         projection_norm=False,
         output_gain=0.1,
-        initial_gamma=0.99,
+        initial_gamma=0.999,
         normalize=True,
         kd_grad_to_denoiser=False))
 
