@@ -20,7 +20,9 @@ worst=0
 suite() {
     local start=$SECONDS code=0
     echo "=== $1 tests"
-    "$python" -m pytest -m "$2" --durations=15 --timeout="$3" || code=$?
+    # Every test keeps to one thread, so there is a core for each worker.
+    "$python" -m pytest -n "$(nproc)" -m "$2" --durations=15 \
+        --timeout="$3" || code=$?
     # 5: no test has the marker, which is no failure.
     if [ "$code" -eq 5 ]; then code=0; fi
     if [ "$code" -gt "$worst" ]; then worst=$code; fi

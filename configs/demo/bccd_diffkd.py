@@ -34,8 +34,3 @@ model = dict(
                     recorder='fpn', from_student=False, connector=f'diff_{p}'))
             for p in levels
         }))
-
-# Its output is in units of the teacher's standard deviation, 3 to 7, so a step
-# moves it further than the convolution of plain mimicking.
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=2.0)}))

@@ -8,6 +8,3 @@ model = dict(
             f'diff_p{i}': dict(recipe='released')
             for i in range(3, 8)
         }))
-
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=5.0)}))

@@ -9,7 +9,7 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::demo/digits_retina_teacher.py'),
     # Train it with digits_retina_teacher.py, or let tools/quickstart.sh do so.
-    teacher_ckpt='work_dirs/digits_retina_teacher/epoch_12.pth',
+    teacher_ckpt='work_dirs/digits_retina_teacher/epoch_6.pth',
     distiller=dict(
         _scope_='mmrazor',
         type='mmdiffkd.DiffKDDistiller',

@@ -63,7 +63,7 @@ def test_command_changes_every_level():
     losses = cfg.model.distiller.distill_losses.values()
     assert [loss.loss_weight for loss in losses] == [10] * 5
     for connector in cfg.model.distiller.connectors.values():
-        assert connector.kd_grad_to_denoiser is False
+        assert connector.with_cp is True
 
 
 def test_command_selects_released_recipe_like_the_base_does():
