@@ -17,7 +17,7 @@ def compose(seed, style=SceneStyle()):
 @given(st.integers(0, 2**32))
 def test_scene_is_sound(seed):
     scene = compose(seed)
-    assert scene.image.shape == (160, 160, 3)
+    assert scene.image.shape == (128, 128, 3)
     assert scene.image.dtype == np.uint8
     assert 1 <= len(scene.digits) <= 6
     # Every pixel shows one digit at most.
