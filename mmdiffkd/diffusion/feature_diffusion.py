@@ -262,17 +262,26 @@ class FeatureDiffusion(nn.Module):
             output, latent = output.flatten(1), latent.flatten(1)
         return PairedOutput(output, latent, losses, stats)
 
-    def _denoise(self, x: Tensor, timesteps: Tensor) -> Tensor:
+    def _denoise(self,
+                 x: Tensor,
+                 timesteps: Tensor,
+                 parameters: Optional[Dict[str, Tensor]] = None) -> Tensor:
+        """Predict noise, with the denoiser's parameters or with others."""
+
+        def run(x: Tensor, timesteps: Tensor) -> Tensor:
+            if parameters is None:
+                return self.denoiser(x, timesteps)
+            return functional_call(self.denoiser, parameters, (x, timesteps))
+
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(
-                self.denoiser, x, timesteps, use_reentrant=False)
-        return self.denoiser(x, timesteps)
+            return checkpoint(run, x, timesteps, use_reentrant=False)
+        return run(x, timesteps)
 
     def _denoise_student(self, x: Tensor, timesteps: Tensor) -> Tensor:
         if self.kd_grad_to_denoiser:
             return self._denoise(x, timesteps)
         frozen = {k: p.detach() for k, p in self.denoiser.named_parameters()}
-        return functional_call(self.denoiser, frozen, (x, timesteps))
+        return self._denoise(x, timesteps, frozen)
 
     def _as_maps(self, student: Tensor,
                  teacher: Tensor) -> Tuple[Tensor, Tensor]:
