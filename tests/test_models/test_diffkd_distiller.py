@@ -197,3 +197,15 @@ def test_the_log_says_once_what_loss_diff_means(monkeypatch):
     toys.losses(model)
     toys.losses(model)
     assert len(said) == 1 and 'loss_diff = 1.0 means' in said[0]
+
+
+def test_a_misspelt_option_of_a_connector_is_named():
+    with pytest.raises(UserError, match="DiffKDConnector does not take "
+                       "'latent_chanels'; the closest are 'latent_channels'"):
+        toys.build(
+            toys.algorithm(distiller=toys.distiller(latent_chanels=8)))
+
+
+def test_an_unknown_recipe_is_named():
+    with pytest.raises(UserError, match="recipe 'relaesed' is unknown"):
+        toys.build(toys.algorithm(distiller=toys.distiller(recipe='relaesed')))

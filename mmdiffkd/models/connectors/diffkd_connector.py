@@ -4,8 +4,9 @@ from typing import Any, Optional
 
 from torch import Tensor
 
-from mmdiffkd.diffusion import FeatureDiffusion, PairedOutput
+from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.registry import MODELS
+from ..diffusion_builder import build_diffusion
 from .paired_connector import PairedConnector
 
 
@@ -23,6 +24,9 @@ class DiffKDConnector(PairedConnector):
         **diffusion: Further arguments of
             :class:`~mmdiffkd.diffusion.FeatureDiffusion`: autoencoder
             width, sampler, loss weights and so on.
+
+    Raises:
+        UserError: If one of them is unknown or impossible.
     """
 
     def __init__(self,
@@ -32,8 +36,12 @@ class DiffKDConnector(PairedConnector):
                  init_cfg: Optional[dict] = None,
                  **diffusion: Any) -> None:
         super().__init__(init_cfg)
-        self.diffusion = FeatureDiffusion(
-            student_channels, teacher_channels, recipe=recipe, **diffusion)
+        self.diffusion = build_diffusion(
+            type(self).__name__,
+            student_channels,
+            teacher_channels,
+            recipe=recipe,
+            **diffusion)
 
     def forward_train(self, s_feature: Tensor,
                       t_feature: Tensor) -> PairedOutput:

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.registry import MODELS
-from mmdiffkd.utils import UserError
-from .mapping_checks import (check_arguments, check_record, closest,
-                             used_connectors)
+from mmdiffkd.utils import UserError, closest
+from .mapping_checks import check_arguments, check_record, used_connectors
 
 
 @MODELS.register_module()

@@ -1,23 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 """Checks of a distiller's config that MMRazor does not make."""
-from difflib import get_close_matches
 from inspect import Parameter, signature
-from typing import Any, Dict, Iterable, List, Mapping
+from typing import Any, Dict, List, Mapping
 
 from torch import nn
 
-from mmdiffkd.utils import UserError
+from mmdiffkd.utils import UserError, closest
 
 Mappings = Mapping[str, Mapping[str, Mapping[str, Any]]]
-
-
-def closest(name: str, names: Iterable[str], count: int = 3) -> str:
-    """A hint such as ``; the closest are 'a', 'b'`` for a misspelt name."""
-    names = list(names)
-    matches = get_close_matches(str(name), names, n=count, cutoff=0.3)
-    if not matches:
-        return ''
-    return '; the closest are ' + ', '.join(f"'{m}'" for m in matches)
 
 
 def check_arguments(where: str, module: nn.Module,

@@ -5,8 +5,8 @@ from typing import Any, List, Optional
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmdiffkd.diffusion import FeatureDiffusion
 from mmdiffkd.registry import MODELS
+from ..diffusion_builder import build_diffusion
 
 
 @MODELS.register_module()
@@ -44,8 +44,12 @@ class DiffKDLoss(BaseModule):
                  **diffusion: Any) -> None:
         super().__init__(init_cfg)
         self.loss_weight = loss_weight
-        self.diffusion = FeatureDiffusion(
-            student_channels, teacher_channels, recipe=recipe, **diffusion)
+        self.diffusion = build_diffusion(
+            type(self).__name__,
+            student_channels,
+            teacher_channels,
+            recipe=recipe,
+            **diffusion)
         kd_loss = kd_loss or dict(
             type='L2Loss', normalize=False, div_element=True)
         self.kd_loss = MODELS.build({'_scope_': 'mmrazor', **kd_loss})
