@@ -2,9 +2,11 @@
 from .algorithms import FrozenTeacherDistill
 from .connectors import DiffKDConnector, PairedConnector
 from .distillers import DiffKDDistiller
-from .losses import AttentionMSELoss, DiffKDLoss
+from .losses import (AttentionMSELoss, DiffKDLoss, DISTLoss, DKDLoss,
+                     KLDivergence)
 
 __all__ = [
-    'AttentionMSELoss', 'DiffKDConnector', 'DiffKDDistiller', 'DiffKDLoss',
-    'FrozenTeacherDistill', 'PairedConnector'
+    'AttentionMSELoss', 'DISTLoss', 'DKDLoss', 'DiffKDConnector',
+    'DiffKDDistiller', 'DiffKDLoss', 'FrozenTeacherDistill', 'KLDivergence',
+    'PairedConnector'
 ]

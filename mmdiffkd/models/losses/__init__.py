@@ -1,5 +1,10 @@
 # Copyright (c) mmdiffkd contributors.
 from .attention_mse_loss import AttentionMSELoss
 from .diffkd_loss import DiffKDLoss
+from .dist_loss import DISTLoss
+from .dkd_loss import DKDLoss
+from .kl_divergence import KLDivergence
 
-__all__ = ['AttentionMSELoss', 'DiffKDLoss']
+__all__ = [
+    'AttentionMSELoss', 'DISTLoss', 'DKDLoss', 'DiffKDLoss', 'KLDivergence'
+]

@@ -1,0 +1,49 @@
+# Copyright (c) mmdiffkd contributors.
+"""Kullback-Leibler divergence, averaged over instances."""
+from mmrazor.models.losses import KLDivergence as RazorKLDivergence
+from torch import Tensor
+
+from mmdiffkd.registry import MODELS
+from mmdiffkd.utils import UserError
+from .instances import as_instances
+
+
+@MODELS.register_module()
+class KLDivergence(RazorKLDivergence):
+    """``tau**2 * KL(softmax(z_t / tau) || softmax(z_s / tau))``.
+
+    The mean over all instances. For logits (N, C) it equals MMRazor's; for
+    a map (N, C, H, W), MMRazor's sums over the pixels, so that its size
+    depends on that of the map.
+
+    Args:
+        tau (float): Temperature. Defaults to 1.0.
+        loss_weight (float): Weight of the loss. Defaults to 1.0.
+
+    Raises:
+        UserError: If ``tau`` is not positive.
+    """
+
+    def __init__(self, tau: float = 1.0, loss_weight: float = 1.0) -> None:
+        super().__init__(
+            tau=tau, reduction='batchmean', loss_weight=loss_weight)
+        if tau <= 0:
+            raise UserError(f'KLDivergence: tau must be positive, got {tau}')
+
+    def forward(self, preds_S: Tensor, preds_T: Tensor) -> Tensor:
+        """Compare two predictions.
+
+        Args:
+            preds_S (Tensor): Student's logits, shape (N, C) or (N, C, H, W).
+            preds_T (Tensor): Teacher's, same shape; it is detached.
+
+        Returns:
+            Tensor: Scalar; zero where there are no instances.
+
+        Raises:
+            UserError: If the shapes do not fit.
+        """
+        preds_S, preds_T = as_instances('KLDivergence', preds_S, preds_T)
+        if not len(preds_S):
+            return preds_S.sum()
+        return super().forward(preds_S, preds_T)
