@@ -4,13 +4,16 @@ from .autoencoder import LinearAutoencoder
 from .ddim_sampler import DDIMSampler
 from .denoisers import BottleneckDenoiser, MLPDenoiser
 from .feature_diffusion import RECIPES, FeatureDiffusion
+from .guidance import ClassifierGuidance
 from .noise_matching import AdaptiveNoiseMatching
 from .noise_schedule import NoiseSchedule
 from .noise_source import NoiseDraw, NoiseSource
 from .paired_output import PairedOutput
+from .self_diffusion import SelfDiffusion
 
 __all__ = [
-    'RECIPES', 'AdaptiveNoiseMatching', 'BottleneckDenoiser', 'DDIMSampler',
-    'FeatureDiffusion', 'LinearAutoencoder', 'MLPDenoiser', 'NoiseDraw',
-    'NoiseSchedule', 'NoiseSource', 'PairedOutput'
+    'RECIPES', 'AdaptiveNoiseMatching', 'BottleneckDenoiser',
+    'ClassifierGuidance', 'DDIMSampler', 'FeatureDiffusion',
+    'LinearAutoencoder', 'MLPDenoiser', 'NoiseDraw', 'NoiseSchedule',
+    'NoiseSource', 'PairedOutput', 'SelfDiffusion'
 ]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+from .guidance import ClassifierGuidance
 from .noise_schedule import NoiseSchedule
 
 
@@ -32,6 +33,7 @@ class DDIMSampler(nn.Module):
 
     Attributes:
         timesteps (list[int]): Descending, one for each step.
+        alphas (list[float]): ``a_t`` of each.
         coefficients (list[tuple[float, float]]): ``(A_t, B_t)`` of each.
 
     Raises:
@@ -57,12 +59,14 @@ class DDIMSampler(nn.Module):
         self.timesteps: List[int] = [
             start_timestep * (steps - 1 - i) // last for i in range(steps)
         ] if steps > 1 else [start_timestep]
-        self.coefficients = self._affine(schedule.alphas_cumprod.tolist())
+        alphas_cumprod = schedule.alphas_cumprod.tolist()
+        self.alphas = [alphas_cumprod[t] for t in self.timesteps]
+        self.coefficients = self._affine(self.alphas)
         self.register_buffer(
             '_timesteps', torch.tensor(self.timesteps), persistent=False)
 
-    def _affine(self, alphas: List[float]) -> List[Tuple[float, float]]:
-        current = [alphas[t] for t in self.timesteps]
+    @staticmethod
+    def _affine(current: List[float]) -> List[Tuple[float, float]]:
         # Behind the last step lies the clean sample, a = 1.
         previous = current[1:] + [1.0]
         coefficients = []
@@ -72,20 +76,26 @@ class DDIMSampler(nn.Module):
                 (scale, (1 - a_prev)**0.5 - scale * (1 - a_t)**0.5))
         return coefficients
 
-    def forward(self, denoiser: Callable[[Tensor, Tensor], Tensor],
-                x: Tensor) -> Tensor:
+    def forward(self,
+                denoiser: Callable[[Tensor, Tensor], Tensor],
+                x: Tensor,
+                guidance: Optional[ClassifierGuidance] = None) -> Tensor:
         """Denoise a sample.
 
         Args:
             denoiser (Callable): ``denoiser(x, t)`` predicts the noise in x;
                 ``t`` is an integer tensor of shape (1,) on x's device.
             x (Tensor): Noisy sample, shape (N, C, H, W).
+            guidance (ClassifierGuidance, optional): Corrects each noise
+                prediction. Defaults to None.
 
         Returns:
             Tensor: Denoised sample, same shape.
         """
         for i, (scale, shift) in enumerate(self.coefficients):
             noise = denoiser(x, self._timesteps[i:i + 1])
+            if guidance is not None:
+                noise = guidance(x, noise, self.alphas[i])
             x = torch.add(scale * x, noise, alpha=shift)
         return x
 

@@ -1,19 +1,15 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD of one pair of features, composed from its parts."""
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Optional, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.utils.checkpoint import checkpoint
 
 from mmdiffkd.registry import MODELS
 from .blocks import build, conv_norm
-from .feature_layout import as_map, check_channels, match_size
-from .feature_scale import FeatureScale
-from .noise_source import NoiseDraw, NoiseSource
+from .guidance import ClassifierGuidance
 from .paired_output import PairedOutput
+from .teacher_diffusion import Noise, TeacherDiffusion
 
 RECIPES: Dict[str, Dict[str, Any]] = dict(
     # Structure, initialisation and gradients of the paper's published code.
@@ -37,7 +33,7 @@ RECIPES: Dict[str, Dict[str, Any]] = dict(
 
 
 @MODELS.register_module()
-class FeatureDiffusion(nn.Module):
+class FeatureDiffusion(TeacherDiffusion):
     """Denoise a student feature with a diffusion model of the teacher's.
 
     1. Autoencoder, if ``latent_channels`` is given (Eq. 6):
@@ -134,7 +130,6 @@ class FeatureDiffusion(nn.Module):
         with_cp: bool = False,
         seed: Optional[int] = None,
     ) -> None:
-        super().__init__()
         if recipe not in RECIPES:
             raise ValueError(f"recipe '{recipe}' is unknown; choose one of "
                              f'{sorted(RECIPES)}')
@@ -149,56 +144,44 @@ class FeatureDiffusion(nn.Module):
             key: RECIPES[recipe][key] if value is None else value
             for key, value in options.items()
         }
-        self.student_channels = student_channels
-        self.teacher_channels = teacher_channels
+        super().__init__(
+            student_channels,
+            teacher_channels,
+            latent_channels,
+            zero_init=options['zero_init'],
+            normalize=options['normalize'],
+            diffusion_loss_weight=diffusion_loss_weight,
+            autoencoder_loss_weight=autoencoder_loss_weight,
+            schedule=schedule,
+            sampler=sampler,
+            denoiser=denoiser,
+            autoencoder=autoencoder,
+            norm_cfg=norm_cfg,
+            resize=resize,
+            token_shape=token_shape,
+            num_class_tokens=num_class_tokens,
+            with_cp=with_cp,
+            seed=seed)
         self.kd_grad_to_denoiser = options['kd_grad_to_denoiser']
-        self.diffusion_loss_weight = diffusion_loss_weight
-        self.autoencoder_loss_weight = autoencoder_loss_weight
-        self.resize = resize
-        self.token_shape = token_shape
-        self.num_class_tokens = num_class_tokens
-        self.with_cp = with_cp
-        self.noise_source = NoiseSource(seed)
-
-        width = latent_channels or teacher_channels
-        self.autoencoder = None if latent_channels is None else build(
-            autoencoder,
-            'LinearAutoencoder',
-            channels=teacher_channels,
-            latent_channels=width,
-            norm_cfg=norm_cfg)
-        self.student_projection = nn.Conv2d(student_channels, width, 1)
-        self.schedule = build(schedule, 'NoiseSchedule')
-        self.sampler = build(sampler, 'DDIMSampler', schedule=self.schedule)
-        self.denoiser = build(
-            denoiser,
-            'BottleneckDenoiser',
-            channels=width,
-            num_train_timesteps=self.schedule.num_train_timesteps,
-            norm_cfg=norm_cfg)
         self.noise_matching = build(
             noise_matching,
             'AdaptiveNoiseMatching',
-            channels=width,
+            channels=self.width,
             spatial=getattr(self.denoiser, 'spatial', True),
             initial_gamma=options['initial_gamma'],
             norm_cfg=norm_cfg)
         self.output_projection = nn.Sequential(*conv_norm(
-            width, width, 1,
+            self.width, self.width, 1,
             norm_cfg if options['projection_norm'] else None))
-        self.feature_scale = FeatureScale() if options['normalize'] else None
-        if options['zero_init'] and hasattr(self.denoiser, 'zero_init'):
-            self.denoiser.zero_init()
         with torch.no_grad():
             self.output_projection[0].weight *= options['output_gain']
 
     def forward(
-        self,
-        student_feature: Tensor,
-        teacher_feature: Tensor,
-        noise: Union[torch.Generator, NoiseDraw, Sequence[Tensor],
-                     None] = None
-    ) -> PairedOutput:
+            self,
+            student_feature: Tensor,
+            teacher_feature: Tensor,
+            noise: Noise = None,
+            guidance: Optional[ClassifierGuidance] = None) -> PairedOutput:
         """Denoise the student feature and train the diffusion model.
 
         Args:
@@ -209,6 +192,9 @@ class FeatureDiffusion(nn.Module):
                 numbers come from: a generator, or the numbers themselves,
                 of the latent's shape. Defaults to None: a generator of this
                 module's own, different on every rank.
+            guidance (ClassifierGuidance, optional): Steers the chain; its
+                classifier sees teacher features (N, C_t, H, W). Not part of
+                DiffKD. Defaults to None.
 
         Returns:
             PairedOutput: ``student``, denoised and projected, and ``teacher``,
@@ -222,79 +208,24 @@ class FeatureDiffusion(nn.Module):
             ValueError: If channels or sizes do not fit; the message names
                 the shapes and the option to set.
         """
-        student, teacher = self._as_maps(student_feature, teacher_feature)
-        student = student.to(_at_least_float32(student))
-        teacher = teacher.detach().to(_at_least_float32(teacher))
-
-        losses = {}
-        latent = teacher
-        if self.autoencoder is not None:
-            latent, reconstruction = self.autoencoder(teacher)
-            losses['loss_ae'] = self.autoencoder_loss_weight * F.mse_loss(
-                reconstruction, teacher)
-            latent = latent.detach().to(teacher.dtype)
-        projected = self.student_projection(student).to(student.dtype)
-        if not isinstance(noise, (tuple, list)):
-            noise = self.noise_source.draw(
-                projected, latent, self.schedule.num_train_timesteps, noise)
-        noise = NoiseDraw(*noise)
-
-        clean, scale = latent, None
-        if self.feature_scale is not None:
-            scale = self.feature_scale(latent).to(latent.dtype)
-            clean = latent / scale
+        student, teacher = self.as_maps(student_feature, teacher_feature)
+        latent, losses = self.encode(teacher)
+        projected = self.project(student)
+        noise = self.draw(projected, latent, noise)
+        clean, scale = self.normalize(latent)
 
         noisy, gamma = self.noise_matching(projected, noise.student)
-        denoised = self.sampler(self._denoise_student, noisy)
+        denoised = self.sample(noisy, scale, guidance,
+                               self.kd_grad_to_denoiser)
         if scale is not None:
             denoised = denoised * scale
         # Sums of squares over a map overflow in half precision.
         output = self.output_projection(denoised).to(latent.dtype)
 
-        diffused = self.schedule.add_noise(clean, noise.teacher,
-                                           noise.timesteps)
-        losses['loss_diff'] = self.diffusion_loss_weight * F.mse_loss(
-            self._denoise(diffused, noise.timesteps), noise.teacher)
+        losses['loss_diff'] = self.diffusion_loss(clean, noise)
         if scale is None:
             scale = latent.square().mean().sqrt()
         stats = dict(gamma_mean=gamma.detach().mean(), feature_scale=scale)
         if student_feature.dim() == 2:
             output, latent = output.flatten(1), latent.flatten(1)
         return PairedOutput(output, latent, losses, stats)
-
-    def _denoise(self,
-                 x: Tensor,
-                 timesteps: Tensor,
-                 parameters: Optional[Dict[str, Tensor]] = None) -> Tensor:
-        """Predict noise, with the denoiser's parameters or with others."""
-
-        def run(x: Tensor, timesteps: Tensor) -> Tensor:
-            if parameters is None:
-                return self.denoiser(x, timesteps)
-            return functional_call(self.denoiser, parameters, (x, timesteps))
-
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(run, x, timesteps, use_reentrant=False)
-        return run(x, timesteps)
-
-    def _denoise_student(self, x: Tensor, timesteps: Tensor) -> Tensor:
-        if self.kd_grad_to_denoiser:
-            return self._denoise(x, timesteps)
-        frozen = {k: p.detach() for k, p in self.denoiser.named_parameters()}
-        return self._denoise(x, timesteps, frozen)
-
-    def _as_maps(self, student: Tensor,
-                 teacher: Tensor) -> Tuple[Tensor, Tensor]:
-        token_shape = self.token_shape
-        student = as_map(student, 'student', token_shape,
-                         self.num_class_tokens)
-        teacher = as_map(teacher, 'teacher', token_shape,
-                         self.num_class_tokens)
-        check_channels(student, self.student_channels, 'student')
-        check_channels(teacher, self.teacher_channels, 'teacher')
-        return match_size(student, teacher, self.resize), teacher
-
-
-def _at_least_float32(x: Tensor) -> torch.dtype:
-    """Noise and schedule arithmetic is done in float32 under AMP."""
-    return torch.promote_types(x.dtype, torch.float32)

@@ -40,13 +40,15 @@ class FeatureScale(nn.Module):
 
     @torch.no_grad()
     def _update(self, feature: Tensor) -> None:
-        square = feature.float().square().mean()
+        dtype = torch.promote_types(feature.dtype, torch.float32)
+        square = feature.to(dtype).square().mean()
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(square)  # one estimate for all ranks
             square /= dist.get_world_size()
         self._count += 1
         self.iteration += 1
-        self.mean_square.lerp_(square.clamp(min=1e-12), 1 / self._count)
+        square = square.clamp(min=1e-12).to(self.mean_square.dtype)
+        self.mean_square.lerp_(square, 1 / self._count)
 
     def _load_from_state_dict(self, *args) -> None:
         super()._load_from_state_dict(*args)

@@ -109,3 +109,21 @@ class NoiseSource:
             state['_state'] = self._generator.get_state()
         state['_generator'] = None
         return state
+
+    def state(self) -> Dict[str, Any]:
+        """All that decides the numbers to come, for a checkpoint."""
+        state = self.__getstate__()
+        return dict(
+            seed=self.seed, stream=self._stream, generator=state['_state'])
+
+    def set_state(self, state: Dict[str, Any]) -> None:
+        """Go on as the source that this state was taken from.
+
+        Args:
+            state (dict): What :meth:`state` returned, on the same kind of
+                device.
+        """
+        self.seed, self._stream = state['seed'], state['stream']
+        generator = state['generator']
+        self._state = None if generator is None else generator.cpu()
+        self._generator = None

@@ -52,3 +52,44 @@ def diffkd(module, student, teacher, student_noise, teacher_noise, timesteps):
     noisy = alphas.sqrt() * latent + (1 - alphas).sqrt() * teacher_noise
     loss_diff = ((module.denoiser(noisy, timesteps) - teacher_noise)**2).mean()
     return loss_kd, loss_diff, loss_ae
+
+
+def guided_chain(denoiser, x, timesteps, weight, target, scale):
+    """DDIM guided by a softmax of ``weight`` times the pooled clean sample.
+
+    ``grad_x0 log p = W^T (onehot(y) - p) / (H * W)``, derived by hand.
+    """
+    alphas = alphas_cumprod()
+    for i, t in enumerate(timesteps):
+        last = i + 1 == len(timesteps)
+        alpha_prev = 1.0 if last else alphas[timesteps[i + 1]]
+        eps = denoiser(x, torch.full((x.shape[0], ), t))
+        clean = (x - np.sqrt(1 - alphas[t]) * eps) / np.sqrt(alphas[t])
+        p = torch.softmax(clean.flatten(2).mean(2) @ weight.T, dim=1)
+        onehot = torch.eye(len(weight), dtype=x.dtype)[target]
+        gradient = (onehot - p) @ weight / (x.shape[2] * x.shape[3])
+        gradient = gradient[:, :, None, None] / np.sqrt(alphas[t])
+        eps = eps - np.sqrt(1 - alphas[t]) * scale * gradient
+        x = ddim_step(x, eps, alphas[t], alpha_prev)
+    return x
+
+
+def dskd(module, student, teacher, student_noise, teacher_noise, timesteps,
+         weight, target, scale):
+    """Both sides and the losses of DSKD from a SelfDiffusion's networks.
+
+    Returns:
+        tuple: student, virtual teacher, diffusion loss.
+    """
+    z = module.student_projection(student)
+    steps = [400, 300, 200, 100, 0]
+    alphas = alphas_cumprod()
+    x = (np.sqrt(alphas[400]) * z + np.sqrt(1 - alphas[400]) * student_noise)
+    # The classifier sees the feature in its own units.
+    deviation = (teacher**2).mean()**0.5
+    virtual = guided_chain(module.denoiser, x, steps, deviation * weight,
+                           target, scale)
+    a = torch.from_numpy(alphas)[timesteps][:, None, None, None]
+    noisy = a.sqrt() * teacher / deviation + (1 - a).sqrt() * teacher_noise
+    loss_diff = ((module.denoiser(noisy, timesteps) - teacher_noise)**2).mean()
+    return z, virtual.detach(), loss_diff
