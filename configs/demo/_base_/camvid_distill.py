@@ -1,0 +1,14 @@
+# Copyright (c) mmdiffkd contributors.
+# What all distillation runs on CamVid share: student, teacher, budget. A
+# second base in `configs/_base_/distillers` names the method.
+_base_ = '../camvid_student.py'
+
+model = dict(
+    _delete_=True,
+    type='mmdiffkd.FrozenTeacherDistill',
+    architecture=_base_.model,
+    teacher=dict(cfg_path='mmdiffkd::demo/camvid_cgnet_teacher.py'))
+
+# The connectors start from scratch and have little time.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=5.0)}))
