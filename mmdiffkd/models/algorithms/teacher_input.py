@@ -74,9 +74,10 @@ def _normalisation(preprocessor: nn.Module,
     """Mean and std by channel in the network's order, and whether RGB."""
     mean = getattr(preprocessor, 'mean', None)
     std = getattr(preprocessor, 'std', None)
-    rgb = bool(
-        getattr(preprocessor, '_channel_conversion',
-                getattr(preprocessor, 'channel_conversion', False)))
+    # MMEngine's and MMDetection's, MMSegmentation's, MMPretrain's.
+    rgb = any(
+        getattr(preprocessor, name, False)
+        for name in ('_channel_conversion', 'channel_conversion', 'to_rgb'))
     if mean is None and std is None:
         if isinstance(preprocessor, ImgDataPreprocessor) or not any(
                 True for _ in preprocessor.children()):
