@@ -1,7 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 # MobileNetV1 alone: 70.13 top-1 in the paper.
 _base_ = '../../_base_/schedules/b1_imagenet.py'
-custom_imports = dict(imports=['mmdiffkd'], allow_failed_imports=False)
 
 model = dict(
     type='ImageClassifier',
