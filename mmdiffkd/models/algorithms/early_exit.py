@@ -16,7 +16,8 @@ class EarlyExit:
 
     The records needed are those that the distiller's mappings name, so a
     shared head that is called once a level is run for as many levels as are
-    used. Deliveries take values from anywhere in MMRazor's pass of the
+    used. Records that wait for the student's RoIs are not this pass's; the
+    pyramid is. Deliveries take values from anywhere in MMRazor's pass of the
     teacher, which is the whole of ``mode='loss'``; with them, it is run.
 
     Args:
@@ -60,14 +61,17 @@ class EarlyExit:
 def _records_needed(distiller: ConfigurableDistiller) -> Dict[str, float]:
     """How often each teacher recorder must fire; ``inf`` for to the end."""
     paired = getattr(distiller, 'connector_forward_mappings', {})
-    needed: Dict[str, float] = {}
+    rois = getattr(distiller, 'student_rois', None)
+    recorders = distiller.teacher_recorders.recorders
+    needed: Dict[str, float] = {} if rois is None else {rois.PYRAMID: 1}
     for records in chain(distiller.loss_forward_mappings.values(),
                          paired.values()):
         for record in records.values():
             name, index = record['recorder'], record.get('record_idx', 0)
             # The output of a paired connector is not a record.
-            if not record['from_student'] and (
-                    record.get('connector') not in paired):
+            if record['from_student'] or record.get('connector') in paired:
+                continue
+            if rois is None or not rois.records(recorders[name].source):
                 count = index + 1 if index >= 0 else float('inf')
                 needed[name] = max(count, needed.get(name, 0))
     return needed

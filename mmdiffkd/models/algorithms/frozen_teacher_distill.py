@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Distillation from one frozen teacher."""
 import copy
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.distributed as dist
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import NonFiniteLossError, UserError, isolated_rng
+from ..distillers.student_rois import StudentRoIs
 from .early_exit import EarlyExit
+from .inheritance import check_inheritance, inherit
 from .teacher_builder import build_teacher, load_teacher
 from .teacher_input import TeacherInput
 
@@ -46,6 +48,10 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             may be trained with; for tests. Defaults to False.
         match_teacher_input (bool): Whether to re-normalise the input.
             Defaults to True.
+        inherit_teacher (Sequence[str]): Modules, such as ``'neck'``, whose
+            weights the student takes from the teacher when it is
+            initialised; a checkpoint to start or resume from comes after and
+            wins. Defaults to none.
         architecture (dict | BaseModel): The student.
         data_preprocessor (dict | nn.Module, optional): Defaults to None: the
             student's. A dict without ``type``, as MMPretrain and
@@ -56,8 +62,8 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         **kwargs: Further arguments of MMRazor's ``SingleTeacherDistill``.
 
     Raises:
-        UserError: If the teacher cannot be built, or its checkpoint cannot
-            be read or does not cover it.
+        UserError: If the teacher cannot be built, its checkpoint cannot be
+            read or does not cover it, or the student cannot inherit from it.
     """
 
     def __init__(self,
@@ -68,6 +74,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                  architecture: Union[BaseModel, Dict],
                  allow_random_teacher: bool = False,
                  match_teacher_input: bool = True,
+                 inherit_teacher: Sequence[str] = (),
                  data_preprocessor: Union[dict, nn.Module, None] = None,
                  teacher_trainable: bool = False,
                  **kwargs: Any) -> None:
@@ -96,6 +103,8 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         # A built teacher is the caller's responsibility.
         self._teacher_ready = bool(teacher_ckpt or built
                                    or allow_random_teacher)
+        check_inheritance(self.student, self.teacher, inherit_teacher)
+        self.inherit_teacher = tuple(inherit_teacher)
         self.teacher_input: Optional[TeacherInput] = None
         if not teacher_trainable:
             self._hide_teacher()
@@ -130,7 +139,10 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                 'model.allow_random_teacher=True)')
         with isolated_rng():
             self.distiller.init_weights()
+        first = not self.is_init  # MMEngine does nothing the second time
         super().init_weights()
+        if first:
+            inherit(self.student, self.teacher, self.inherit_teacher)
 
     def loss(self,
              batch_inputs: Tensor,
@@ -157,6 +169,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         self.distiller.set_deliveries_override(True)
         with self.distiller.student_recorders, self.distiller.deliveries:
             losses = self._student_losses(batch_inputs, data_samples)
+        self._run_teacher_on_student_rois()
         if self._first_iteration:
             self._check_student_gradient()
             self._first_iteration = False
@@ -175,6 +188,13 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             if self.teacher_input is not None:
                 batch_inputs = self.teacher_input(batch_inputs, data_samples)
             self._early_exit.run(self.teacher, batch_inputs, data_samples)
+
+    def _run_teacher_on_student_rois(self) -> None:
+        # A distiller of MMRazor's own knows nothing of it.
+        run = getattr(self.distiller, 'run_on_student_rois', None)
+        if run is not None:
+            with torch.no_grad():
+                run(self.teacher)
 
     def _student_losses(self, batch_inputs: Tensor,
                         data_samples: Optional[List]) -> Dict[str, Tensor]:
@@ -204,6 +224,8 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         for name, recorder in (
                 self.distiller.student_recorders.recorders.items()):
             tensors = list(_tensors(recorder.data_buffer))
+            if name == StudentRoIs.ROIS:
+                continue  # boxes; no loss sees them
             if tensors and not any(t.requires_grad for t in tensors):
                 raise UserError(
                     f"student recorder '{name}' (source '{recorder.source}') "

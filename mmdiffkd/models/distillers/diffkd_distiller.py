@@ -11,6 +11,7 @@ from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
 from .mapping_checks import check_arguments, check_record, used_connectors
+from .student_rois import StudentRoIs
 
 
 @MODELS.register_module()
@@ -28,6 +29,10 @@ class DiffKDDistiller(ConfigurableDistiller):
         connector_forward_mappings (dict, optional): For each paired
             connector, where the arguments of its ``forward`` are recorded,
             in the grammar of ``loss_forward_mappings``. Defaults to None.
+        student_rois (bool): Whether teacher recorders below ``roi_head``
+            record the teacher's head on the student's RoIs, see
+            :class:`~mmdiffkd.models.distillers.student_rois.StudentRoIs`.
+            It needs ``FrozenTeacherDistill``. Defaults to False.
         **kwargs: Arguments of MMRazor's ``ConfigurableDistiller``:
             ``student_recorders``, ``teacher_recorders``,
             ``distill_deliveries``, ``connectors``, ``distill_losses``,
@@ -75,21 +80,38 @@ class DiffKDDistiller(ConfigurableDistiller):
     def __init__(self,
                  *args: Any,
                  connector_forward_mappings: Optional[Mapping] = None,
+                 student_rois: bool = False,
                  **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connector_forward_mappings = connector_forward_mappings or {}
         self._check_mappings()
+        self.student_rois = StudentRoIs() if student_rois else None
         # Outputs of the paired connectors of the current iteration.
         self._paired: Dict[str, PairedOutput] = {}
         self._explained = False
 
     def prepare_from_student(self, model: nn.Module) -> None:
         """Attach the student recorders; see :meth:`_attach`."""
+        if self.student_rois is not None:
+            self.student_rois.attach_student(self.student_recorders, model)
         self._attach(self.student_recorders, model, 'student')
 
     def prepare_from_teacher(self, model: nn.Module) -> None:
         """Attach the teacher recorders; see :meth:`_attach`."""
+        if self.student_rois is not None:
+            self.student_rois.attach_teacher(self.teacher_recorders, model)
         self._attach(self.teacher_recorders, model, 'teacher')
+
+    def run_on_student_rois(self, teacher: nn.Module) -> None:
+        """Run the teacher's RoI head on the student's RoIs, if asked to.
+
+        Args:
+            teacher (nn.Module): Has been run on this batch, as has the
+                student.
+        """
+        if self.student_rois is not None:
+            self.student_rois.run(teacher, self.student_recorders,
+                                  self.teacher_recorders)
 
     def get_record(self,
                    recorder: str,
@@ -137,6 +159,11 @@ class DiffKDDistiller(ConfigurableDistiller):
             statistics of the paired connectors as ``CONNECTOR.NAME``.
         """
         try:
+            if self.student_rois is not None and not self.student_rois.done:
+                raise UserError(
+                    'student_rois=True needs the algorithm mmdiffkd.'
+                    'FrozenTeacherDistill with teacher_trainable=False: no '
+                    "other runs the teacher on the student's RoIs")
             for name, records in self.connector_forward_mappings.items():
                 self._paired[name] = self._run_connector(name, records)
             losses = super().compute_distill_losses()
@@ -148,6 +175,8 @@ class DiffKDDistiller(ConfigurableDistiller):
             # Features must not outlive the step, neither in memory nor in
             # copies of the model.
             self._paired = {}
+            if self.student_rois is not None:
+                self.student_rois.done = False
             for manager in (self.student_recorders, self.teacher_recorders):
                 for recorder in manager.recorders.values():
                     recorder.reset_data_buffer()

@@ -1,10 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 from .attention_mse_loss import AttentionMSELoss
+from .box_regression_loss import BoxRegressionLoss
 from .diffkd_loss import DiffKDLoss
 from .dist_loss import DISTLoss
 from .dkd_loss import DKDLoss
 from .kl_divergence import KLDivergence
 
 __all__ = [
-    'AttentionMSELoss', 'DISTLoss', 'DKDLoss', 'DiffKDLoss', 'KLDivergence'
+    'AttentionMSELoss', 'BoxRegressionLoss', 'DISTLoss', 'DKDLoss',
+    'DiffKDLoss', 'KLDivergence'
 ]

@@ -1,0 +1,84 @@
+# Copyright (c) mmdiffkd contributors.
+"""L1 and smooth L1 between two box heads."""
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmdiffkd.registry import MODELS
+from mmdiffkd.utils import UserError
+
+
+@MODELS.register_module()
+class BoxRegressionLoss(BaseModule):
+    """Mean distance of the raw outputs of two box regression branches.
+
+    Of an error ``x`` it takes ``0.5 * x**2 / beta`` where ``|x| < beta``, and
+    ``|x| - 0.5 * beta`` elsewhere; with ``beta=0`` this is ``|x|``, the L1
+    loss. All anchors, points or RoIs count alike, whatever they contain.
+
+    Args:
+        beta (float): Error, in the unit of the outputs, above which the
+            smooth L1 loss is linear. Defaults to 0.0: L1.
+        loss_weight (float): Weight of the loss. Defaults to 1.0.
+
+    Raises:
+        UserError: If ``beta`` is negative.
+
+    Note:
+        A class-agnostic teacher, such as a cascade's, gives one box a RoI,
+        (N, 4), where a student may give one a class, (N, 4 * K). The
+        teacher's box stands for any class, so each of the student's is
+        compared with it, as all K are where both have K.
+    """
+
+    def __init__(self, beta: float = 0.0, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        if beta < 0:
+            raise UserError(
+                f'BoxRegressionLoss: beta must not be negative, got {beta}')
+        self.beta = beta
+        self.loss_weight = loss_weight
+
+    def forward(self, preds_S: Tensor, preds_T: Tensor) -> Tensor:
+        """Compare two predictions.
+
+        Args:
+            preds_S (Tensor): Student's, shape (N, C, H, W) of a map or
+                (N, 4 * K) of RoIs.
+            preds_T (Tensor): Teacher's, same shape, or (N, 4) of RoIs; it is
+                detached.
+
+        Returns:
+            Tensor: Scalar; zero where there are no RoIs.
+
+        Raises:
+            UserError: If the shapes do not fit.
+        """
+        target = preds_T.detach()
+        boxes = preds_S
+        if (preds_S.dim() == 2 and target.shape == (len(preds_S), 4)
+                and preds_S.shape[1] % 4 == 0):
+            boxes = preds_S.unflatten(1, (-1, 4))  # (N, K, 4)
+            target = target.unsqueeze(1).expand_as(boxes)
+        if boxes.shape != target.shape:
+            raise UserError(
+                'BoxRegressionLoss: the student gives '
+                f'{tuple(preds_S.shape)} and the teacher '
+                f'{tuple(preds_T.shape)}. {_advice(preds_S, preds_T)}')
+        if not boxes.numel():  # the mean of nothing is NaN
+            return boxes.sum() * 0.
+        return self.loss_weight * F.smooth_l1_loss(
+            boxes, target, beta=self.beta)
+
+
+def _advice(student: Tensor, teacher: Tensor) -> str:
+    """What to do about two shapes."""
+    if student.dim() == 2 and len(student) != len(teacher):
+        return ('Both must see the same RoIs: set '
+                'model.distiller.student_rois=True')
+    if student.shape[1:2] != teacher.shape[1:2]:
+        return ('Both heads need the same anchors (or points) a position and '
+                'the same classes: compare anchor_generator, num_classes and '
+                'reg_class_agnostic, or take a base without regression, such '
+                'as diffkd_fpn.py')
+    return 'Both need the same input size and the same strides'
