@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Turn a distillation checkpoint into a plain checkpoint of the student."""
+import copy
 import importlib
 import os.path as osp
 from typing import Any, List, Mapping, NamedTuple, Optional
@@ -73,16 +74,52 @@ def export_student(checkpoint: str,
     if ema and 'ema_state_dict' not in source:
         raise UserError(f'{checkpoint!r} has no averaged weights: no '
                         "'ema_state_dict'; leave --ema out")
-    weights = _student_only(source, checkpoint, ema is not False)
-    cfg = student_config(_source_config(source, checkpoint, config, trust))
-    for key in RUN_KEYS:
-        cfg.pop(key, None)
-    _check_fit(weights, cfg, checkpoint)
-    meta = _plain_meta(source.get('meta') or {}, cfg)
-    write_checkpoint(dict(meta=meta, state_dict=weights), out)
+    _student_only(source, checkpoint, ema is not False)
+    cfg = plain_config(_source_config(source, checkpoint, config, trust))
+    plain = plain_checkpoint(source, cfg, ema is not False)
+    weights = plain['state_dict']
+    check_fit(weights, cfg, repr(checkpoint),
+              ' (another config can be named with --config)')
+    write_checkpoint(plain, out)
     return Exported(out, len(weights),
                     ema is not False and 'ema_state_dict' in source,
                     sorted(set(distill_types(cfg.model))))
+
+
+def plain_config(cfg: Config) -> Config:
+    """Reduce a config to its student, without what belongs to one run.
+
+    Args:
+        cfg (Config): Distillation or plain config.
+
+    Returns:
+        Config: A copy.
+    """
+    cfg = student_config(cfg)
+    for key in RUN_KEYS:
+        cfg.pop(key, None)
+    return cfg
+
+
+def plain_checkpoint(source: Mapping, cfg: Config, ema: bool = True) -> dict:
+    """Reduce a checkpoint to the student: tensors and plain values only.
+
+    Args:
+        source (Mapping): A checkpoint as MMEngine writes it.
+        cfg (Config): The student's config, from :func:`plain_config`.
+        ema (bool): Whether to prefer averaged weights where the checkpoint
+            has both. Defaults to True.
+
+    Returns:
+        dict: ``state_dict`` under the names of the plain student, and
+        ``meta`` with ``cfg``, the config as text, and ``dataset_meta``.
+    """
+    weights = student_weights(source, ema)
+    for key, value in weights.items():
+        if torch.is_tensor(value):
+            weights[key] = value.detach().cpu()
+    return dict(
+        meta=_plain_meta(source.get('meta') or {}, cfg), state_dict=weights)
 
 
 def _out_path(checkpoint: str, out: Optional[str]) -> str:
@@ -92,22 +129,21 @@ def _out_path(checkpoint: str, out: Optional[str]) -> str:
     return osp.join(out, name) if osp.isdir(out) else out
 
 
-def _student_only(source: Mapping, path: str, ema: bool) -> dict:
-    """Take the student's tensors, refusing what is no such checkpoint."""
+def _student_only(source: Mapping, path: str, ema: bool) -> None:
+    """Refuse what is no distillation checkpoint."""
     state = source.get('state_dict', source)
     if not isinstance(state, Mapping) or not any(
             torch.is_tensor(value) for value in state.values()):
         raise UserError(f'{path!r} is not a checkpoint: it holds no weights; '
                         f'found {key_prefixes(source)}')
     try:
-        weights = student_weights(source, ema)
+        student_weights(source, ema)
     except UserError as error:
         raise UserError(f'{path!r}: {error}') from error
     wrapped = (PREFIX, f'module.{PREFIX}')
     if not any(key.startswith(wrapped) for key in state):
         raise UserError(f'{path!r} is a plain student checkpoint already: no '
                         f'key starts with {PREFIX!r}; use it as it is')
-    return weights
 
 
 def _source_config(source: Mapping, path: str, config: Optional[str],
@@ -130,7 +166,8 @@ def build_student(cfg: Config) -> torch.nn.Module:
     Returns:
         nn.Module: The model with its initial weights.
     """
-    model = cfg.model.copy()
+    # Detectors write into the config that they are built from.
+    model = copy.deepcopy(cfg.model)
     if 'data_preprocessor' in cfg:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     imports = (cfg.get('custom_imports') or {}).get('imports') or []
@@ -141,15 +178,27 @@ def build_student(cfg: Config) -> torch.nn.Module:
         return MODELS.build(model)
 
 
-def _check_fit(weights: Mapping, cfg: Config, path: str) -> None:
-    """Load the weights into the student, every name and shape."""
+def check_fit(weights: Mapping,
+              cfg: Config,
+              origin: str,
+              hint: str = '') -> None:
+    """Load weights into the student of a config, every name and shape.
+
+    Args:
+        weights (Mapping): State dict.
+        cfg (Config): The student's config.
+        origin (str): Where the weights come from, for the message.
+        hint (str): What to do about it. Defaults to ``''``.
+
+    Raises:
+        UserError: If they do not fit.
+    """
     try:
         build_student(cfg).load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise UserError(
-            f'the weights of {path!r} do not fit the student of its config '
-            f'(another config can be named with --config): {error}'
-        ) from error
+            f'the weights of {origin} do not fit the student of its config'
+            f'{hint}: {error}') from error
 
 
 def _plain_meta(meta: Mapping, cfg: Config) -> dict:
@@ -167,11 +216,15 @@ def _plain_meta(meta: Mapping, cfg: Config) -> dict:
 
 
 def _plain(value: Any) -> Any:
-    """Replace NumPy values, which stock PyTorch does not load safely."""
+    """Replace what stock PyTorch does not load safely."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value)
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
-    return value
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    if isinstance(value, (list, set, frozenset)):
+        return [_plain(item) for item in value]
+    return str(value)
