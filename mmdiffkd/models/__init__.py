@@ -1,12 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 from .algorithms import FrozenTeacherDistill
-from .connectors import DiffKDConnector, PairedConnector
+from .connectors import DiffKDConnector, DSKDConnector, PairedConnector
 from .distillers import DiffKDDistiller
 from .losses import (AttentionMSELoss, BoxRegressionLoss, DiffKDLoss, DISTLoss,
-                     DKDLoss, KLDivergence)
+                     DKDLoss, KLDivergence, LSHFeatureLoss)
 
 __all__ = [
     'AttentionMSELoss', 'BoxRegressionLoss', 'DISTLoss', 'DKDLoss',
-    'DiffKDConnector', 'DiffKDDistiller', 'DiffKDLoss', 'FrozenTeacherDistill',
-    'KLDivergence', 'PairedConnector'
+    'DSKDConnector', 'DiffKDConnector', 'DiffKDDistiller', 'DiffKDLoss',
+    'FrozenTeacherDistill', 'KLDivergence', 'LSHFeatureLoss', 'PairedConnector'
 ]

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 from .diffkd_connector import DiffKDConnector
+from .dskd_connector import DSKDConnector
 from .paired_connector import PairedConnector
 
-__all__ = ['DiffKDConnector', 'PairedConnector']
+__all__ = ['DSKDConnector', 'DiffKDConnector', 'PairedConnector']

@@ -4,7 +4,7 @@ from abc import abstractmethod
 
 from mmrazor.models.architectures.connectors.base_connector import \
     BaseConnector
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdiffkd.diffusion import PairedOutput
 
@@ -23,6 +23,16 @@ class PairedConnector(BaseConnector):
         init_cfg (dict, optional): Initialisation config of MMEngine.
             Defaults to None.
     """
+
+    def prepare_from_teacher(self, teacher: nn.Module) -> None:
+        """Look at the teacher, once, before training.
+
+        The distiller calls it when it attaches to the teacher. A connector
+        must not register modules of the teacher as its own.
+
+        Args:
+            teacher (nn.Module): The model, possibly without its weights yet.
+        """
 
     def forward(self, s_feature: Tensor, t_feature: Tensor) -> PairedOutput:
         """Transform both features.

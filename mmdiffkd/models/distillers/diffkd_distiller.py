@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
+from ..connectors import PairedConnector
 from .mapping_checks import check_arguments, check_record, used_connectors
 from .student_rois import StudentRoIs
 
@@ -97,10 +98,21 @@ class DiffKDDistiller(ConfigurableDistiller):
         self._attach(self.student_recorders, model, 'student')
 
     def prepare_from_teacher(self, model: nn.Module) -> None:
-        """Attach the teacher recorders; see :meth:`_attach`."""
+        """Attach the teacher recorders, see :meth:`_attach`, and show the
+        teacher to the paired connectors.
+
+        Raises:
+            UserError: If a connector misses something in the teacher.
+        """
         if self.student_rois is not None:
             self.student_rois.attach_teacher(self.teacher_recorders, model)
         self._attach(self.teacher_recorders, model, 'teacher')
+        for name, connector in self.connectors.items():
+            if isinstance(connector, PairedConnector):
+                try:
+                    connector.prepare_from_teacher(model)
+                except UserError as error:
+                    raise UserError(f"connector '{name}': {error}") from error
 
     def run_on_student_rois(self, teacher: nn.Module) -> None:
         """Run the teacher's RoI head on the student's RoIs, if asked to.

@@ -5,8 +5,9 @@ from .diffkd_loss import DiffKDLoss
 from .dist_loss import DISTLoss
 from .dkd_loss import DKDLoss
 from .kl_divergence import KLDivergence
+from .lsh_feature_loss import LSHFeatureLoss
 
 __all__ = [
     'AttentionMSELoss', 'BoxRegressionLoss', 'DISTLoss', 'DKDLoss',
-    'DiffKDLoss', 'KLDivergence'
+    'DiffKDLoss', 'KLDivergence', 'LSHFeatureLoss'
 ]

@@ -1,0 +1,162 @@
+# Copyright (c) mmdiffkd contributors.
+"""DSKD as a connector of MMRazor."""
+from typing import Any, Mapping, Optional
+
+from torch import Tensor, nn
+
+from mmdiffkd.diffusion import (ClassifierGuidance, PairedOutput,
+                                SelfDiffusion)
+from mmdiffkd.registry import MODELS
+from mmdiffkd.utils import UserError, closest
+from ..diffusion_builder import build_diffusion
+from ..teacher_head import ACTIVATIONS, TeacherHead
+from .paired_connector import PairedConnector
+
+TARGETS = ('teacher', 'label')
+GUIDANCE = dict(
+    head=None, pool=False, activation='softmax', target='teacher', scale=1.0)
+
+
+@MODELS.register_module()
+class DSKDConnector(PairedConnector):
+    """Denoise the student feature, guided by the teacher's classifier.
+
+    Its student side is the student's original feature, projected; its
+    teacher side is that feature after denoising, detached. Both are in units
+    of the standard deviation of the teacher's feature.
+
+    Args:
+        student_channels (int): Channels of the student feature.
+        teacher_channels (int): Channels of the teacher feature.
+        guidance (dict, optional): How the teacher guides. Defaults to None:
+            not at all. Its keys:
+
+            - ``head`` (str | list[str]): Modules of the teacher that
+              classify the recorded feature, see
+              :class:`~mmdiffkd.models.teacher_head.TeacherHead`.
+            - ``pool`` (bool): Whether the feature is averaged over its
+              positions first, as in image classification. Defaults to False.
+            - ``activation`` (str): ``'softmax'`` or ``'sigmoid'``. Defaults
+              to ``'softmax'``.
+            - ``target`` (str): What ``y`` is in ``log p(y | x0)``.
+              ``'teacher'`` is the most probable outcome of the teacher's own
+              feature, ``'label'`` the argument ``labels``. Defaults to
+              ``'teacher'``.
+            - ``scale`` (float): s, 0 for no guidance. Defaults to 1.0.
+        init_cfg (dict, optional): Initialisation config of MMEngine.
+            Defaults to None.
+        **diffusion: Further arguments of
+            :class:`~mmdiffkd.diffusion.SelfDiffusion`.
+
+    Raises:
+        UserError: If one of them is unknown or impossible.
+    """
+
+    def __init__(self,
+                 student_channels: int,
+                 teacher_channels: int,
+                 guidance: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None,
+                 **diffusion: Any) -> None:
+        super().__init__(init_cfg)
+        self.diffusion = build_diffusion(
+            type(self).__name__,
+            student_channels,
+            teacher_channels,
+            core=SelfDiffusion,
+            **diffusion)
+        self.guidance = None if guidance is None else _checked(guidance)
+        self.teacher_head: Optional[TeacherHead] = None
+
+    def prepare_from_teacher(self, teacher: nn.Module) -> None:
+        """Find the classifier in the teacher; it stays the teacher's.
+
+        Raises:
+            UserError: If it is not there or does not fit the feature.
+        """
+        if self.guidance is not None:
+            options = {
+                key: self.guidance[key]
+                for key in ('head', 'pool', 'activation')
+            }
+            self.teacher_head = TeacherHead(
+                teacher,
+                channels=self.diffusion.teacher_channels,
+                **options)
+
+    def forward(self,
+                s_feature: Tensor,
+                t_feature: Tensor,
+                labels: Optional[Tensor] = None) -> PairedOutput:
+        """See :meth:`SelfDiffusion.forward`.
+
+        Args:
+            s_feature (Tensor): Student feature.
+            t_feature (Tensor): Teacher feature.
+            labels (Tensor, optional): For ``target='label'``, see
+                :meth:`TeacherHead.from_labels`; unused otherwise.
+
+        Returns:
+            PairedOutput: Both sides, further losses and statistics.
+        """
+        return self.forward_train(s_feature, t_feature, labels)
+
+    def forward_train(self,
+                      s_feature: Tensor,
+                      t_feature: Tensor,
+                      labels: Optional[Tensor] = None) -> PairedOutput:
+        """What :meth:`forward` does."""
+        return self.diffusion(
+            s_feature, t_feature, guidance=self._guide(t_feature, labels))
+
+    def _guide(self, t_feature: Tensor,
+               labels: Optional[Tensor]) -> Optional[ClassifierGuidance]:
+        if self.guidance is None or self.guidance['scale'] == 0:
+            return None
+        head = self.teacher_head
+        if head is None:
+            raise UserError(
+                'guidance needs the teacher, which no distiller has handed '
+                'over: use type=mmdiffkd.DiffKDDistiller and name this '
+                'connector in connector_forward_mappings')
+        feature = self.diffusion.as_map(t_feature, 'teacher').detach()
+        if self.guidance['target'] == 'teacher':
+            target = head.predict(feature)
+        elif labels is None:
+            raise UserError(
+                "guidance.target='label' needs the argument `labels` in "
+                'connector_forward_mappings, for example labels=dict('
+                "recorder='task', from_student=True, data_idx=1) with the "
+                "student recorder task=dict(type='ModuleInputs', "
+                "source='head.loss_module')")
+        else:
+            target = head.from_labels(labels, feature)
+        return ClassifierGuidance(
+            head.log_prob(target), self.guidance['scale'])
+
+
+def _checked(guidance: Mapping[str, Any]) -> dict:
+    """The config of the guidance with its defaults filled in."""
+    for key in guidance:
+        if key not in GUIDANCE:
+            raise UserError(f"DSKDConnector: guidance has the unknown key "
+                            f"'{key}'{closest(key, GUIDANCE)}")
+    options = {**GUIDANCE, **guidance}
+    if not options['head']:
+        raise UserError(
+            "DSKDConnector: guidance.head must name the teacher's classifier, "
+            "such as 'head.fc'")
+    for key, known in (('target', TARGETS), ('activation', ACTIVATIONS)):
+        if options[key] not in known:
+            raise UserError(f"DSKDConnector: guidance.{key} must be one of "
+                            f'{list(known)}, got {options[key]!r}')
+    try:
+        ClassifierGuidance(_unused, options['scale'])
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f'DSKDConnector: guidance.scale: {error}') from error
+    return options
+
+
+def _unused(feature: Tensor) -> Tensor:
+    raise NotImplementedError
