@@ -5,6 +5,7 @@
 ``type='mmdiffkd.DiffKDConnector'`` works in any config without
 ``custom_imports``.
 """
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -35,3 +36,9 @@ TRANSFORMS = Registry(
     parent=MMENGINE_TRANSFORMS,
     scope='mmdiffkd',
     locations=['mmdiffkd.datasets'])
+
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=MMENGINE_DATA_SAMPLERS,
+    scope='mmdiffkd',
+    locations=['mmdiffkd.datasets.seeded_sampler'])

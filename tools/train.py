@@ -12,6 +12,7 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
 # Before any registry is used: it makes MMRazor importable.
 import mmdiffkd  # noqa: E402,F401
 from mmdiffkd.engine import checks, launch  # noqa: E402
+from mmdiffkd.engine.reliable import make_reliable  # noqa: E402
 from mmdiffkd.utils.cli import command_line  # noqa: E402
 from mmdiffkd.utils.config import load_config  # noqa: E402
 
@@ -52,7 +53,8 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     launch.set_work_dir(cfg, args.config, args.work_dir)
-    launch.set_resume(cfg, args.resume)
+    launch.set_resume(
+        cfg, launch.resume_of_restart(cfg.work_dir, args.resume))
     if args.amp:
         launch.set_amp(cfg)
     if args.auto_scale_lr:
@@ -63,8 +65,11 @@ def main() -> None:
     checks.check_data(cfg, ('train', 'val'))
     if not args.overwrite:
         checks.check_work_dir(cfg)
+    what = make_reliable(cfg)
     launch.init_processes(cfg, args.launcher, args.local_rank)
-    launch.build_runner(cfg).train()
+    runner = launch.build_runner(cfg)
+    runner.logger.info(what)
+    runner.train()
     launch.end_processes()
 
 

@@ -11,11 +11,11 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmdiffkd.utils.config import CfgOptions
 from mmdiffkd.utils.errors import UserError
-from .checks import earlier_checkpoints
+from .latest import NOTE, latest_checkpoint
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +92,7 @@ def set_resume(cfg: Config, resume: Optional[str]) -> None:
     if resume is None:
         return
     if resume == 'auto':
-        resume = _latest_checkpoint(cfg.work_dir)
+        resume = latest_checkpoint(cfg.work_dir)
     elif '://' not in resume and not osp.isfile(resume):
         raise UserError(f'--resume {resume}: there is no such file')
     cfg.resume = resume is not None
@@ -100,22 +100,20 @@ def set_resume(cfg: Config, resume: Optional[str]) -> None:
         cfg.load_from = resume
 
 
-def _latest_checkpoint(work_dir: str) -> Optional[str]:
-    latest = None
-    if osp.isfile(osp.join(work_dir, 'last_checkpoint')):
-        latest = find_latest_checkpoint(work_dir)
-    # The note holds a full path; the folder may have been moved since.
-    moved = osp.join(work_dir, osp.basename(latest)) if latest else ''
-    for path in (latest, moved):
-        if path and osp.isfile(path):
-            return path
-    names = earlier_checkpoints(work_dir)
-    if names:
-        raise UserError(
-            f'cannot tell which checkpoint of {work_dir!r} is the latest: '
-            "'last_checkpoint' is absent or names none of them. Name it: "
-            f'--resume {osp.join(work_dir, names[-1])}')
-    return None
+def resume_of_restart(work_dir: str, resume: Optional[str]) -> Optional[str]:
+    """Let a job that SLURM has requeued go on by itself.
+
+    Args:
+        work_dir (str): Work dir of the run.
+        resume (str, optional): Value of ``--resume``.
+
+    Returns:
+        str | None: ``auto`` if this is a restart, and the run had written a
+        checkpoint before; else ``resume``.
+    """
+    restarted = os.environ.get('SLURM_RESTART_COUNT', '0') not in ('', '0')
+    noted = osp.isfile(osp.join(work_dir, NOTE))
+    return 'auto' if restarted and noted else resume
 
 
 def init_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:

@@ -17,7 +17,7 @@ from .errors import UserError
 # Keys that MMEngine reads from a config besides the arguments of `Runner`.
 EXTRA_KEYS = ('activation_checkpointing', 'auto_scale_lr', 'compile',
               'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
-              'runner_type', 'sync_bn')
+              'reliable', 'runner_type', 'sync_bn')
 
 
 class CfgOptions(DictAction):

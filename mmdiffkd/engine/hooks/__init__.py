@@ -1,2 +1,15 @@
 # Copyright (c) mmdiffkd contributors.
 """Hooks of scope ``mmdiffkd``."""
+from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .finite_loss_hook import FiniteLossHook
+from .loop_state_hook import LoopStateHook
+from .preemption_hook import PreemptionHook
+from .rng_state_hook import RNGStateHook
+from .stop_distill_hook import StopDistillHook
+from .student_checkpoint_hook import StudentCheckpointHook
+
+__all__ = [
+    'AtomicCheckpointHook', 'FiniteLossHook', 'LoopStateHook',
+    'PreemptionHook', 'RNGStateHook', 'StopDistillHook',
+    'StudentCheckpointHook'
+]

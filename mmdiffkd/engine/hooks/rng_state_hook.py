@@ -1,0 +1,167 @@
+# Copyright (c) mmdiffkd contributors.
+"""Random numbers go on where a checkpoint was written."""
+import random
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from mmdiffkd.diffusion import NoiseSource
+from mmdiffkd.registry import HOOKS
+
+KEY = 'rng_states'
+"""Where they are in a checkpoint."""
+
+
+@HOOKS.register_module()
+class RNGStateHook(Hook):
+    """Save and restore the state of every random generator of every rank.
+
+    Python's, NumPy's and PyTorch's (CPU and GPU), and the noise of each
+    connector. Whether distillation has been stopped is kept with them.
+    Validation gets the generators as they are and hands them back so: how
+    often a run is validated does not change its training.
+
+    With several processes, a checkpoint holds the states of all of them if
+    :class:`AtomicCheckpointHook` writes it. A run resumed with another number
+    of processes, or on another kind of device, cannot go on with them: it
+    warns, and seeds all generators anew from seed, rank and iteration.
+    """
+
+    # After all others in `before_train` and `after_val`: what they drew by
+    # then is undone.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self._saved: Optional[Dict[str, Any]] = None
+        self._gathered: Optional[List[dict]] = None
+        self._before_val: Optional[dict] = None
+
+    def gather_state(self, runner: Runner) -> None:
+        """Collect the states of all ranks; called on all of them."""
+        self._gathered = all_gather_object(self._state(runner))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the states to a checkpoint."""
+        checkpoint[KEY] = dict(
+            world_size=get_world_size(),
+            ranks=self._gathered or [self._state(runner)])
+        self._gathered = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take the states of a run that is resumed."""
+        if not runner._resume:
+            return
+        self._saved = checkpoint.get(KEY)
+        if self._saved is None:
+            runner.logger.warning(
+                'the checkpoint holds no states of random generators: the '
+                'resumed run draws other numbers than an uninterrupted one')
+            return
+        model = _bare(runner.model)
+        if hasattr(model, 'distillation_stopped'):
+            # Now: a hook that stops it may decide anew in `before_train`.
+            model.distillation_stopped = self._saved['ranks'][0]['stopped']
+
+    def before_train(self, runner: Runner) -> None:
+        """Restore the states, once everything has been set up."""
+        # Else each start of workers draws from the global generator.
+        runner.train_dataloader.generator = torch.Generator().manual_seed(
+            runner.seed or 0)
+        if self._saved is None:
+            return
+        ranks, size = self._saved['ranks'], self._saved['world_size']
+        self._saved = None
+        kind = _device(_bare(runner.model)).type
+        if (size, len(ranks), ranks[0]['device']) != (
+                get_world_size(), get_world_size(), kind):
+            runner.logger.warning(
+                f'the checkpoint has the random generators of {len(ranks)} of '
+                f"{size} processes on {ranks[0]['device']}, this run has "
+                f'{get_world_size()} on {kind}: they are seeded anew, and '
+                'results differ from an uninterrupted run')
+            self._reseed(runner)
+            return
+        state = ranks[get_rank()]
+        _set_global(state['global'])
+        for name, source in _noise_sources(_bare(runner.model)):
+            if name in state['noise']:
+                source.set_state(state['noise'][name])
+
+    def before_val(self, runner: Runner) -> None:
+        """Remember the generators as training left them."""
+        self._before_val = _get_global()
+
+    def after_val(self, runner: Runner) -> None:
+        """Hand them back to training."""
+        if self._before_val is not None:
+            _set_global(self._before_val)
+            self._before_val = None
+
+    def _state(self, runner: Runner) -> dict:
+        model = _bare(runner.model)
+        return {
+            # A checkpoint may be written during validation.
+            'global': self._before_val or _get_global(),
+            'noise': {
+                name: source.state()
+                for name, source in _noise_sources(model)
+            },
+            'stopped': bool(getattr(model, 'distillation_stopped', False)),
+            'device': _device(model).type,
+        }
+
+    def _reseed(self, runner: Runner) -> None:
+        sequence = np.random.SeedSequence(
+            [runner.seed or 0, get_rank(), runner.iter])
+        words = sequence.generate_state(4)
+        random.seed(int(words[0]))
+        np.random.seed(words[1])
+        torch.manual_seed(int(words[2]))
+        model = _bare(runner.model)
+        for i, (_, source) in enumerate(_noise_sources(model)):
+            source.generator(_device(model)).manual_seed(int(words[3]) + i)
+
+
+def _get_global() -> Dict[str, Any]:
+    """States that ``torch.load(weights_only=True)`` can read."""
+    version, words, gauss = random.getstate()
+    name, keys, *rest = np.random.get_state()
+    state = dict(
+        python=[version, torch.tensor(words, dtype=torch.int64), gauss],
+        numpy=[name, torch.from_numpy(keys.astype(np.int64)), *rest],
+        torch=torch.get_rng_state())
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state['cuda'] = torch.cuda.get_rng_state()
+    return state
+
+
+def _set_global(state: Dict[str, Any]) -> None:
+    version, words, gauss = state['python']
+    random.setstate((version, tuple(words.tolist()), gauss))
+    name, keys, *rest = state['numpy']
+    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))
+    # A runner may load its checkpoint onto the GPU; states belong to the CPU.
+    torch.set_rng_state(state['torch'].cpu())
+    if 'cuda' in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state['cuda'].cpu())
+
+
+def _noise_sources(model: nn.Module) -> Iterator[Tuple[str, NoiseSource]]:
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            if isinstance(value, NoiseSource):
+                yield f'{name}.{key}', value
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model

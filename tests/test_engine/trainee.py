@@ -1,0 +1,302 @@
+# Copyright (c) mmdiffkd contributors.
+"""Small real distillation runs, in processes that may be killed.
+
+As a script it is a server: it imports everything once, forks the processes
+of a run when it is asked to, and kills them at a chosen event. It is asked by
+one JSON object per line, see :func:`serve`.
+"""
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.evaluator import BaseMetric  # noqa: E402
+from mmengine.hooks import Hook  # noqa: E402
+from mmengine.logging import MessageHub, MMLogger  # noqa: E402
+from mmengine.registry import HOOKS, METRICS, DefaultScope  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+from torch.utils.data import Dataset  # noqa: E402
+
+import mmdiffkd  # noqa: E402,F401
+from mmdiffkd.engine import launch  # noqa: E402
+from mmdiffkd.engine.reliable import make_reliable  # noqa: E402
+from mmdiffkd.registry import DATASETS  # noqa: E402
+from test_models import toys  # noqa: E402
+
+IMAGES, BATCH, EPOCHS, ITERS = 10, 2, 3, 13
+
+
+@DATASETS.register_module(force=True)
+class AugmentedImages(Dataset):
+    """Random images, augmented with all three generators."""
+
+    metainfo = dict(classes=('a', 'b', 'c'))
+
+    def __init__(self, length=IMAGES):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        data = toys.batch(size=(32, 32), n=1, seed=index)
+        factor = (random.random() + np.random.rand() + float(torch.rand(()))
+                  ) / 3
+        return dict(
+            inputs=(data['inputs'][0] * factor).byte(),
+            data_samples=data['data_samples'][0])
+
+
+@METRICS.register_module(force=True)
+class UpAndDown(BaseMetric):
+    """A score that is sometimes the best."""
+
+    def process(self, data_batch, data_samples):
+        self.results.append(len(data_samples))
+
+    def compute_metrics(self, results):
+        iteration = MessageHub.get_current_instance().get_info('iter', 0)
+        return dict(score=float(np.sin(iteration)))
+
+
+@HOOKS.register_module(force=True)
+class Witness(Hook):
+    """Tell each event, write the losses down, and augment in this process.
+
+    An event is one byte in a pipe; nobody waits for it to be read.
+    """
+    priority = 'VERY_HIGH'
+
+    def __init__(self, pipe=None, losses=None):
+        self.pipe, self.losses = pipe, losses
+
+    def tell(self, kind=b'.'):
+        if self.pipe is not None:
+            os.write(self.pipe, kind)
+
+    def before_train(self, runner):
+        self.tell(b'S')
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.tell()
+        # As mixup does; draws from the generators of training.
+        scale = random.random() + np.random.rand() + float(torch.rand(()))
+        data_batch['inputs'] = [
+            (image * (scale / 3)).byte() for image in data_batch['inputs']
+        ]
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None,
+                         outputs=None):
+        self.tell()
+        if self.losses:
+            line = [runner.iter] + [v.item() for v in outputs.values()]
+            with open(self.losses, 'a') as file:
+                file.write(json.dumps(line) + '\n')
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        self.tell(b'C')
+
+    def before_val(self, runner):
+        random.random(), np.random.rand(), torch.rand(())
+        self.tell(b'V')
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None,
+                       outputs=None):
+        self.tell(b'v')
+
+    def after_val(self, runner):
+        self.tell()
+
+
+def config(work_dir, loop='epoch', workers=0, resume=False, pipe=None,
+           processes=1, checkpoint=None, options=None):
+    """Config of a run, before :func:`make_reliable`."""
+    loader = dict(
+        batch_size=BATCH // processes,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        dataset=dict(type='mmdiffkd.AugmentedImages'),
+        collate_fn=dict(type='pseudo_collate'),
+        sampler=dict(
+            type='DefaultSampler' if loop == 'epoch' else 'InfiniteSampler',
+            shuffle=True))
+    by_epoch = loop == 'epoch'
+    train_cfg = dict(
+        by_epoch=True, max_epochs=EPOCHS, val_interval=2) if by_epoch else (
+            dict(by_epoch=False, max_iters=ITERS, val_interval=5))
+    rank = os.environ.get('RANK', '0')
+    cfg = Config(
+        dict(
+            model=toys.algorithm(distiller=toys.distiller(levels=1)),
+            work_dir=str(work_dir),
+            train_dataloader=loader,
+            train_cfg=train_cfg,
+            val_dataloader=dict(
+                loader, batch_size=1, num_workers=0, persistent_workers=False,
+                dataset=dict(type='mmdiffkd.AugmentedImages', length=4),
+                sampler=dict(type='DefaultSampler', shuffle=False)),
+            val_cfg=dict(),
+            val_evaluator=dict(type='UpAndDown'),
+            optim_wrapper=dict(
+                type='OptimWrapper',
+                optimizer=dict(type='AdamW', lr=0.001),
+                clip_grad=dict(max_norm=10)),
+            param_scheduler=[
+                dict(type='LinearLR', start_factor=0.1, by_epoch=False,
+                     begin=0, end=7),
+                dict(type='MultiStepLR', milestones=[1, 2], gamma=0.5,
+                     by_epoch=True) if by_epoch else
+                dict(type='CosineAnnealingLR', begin=7, T_max=ITERS,
+                     by_epoch=False),
+            ],
+            default_hooks=dict(
+                checkpoint=dict(
+                    type='CheckpointHook', interval=1 if by_epoch else 3,
+                    by_epoch=by_epoch, max_keep_ckpts=2, save_best='score',
+                    rule='greater', **(checkpoint or {})),
+                logger=dict(type='LoggerHook', interval=100)),
+            custom_hooks=[
+                dict(type='EMAHook', momentum=0.1),
+                dict(
+                    type='Witness',
+                    pipe=pipe if rank == '0' else None,
+                    losses=f'{work_dir}/losses.{rank}.txt'),
+            ],
+            randomness=dict(seed=3),
+            default_scope='mmdet',
+            experiment_name='run',
+            log_level='WARNING'))
+    cfg.merge_from_dict(options or {})
+    launch.set_resume(cfg, 'auto' if resume else None)
+    return cfg
+
+
+def train(spec, pipe=None):
+    """One process of a run."""
+    spec = dict(spec)
+    hook = spec.pop('slow_writer', False)
+    if hook:
+        write_slowly(pipe)
+    launcher = 'none' if spec.get('processes', 1) == 1 else 'pytorch'
+    cfg = config(pipe=pipe, **spec)
+    make_reliable(cfg)
+    launch.init_processes(cfg, launcher)
+    launch.build_runner(cfg).train()
+    launch.end_processes()
+
+
+def write_slowly(pipe):
+    """Write checkpoints in pieces, and tell an event after each."""
+    from mmengine.fileio import LocalBackend
+
+    def put(self, obj, filepath):
+        with open(filepath, 'wb') as file:
+            for i in range(0, len(obj), 65536):
+                file.write(obj[i:i + 65536])
+                file.flush()
+                os.write(pipe, b'W')
+
+    LocalBackend.put = put
+
+
+def serve():
+    """Answer ``dict(spec=..., kill_at=N, signals=[...])``, one a line.
+
+    After ``kill_at`` events of ``kind`` (default: any) the process gets the
+    signals, SIGKILL unless others are named: ``[[rank, name], ...]``. The
+    answer holds the events and the exit codes, negative for signals.
+    """
+    torch.set_num_threads(1)
+    answers = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)  # everything else that is printed
+    warm_up()
+    for line in sys.stdin:
+        print(json.dumps(run_processes(**json.loads(line))), file=answers,
+              flush=True)
+
+
+def warm_up():
+    """Import all, and leave out what costs seconds in each process."""
+    import mmengine.runner.runner as runner_module
+    # Formats the whole config, with each checkpoint.
+    Config.pretty_text = property(lambda self: 'seconds = 0')
+    runner_module.collect_env = lambda: {}  # asks compilers
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = config(folder)
+        cfg.experiment_name = 'warm_up'
+        cfg.default_hooks.checkpoint.save_best = None
+        # Validation only: a process that has computed a gradient cannot fork
+        # others that do.
+        Runner.from_cfg(cfg).val()
+    for kind in (DefaultScope, MessageHub, MMLogger):
+        kind._instance_dict.clear()
+
+
+def run_processes(spec, kill_at=None, kind=None, signals=None):
+    size = spec.get('processes', 1)
+    reader, writer = os.pipe()
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        port = server.getsockname()[1]
+    pids = [_fork(spec, rank, size, port, reader, writer)
+            for rank in range(size)]
+    os.close(writer)
+    events, alive, codes = '', set(pids), {}
+    while alive:
+        # Workers of a killed process hold the pipe for some seconds.
+        if select.select([reader], [], [], 0.02)[0]:
+            events += os.read(reader, 1).decode()
+            count = len(events) if kind is None else events.count(kind)
+            if kill_at is not None and count == kill_at:
+                for rank, name in signals or [
+                        [rank, 'SIGKILL'] for rank in range(size)]:
+                    os.kill(pids[rank], getattr(signal, name))
+                kill_at = None
+        for pid in list(alive):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                alive.remove(pid)
+                codes[pid] = os.waitstatus_to_exitcode(status)
+    os.close(reader)
+    return dict(events=events, codes=[codes[pid] for pid in pids])
+
+
+def _fork(spec, rank, size, port, reader, writer):
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        os.close(reader)
+        log = os.open(f"{spec['work_dir']}.{rank}.log",
+                      os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        os.environ.update(
+            RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size),
+            MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+        train(spec, writer)
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == '__main__':
+    serve()
