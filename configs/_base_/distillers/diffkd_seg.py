@@ -15,7 +15,9 @@ distiller = dict(
             type='mmdiffkd.DiffKDConnector',
             student_channels=19,  # classes
             teacher_channels=19,
-            diffusion_loss_weight=1.0)),  # lambda_1 of the paper
+            diffusion_loss_weight=1.0,  # lambda_1 of the paper
+            # Two images a GPU are few for a norm, as in the segmentors.
+            norm_cfg=dict(type='SyncBN'))),
     connector_forward_mappings=dict(
         diff_logits=dict(
             s_feature=dict(recorder='logits', from_student=True),
