@@ -1,10 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 """Stop a forward pass once everything that was asked for is recorded."""
 from itertools import chain
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from mmrazor.models.distillers import ConfigurableDistiller
 from torch import nn
+
+from mmdiffkd.utils import UserError
 
 
 class _EverythingRecorded(BaseException):
@@ -18,7 +20,9 @@ class EarlyExit:
     shared head that is called once a level is run for as many levels as are
     used. Records that wait for the student's RoIs are not this pass's; the
     pyramid is. Deliveries take values from anywhere in MMRazor's pass of the
-    teacher, which is the whole of ``mode='loss'``; with them, it is run.
+    teacher, which is the whole of ``mode='loss'``; with them, it is run. So it
+    is, up to the last record, where ``mode='tensor'`` leaves a recorder empty:
+    MMSegmentation calls auxiliary heads for their losses only.
 
     Args:
         teacher (nn.Module): The teacher, with its recorders attached.
@@ -42,14 +46,39 @@ class EarlyExit:
                     module.register_forward_hook(self._check)
 
     def run(self, teacher: nn.Module, *args: Any) -> None:
-        """Call the teacher within the recorders' context."""
+        """Call the teacher within the recorders' context.
+
+        Raises:
+            UserError: If a recorder stays empty without losses, and the
+                teacher cannot compute its losses.
+        """
         self._armed = self._possible
         try:
             teacher(*args, mode=self._mode)
+            empty = [
+                name for name in self.needed
+                if not self._recorders[name].data_buffer
+            ]
+            if empty and self._mode == 'tensor':
+                self._run_with_losses(teacher, empty, *args)
         except _EverythingRecorded:
             pass
         finally:
             self._armed = False
+
+    def _run_with_losses(self, teacher: nn.Module, empty: List[str],
+                         *args: Any) -> None:
+        self._mode = 'loss'
+        for recorder in self._recorders.values():
+            recorder.reset_data_buffer()
+        try:
+            teacher(*args, mode='loss')
+        except Exception as error:
+            sources = [self._recorders[name].source for name in empty]
+            raise UserError(
+                f"the teacher's forward pass does not run {sources}, which "
+                f'teacher_recorders {empty} read, and its pass with losses '
+                f'fails: {type(error).__name__}: {error}') from error
 
     def _check(self, *_: Any) -> None:
         if self._armed and all(
