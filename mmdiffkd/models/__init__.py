@@ -1,14 +1,16 @@
 # Copyright (c) mmdiffkd contributors.
 from .algorithms import FrozenTeacherDistill
-from .backbones import CIFARResNet
+from .backbones import (CIFARMobileNetV2, CIFARResNet, CIFARShuffleNetV1,
+                        CIFARShuffleNetV2, CIFARWideResNet, MobileNetV1)
 from .connectors import DiffKDConnector, DSKDConnector, PairedConnector
 from .distillers import DiffKDDistiller
 from .losses import (AttentionMSELoss, BoxRegressionLoss, DiffKDLoss, DISTLoss,
                      DKDLoss, KLDivergence, LSHFeatureLoss)
 
 __all__ = [
-    'AttentionMSELoss', 'BoxRegressionLoss', 'CIFARResNet', 'DISTLoss',
+    'AttentionMSELoss', 'BoxRegressionLoss', 'CIFARMobileNetV2', 'CIFARResNet',
+    'CIFARShuffleNetV1', 'CIFARShuffleNetV2', 'CIFARWideResNet', 'DISTLoss',
     'DKDLoss', 'DSKDConnector', 'DiffKDConnector', 'DiffKDDistiller',
     'DiffKDLoss', 'FrozenTeacherDistill', 'KLDivergence', 'LSHFeatureLoss',
-    'PairedConnector'
+    'MobileNetV1', 'PairedConnector'
 ]

@@ -104,15 +104,15 @@ def from_crd(state: Mapping[str, Tensor], name: str) -> OrderedDict:
         UserError: If there is no such model, or these are not its weights.
     """
     if name not in CRD_ZOO:
-        raise UserError(f'--model {name}: not in the zoo{closest(name, CRD_ZOO)}'
-                        f'; it has {", ".join(CRD_ZOO)}')
+        raise UserError(f'the zoo has no model {name!r}'
+                        f'{closest(name, CRD_ZOO)}')
     problem, result = _rename(state, CRD_ZOO[name])
     if problem:
         fitting = [
             other for other, model in CRD_ZOO.items()
             if other != name and not _rename(state, model)[0]
         ]
-        hint = f'; --model {fitting[0]} fits' if fitting else ''
+        hint = f'; they are those of {fitting[0]}' if fitting else ''
         raise UserError(f'not the weights of {name}: {problem}{hint}')
     return result
 
