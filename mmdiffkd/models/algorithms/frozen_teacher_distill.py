@@ -17,6 +17,7 @@ from mmdiffkd.utils import NonFiniteLossError, UserError, isolated_rng
 from ..distillers.student_rois import StudentRoIs
 from .early_exit import EarlyExit
 from .inheritance import check_inheritance, inherit
+from .nonfinite import nonfinite_parts
 from .teacher_builder import build_teacher, load_teacher
 from .teacher_input import TeacherInput
 
@@ -54,9 +55,9 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             wins. Defaults to none.
         architecture (dict | BaseModel): The student.
         data_preprocessor (dict | nn.Module, optional): Defaults to None: the
-            student's. A dict without ``type``, as MMPretrain and
-            MMSegmentation write at the top of their configs, is given to
-            the student.
+            student's. A dict is given to a student that has none of its
+            own, as MMPretrain and MMSegmentation write it at the top of
+            their configs.
         teacher_trainable (bool): If True, everything above about the teacher
             is off and it is trained as in MMRazor. Defaults to False.
         **kwargs: Further arguments of MMRazor's ``SingleTeacherDistill``.
@@ -79,10 +80,13 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                  teacher_trainable: bool = False,
                  **kwargs: Any) -> None:
         if isinstance(architecture, dict):
+            own = architecture.get('data_preprocessor')
             if isinstance(data_preprocessor, dict) and (
-                    'type' not in data_preprocessor):
+                    'type' not in data_preprocessor
+                    or 'type' in architecture and not own):
+                # MMPretrain adds the student's Mixup and CutMix to it.
                 architecture = dict(architecture)
-                architecture.setdefault('data_preprocessor', data_preprocessor)
+                architecture['data_preprocessor'] = own or data_preprocessor
                 data_preprocessor = None
             architecture = RAZOR_MODELS.build(architecture)
         # What follows draws random numbers that the student alone would not.
@@ -105,6 +109,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                                    or allow_random_teacher)
         check_inheritance(self.student, self.teacher, inherit_teacher)
         self.inherit_teacher = tuple(inherit_teacher)
+        self.nonfinite_guard: Any = None
         self.teacher_input: Optional[TeacherInput] = None
         if not teacher_trainable:
             self._hide_teacher()
@@ -238,23 +243,31 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict]:
         """As MMEngine's, but refuse to step on a loss that is not finite.
 
+        ``nonfinite_guard``, which
+        :class:`~mmdiffkd.engine.hooks.FiniteLossHook` sets, may decide
+        otherwise.
+
         Raises:
             NonFiniteLossError: If any is NaN or infinite; the message names
                 the components and the iteration.
         """
         loss, log_vars = super().parse_losses(losses)
-        if not torch.isfinite(loss.detach()).all():
-            iteration = MessageHub.get_current_instance().get_info('iter')
-            bad = [
-                f'{key} = {value.item():g}' for key, value in log_vars.items()
-                if key != 'loss' and not torch.isfinite(value).all()
-            ]
-            raise NonFiniteLossError(
-                f'loss is not finite at iteration {iteration}: '
-                f"{', '.join(bad) or 'only their sum'}. No step was taken "
-                'with it. Lower the learning rate or the weight of that loss, '
-                'clip gradients, or use bfloat16 instead of float16')
-        return loss, log_vars
+        finite = torch.isfinite(loss.detach()).all()
+        guard = self.nonfinite_guard
+        if finite if guard is None else guard.agree(finite):
+            if guard is not None:
+                guard.good_batch()
+            return loss, log_vars
+        iteration = MessageHub.get_current_instance().get_info('iter')
+        bad = nonfinite_parts(losses, self.distiller)
+        message = (
+            f'loss is not finite at iteration {iteration}: '
+            f"{', '.join(bad) or 'only their sum'}. No step was taken with "
+            'it. Lower the learning rate or the weight of that loss, clip '
+            'gradients, or use bfloat16 instead of float16')
+        if guard is None:
+            raise NonFiniteLossError(message)
+        return guard.handle(message, not finite), guard.log_vars()
 
     def train(self, mode: bool = True) -> 'FrozenTeacherDistill':
         """Set the mode of student and distiller; the teacher stays in eval."""
@@ -290,7 +303,10 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         other = self.__class__.__new__(self.__class__)
         memo[id(self)] = other
         for key, value in self.__dict__.items():
-            other.__dict__[key] = copy.deepcopy(value, memo)
+            # A guard belongs to the run, and thereby to one model.
+            if key != 'nonfinite_guard':
+                other.__dict__[key] = copy.deepcopy(value, memo)
+        other.nonfinite_guard = None
         if not self.teacher_trainable:
             # The copied recorders hang on no module of the shared teacher.
             other.distiller.prepare_from_teacher(other.teacher)

@@ -14,10 +14,10 @@ COUNT = itertools.count()
 
 @DATASETS.register_module(force=True)
 class SmallImages(Dataset):
-    """Random images with labels."""
+    """Random images with labels; those in ``broken`` hold an infinity."""
 
-    def __init__(self, task, length=6):
-        self.task, self.length = task, length
+    def __init__(self, task, length=6, broken=()):
+        self.task, self.length, self.broken = task, length, broken
         self.metainfo = dict(classes=task_toys.CLASSES, palette=[[0, 0, 0],
                                                                  [9, 9, 9],
                                                                  [99, 9, 9]])
@@ -29,12 +29,15 @@ class SmallImages(Dataset):
         data = task_toys.batch(self.task, n=1, seed=index)
         data['data_samples'][0].set_metainfo(
             dict(img_path=f'photo_{index}.png'))
+        if index in self.broken:
+            data['inputs'][0] = data['inputs'][0].float()
+            data['inputs'][0][0, 5, 5] = float('inf')
         return dict(
             inputs=data['inputs'][0], data_samples=data['data_samples'][0])
 
 
 def config(work_dir, task='det', model=None, hooks=(), epochs=2, iters=None,
-           **kwargs):
+           broken=(), **kwargs):
     """Config of three iterations an epoch, or of ``iters`` iterations."""
     train_cfg = dict(by_epoch=True, max_epochs=epochs)
     if iters is not None:
@@ -46,7 +49,8 @@ def config(work_dir, task='det', model=None, hooks=(), epochs=2, iters=None,
         train_dataloader=dict(
             batch_size=2,
             num_workers=0,
-            dataset=dict(type='mmdiffkd.SmallImages', task=task),
+            dataset=dict(
+                type='mmdiffkd.SmallImages', task=task, broken=broken),
             collate_fn=dict(type='pseudo_collate'),
             sampler=dict(
                 type='InfiniteSampler' if iters else 'DefaultSampler',

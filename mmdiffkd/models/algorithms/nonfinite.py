@@ -1,0 +1,41 @@
+# Copyright (c) mmdiffkd contributors.
+"""Name the parts of a loss that are not finite."""
+from typing import Any, List, Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+def nonfinite_parts(losses: Mapping[str, Any],
+                    distiller: nn.Module) -> List[str]:
+    """Name component, level and connector of each loss that is not finite.
+
+    Args:
+        losses (Mapping): What the algorithm's ``loss`` returned: scalars, or
+            lists of them, of which heads return one a level.
+        distiller (nn.Module): Knows which loss uses which connector.
+
+    Returns:
+        list[str]: Such as ``distill.loss_kd_p3 = nan (connector 'diff_p3')``
+        or ``student.loss_cls[2] = inf``.
+    """
+    named = []
+    for name, value in losses.items():
+        several = isinstance(value, (list, tuple))
+        for i, part in enumerate(value if several else [value]):
+            if isinstance(part, Tensor) and not torch.isfinite(part).all():
+                place = f'[{i}]' if several else ''
+                named.append(f'{name}{place} = {part.detach().mean():g}'
+                             f'{_connectors(name, distiller)}')
+    return named
+
+
+def _connectors(name: str, distiller: nn.Module) -> str:
+    name = name[len('distill.'):] if name.startswith('distill.') else ''
+    mapping = distiller.loss_forward_mappings.get(name, {})
+    used = {record.get('connector') for record in mapping.values()}
+    used.add(name.rpartition('.')[0])
+    used &= set(distiller.connectors)
+    if not used:
+        return ''
+    return f" (connector {', '.join(map(repr, sorted(used)))})"
