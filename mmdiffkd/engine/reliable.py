@@ -7,15 +7,19 @@ from mmengine.hooks import CheckpointHook
 
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.hints import closest
+from mmdiffkd.utils.student import is_distill_config
 
 PARTS = ('checkpoint', 'rng_state', 'loop_state', 'preemption',
-         'sample_seeds')
+         'sample_seeds', 'student_checkpoint', 'finite_loss', 'sanity')
 """What ``reliable = dict(PART=False)`` in a config can switch off."""
 
 _HOOKS = dict(
     rng_state='RNGStateHook',
     loop_state='LoopStateHook',
-    preemption='PreemptionHook')
+    preemption='PreemptionHook',
+    student_checkpoint='StudentCheckpointHook',
+    finite_loss='FiniteLossHook',
+    sanity='SanityHook')
 
 
 def make_reliable(cfg: Config) -> str:
@@ -24,7 +28,9 @@ def make_reliable(cfg: Config) -> str:
     * ``checkpoint``: MMEngine's ``CheckpointHook`` in ``default_hooks``
       becomes ``AtomicCheckpointHook``; its settings stay.
     * ``rng_state``, ``loop_state``, ``preemption``: the hooks of these names
-      are added to ``custom_hooks``, where the config has them not.
+      are added to ``custom_hooks``, where the config has them not. So are
+      ``student_checkpoint``, ``finite_loss`` and ``sanity`` if the model
+      distils.
     * ``sample_seeds``: the training sampler is put into a ``SeededSampler``.
 
     The config's key ``reliable`` switches parts off, ``reliable = False`` all
@@ -50,6 +56,8 @@ def make_reliable(cfg: Config) -> str:
     for part, name in _HOOKS.items():
         if part == 'preemption' and not _saves_atomically(cfg):
             continue
+        if not _concerns(part, cfg):
+            continue
         if part in parts and name not in present:
             custom.append(dict(type=f'mmdiffkd.{name}'))
             done.append(name)
@@ -71,6 +79,16 @@ def _parts(value: Any) -> List[str]:
             raise UserError(f'config key reliable has no part {name!r}'
                             f'{closest(name, PARTS)}')
     return [name for name in PARTS if value.get(name, True)]
+
+
+def _concerns(part: str, cfg: Config) -> bool:
+    """Whether a part is for the model of a config."""
+    if part in ('student_checkpoint', 'sanity'):
+        return is_distill_config(cfg)
+    if part == 'finite_loss':
+        return str((cfg.get('model') or {}).get('type')).endswith(
+            'FrozenTeacherDistill')
+    return True
 
 
 def _replace_checkpoint_hook(cfg: Config) -> List[str]:

@@ -45,8 +45,12 @@ def student_config(cfg: Config) -> Config:
         # with; the architecture's was never called.
         cfg.model.data_preprocessor = algorithm.data_preprocessor
     for key in list(cfg):
-        if key.startswith(DISTILL_NAMES) or key == 'find_unused_parameters':
+        if key.startswith(DISTILL_NAMES) or key in (
+                'find_unused_parameters', 'reliable'):
             cfg.pop(key)
+    sampler = (cfg.get('train_dataloader') or {}).get('sampler')
+    if str((sampler or {}).get('type')).endswith('SeededSampler'):
+        cfg.train_dataloader.sampler = sampler.sampler
     for key in ('val_cfg', 'test_cfg'):
         if _of_distillation(cfg.get(key)):
             cfg[key] = dict(type='ValLoop' if key == 'val_cfg' else 'TestLoop')

@@ -5,11 +5,12 @@ from .finite_loss_hook import FiniteLossHook
 from .loop_state_hook import LoopStateHook
 from .preemption_hook import PreemptionHook
 from .rng_state_hook import RNGStateHook
+from .sanity_hook import SanityHook
 from .stop_distill_hook import StopDistillHook
 from .student_checkpoint_hook import StudentCheckpointHook
 
 __all__ = [
     'AtomicCheckpointHook', 'FiniteLossHook', 'LoopStateHook',
-    'PreemptionHook', 'RNGStateHook', 'StopDistillHook',
+    'PreemptionHook', 'RNGStateHook', 'SanityHook', 'StopDistillHook',
     'StudentCheckpointHook'
 ]

@@ -104,6 +104,8 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                 **kwargs)
         if teacher_ckpt:
             load_teacher(self.teacher, teacher_ckpt)
+        self.teacher_ckpt = teacher_ckpt
+        self.allow_random_teacher = allow_random_teacher
         # A built teacher is the caller's responsibility.
         self._teacher_ready = bool(teacher_ckpt or built
                                    or allow_random_teacher)

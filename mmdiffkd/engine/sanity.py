@@ -1,0 +1,190 @@
+# Copyright (c) mmdiffkd contributors.
+"""Look at the first iteration of a distillation from outside."""
+import copy
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from mmdiffkd.utils import UserError, isolated_rng
+
+
+class FirstIteration:
+    """What a distillation does in one iteration: records, losses, gradients.
+
+    Nothing is changed: hooks on parameters only look, and the gradient of the
+    distillation losses is taken with respect to the recorded student features
+    alone.
+
+    Args:
+        model (nn.Module): A distillation algorithm of MMRazor or this
+            package.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        #: Shapes of each side's records: side -> recorder -> texts.
+        self.records: Dict[str, Dict[str, List[str]]] = {}
+        #: Largest gradient that distillation alone sends into each student
+        #: record; None where there is none.
+        self.into_student: Dict[str, Optional[Tensor]] = {}
+        #: Largest gradient of each parameter that gets one.
+        self.gradients: Dict[str, Tensor] = {}
+        self.has_losses = False
+        distiller = model.distiller
+        self._compute = distiller.compute_distill_losses
+        # On the instance, in front of the method.
+        distiller.compute_distill_losses = self._observe
+        self._handles = [
+            p.register_hook(lambda g, name=name: self._note(name, g))
+            for name, p in model.named_parameters() if p.requires_grad
+        ]
+
+    def end(self) -> None:
+        """Stop looking."""
+        vars(self.model.distiller).pop('compute_distill_losses', None)
+        for handle in self._handles:
+            handle.remove()
+
+    def _note(self, name: str, gradient: Tensor) -> None:
+        self.gradients[name] = gradient.detach().abs().max()
+
+    def _observe(self) -> Any:
+        distiller = self.model.distiller
+        student: Dict[str, List[Tensor]] = {}
+        for side in ('student', 'teacher'):
+            manager = getattr(distiller, f'{side}_recorders')
+            self.records[side] = {}
+            for name, recorder in manager.recorders.items():
+                tensors = tensors_of(recorder.data_buffer)
+                self.records[side][name] = [shape_text(t) for t in tensors]
+                if side == 'student' and not name.startswith('_'):
+                    student[name] = [t for t in tensors if t.requires_grad]
+        losses = self._compute()
+        total = sum(t.mean() for name, value in losses.items()
+                    if 'loss' in name for t in tensors_of(value))
+        self.has_losses = isinstance(total, Tensor)
+        if self.has_losses and total.requires_grad:
+            self._into_student(total, student)
+        return losses
+
+    def _into_student(self, total: Tensor, student: Mapping) -> None:
+        buffers = [(b, b.clone()) for b in self.model.distiller.buffers()]
+        for name, features in student.items():
+            self.into_student[name] = None
+            if not features:
+                continue
+            # Small gradients vanish in half precision.
+            half = any(f.dtype == torch.float16 for f in features)
+            gradients = torch.autograd.grad(
+                total * (2**16 if half else 1), features, retain_graph=True,
+                allow_unused=True)
+            largest = [g.abs().max().float() for g in gradients
+                       if g is not None]
+            if largest:
+                self.into_student[name] = torch.stack(largest).max()
+        for buffer, saved in buffers:
+            # Recomputation (`with_cp`) has updated the norms once more. Past
+            # the version counter: the graph has not changed.
+            buffer.data.copy_(saved)
+
+
+def teacher_loss(model: nn.Module, batch: Any) -> Tuple[Dict[str, float], str]:
+    """Compute the teacher's own task losses on a batch.
+
+    Args:
+        model (nn.Module): A ``FrozenTeacherDistill``.
+        batch (Any): What the data loader gave.
+
+    Returns:
+        tuple[dict[str, float], str]: The losses, and why there are none.
+    """
+    classes = [_num_classes(model.teacher), _num_classes(model.student)]
+    # Labels beyond the teacher's classes would end a GPU process.
+    if classes[0] is None or classes[0] != classes[1]:
+        return {}, f'the teacher has {classes[0]} classes, the student ' \
+            f'{classes[1]}'
+    try:
+        with torch.no_grad(), _all_rng_isolated():
+            data = model.data_preprocessor(copy.deepcopy(batch), False)
+            inputs = data['inputs']
+            samples = data.get('data_samples')
+            if model.teacher_input is not None:
+                inputs = model.teacher_input(inputs, samples)
+            losses = model.teacher(inputs, samples, mode='loss')
+            return {
+                name: float(sum(t.mean() for t in tensors_of(value)))
+                for name, value in losses.items() if 'loss' in name
+            }, ''
+    except Exception as error:  # any model; this is a hint and no more
+        return {}, f'{type(error).__name__}: {str(error).splitlines()[:1]}'
+
+
+@contextmanager
+def _all_rng_isolated() -> Iterator[None]:
+    devices = [torch.cuda.current_device()] if (
+        torch.cuda.is_available() and torch.cuda.is_initialized()) else []
+    with isolated_rng(), torch.random.fork_rng(devices=devices):
+        yield
+
+
+def _num_classes(model: nn.Module) -> Optional[int]:
+    counts = [m.num_classes for m in model.modules()
+              if isinstance(getattr(m, 'num_classes', None), int)]
+    return max(counts) if counts else None
+
+
+def check_optimizer(model: nn.Module, wrapper: Any) -> Tuple[int, int]:
+    """Check whose parameters are trained.
+
+    Args:
+        model (nn.Module): The algorithm.
+        wrapper (OptimWrapper | OptimWrapperDict): Built optimizer.
+
+    Returns:
+        tuple[int, int]: Number of tensors of the student and of the
+        distiller that are trained.
+
+    Raises:
+        UserError: If a trainable parameter of the distiller is missing, or
+            one of a frozen teacher is there.
+    """
+    wrappers = wrapper.values() if hasattr(wrapper, 'values') else [wrapper]
+    trained = {
+        id(p)
+        for w in wrappers for group in w.optimizer.param_groups
+        for p in group['params'] if p.requires_grad
+    }
+    missing = [
+        f'distiller.{name}' for name, p in model.distiller.named_parameters()
+        if p.requires_grad and id(p) not in trained
+    ]
+    if missing:
+        raise UserError(
+            f'{len(missing)} parameters of the distiller, such as '
+            f"'{missing[0]}', are not in the optimizer and would keep their "
+            'random values; check optim_wrapper.constructor and '
+            'optim_wrapper.paramwise_cfg')
+    teacher = getattr(model, 'teacher', None)
+    if teacher is not None and not getattr(model, 'teacher_trainable', False):
+        if any(id(p) in trained for p in teacher.parameters()):
+            raise UserError('the optimizer holds parameters of the frozen '
+                            'teacher; check optim_wrapper.constructor')
+    return tuple(
+        sum(id(p) in trained for p in part.parameters())
+        for part in (model.architecture, model.distiller))
+
+
+def tensors_of(data: Any) -> List[Tensor]:
+    """Tensors inside nested lists and tuples."""
+    if isinstance(data, Tensor):
+        return [data]
+    if isinstance(data, (list, tuple)):
+        return [t for item in data for t in tensors_of(item)]
+    return []
+
+
+def shape_text(tensor: Tensor) -> str:
+    """A shape such as ``2x256x100x152``."""
+    return 'x'.join(map(str, tensor.shape)) or 'scalar'
