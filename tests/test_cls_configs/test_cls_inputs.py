@@ -43,9 +43,16 @@ def test_teacher_gets_the_mixed_batch_in_its_own_normalisation(
     assert not torch.allclose(result, plain, rtol=1e-3, atol=1e-1)
 
 
-def test_mixing_of_the_student_is_kept_and_its_labels_reach_dkd(tmp_path):
-    """MMPretrain writes Mixup into the model, the mean to the top level."""
+@pytest.mark.parametrize('kind', [None, 'ClsDataPreprocessor'])
+def test_mixing_of_the_student_is_kept_and_its_labels_reach_dkd(
+        kind, tmp_path):
+    """MMPretrain writes Mixup into the model, the mean to the top level.
+
+    The latter with a type or without.
+    """
     cfg = tiny.load('dkd_r34_r18_b1_in1k.py')
+    if kind:
+        cfg.data_preprocessor.type = kind
     cfg.model.architecture.train_cfg = MIX
     cfg.model.teacher.cfg_options = {'data_preprocessor': HALF}
     cfg.work_dir = str(tmp_path)

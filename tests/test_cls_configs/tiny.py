@@ -1,5 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Shipped classification configs on CPU, without downloads."""
+import copy
+import functools
 from pathlib import Path
 
 import torch
@@ -13,9 +15,13 @@ ROOT = Path(__file__).parents[2]
 CLS = ROOT / 'configs/cls'
 
 
+# MMEngine reads all metafiles of a library for every ``mmpretrain::`` base.
+read = functools.lru_cache(maxsize=None)(Config.fromfile)
+
+
 def load(name):
     """Read a config of ``configs/cls`` for a teacher of random weights."""
-    cfg = Config.fromfile(CLS / name)
+    cfg = copy.deepcopy(read(CLS / name))
     if 'teacher' in cfg.model:
         cfg.model.teacher_ckpt = None
         cfg.model.allow_random_teacher = True
