@@ -10,8 +10,8 @@ _base_ = [
 
 train_dataloader = dict(batch_size=96)
 
-# The table gives the rate and the decay. Alpha and momentum are EfficientNet's;
-# eps and the three epochs of warm-up are ours.
+# The table gives the rate and the decay. Alpha and momentum are those of
+# EfficientNet; eps and the three epochs of warm-up are ours.
 optim_wrapper = dict(
     optimizer=dict(
         type='RMSprop',
