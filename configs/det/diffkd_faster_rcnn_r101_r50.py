@@ -2,7 +2,7 @@
 # Teacher AP 39.8; student alone 38.4. 8 GPUs x 2 images = 16, 24 epochs (2x).
 _base_ = [
     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py',
-    '../_base_/distillers/diffkd_fpn_p2_p6.py'
+    '../_base_/distillers/diffkd_faster_rcnn.py'
 ]
 
 model = dict(

@@ -2,7 +2,7 @@
 # Teacher AP 44.2; student alone 38.6. 8 GPUs x 2 images = 16, 24 epochs (2x).
 _base_ = [
     'mmdet::reppoints/reppoints-moment_r50_fpn-gn_head-gn_2x_coco.py',
-    '../_base_/distillers/diffkd_fpn_w15.py'
+    '../_base_/distillers/diffkd_reppoints.py'
 ]
 
 model = dict(

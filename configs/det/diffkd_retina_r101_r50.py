@@ -2,7 +2,7 @@
 # Teacher AP 38.9; student alone 37.4. 8 GPUs x 2 images = 16, 24 epochs (2x).
 _base_ = [
     'mmdet::retinanet/retinanet_r50_fpn_2x_coco.py',
-    '../_base_/distillers/diffkd_fpn.py'
+    '../_base_/distillers/diffkd_retina.py'
 ]
 
 model = dict(

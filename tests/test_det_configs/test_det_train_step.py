@@ -1,8 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 """Every detection config builds with its teacher and takes a step on CPU.
 
-The teachers are built at full size, with random weights, which a config has
-to allow explicitly.
+The teachers have random weights, which a config has to allow explicitly.
+Those of the ``diffkd_`` rows are built at full size; the other methods on the
+same pairs get a shallower one, and fewer RoIs, to save time.
 """
 import gc
 import math
@@ -31,6 +32,10 @@ def load(path):
     cfg.model.architecture.backbone.init_cfg = None
     cfg.model.teacher_ckpt = None
     cfg.model.allow_random_teacher = True
+    if not path.name.startswith('diffkd_'):
+        cfg.model.teacher.cfg_options = {'model.backbone.depth': 50}
+        if 'roi_head' in cfg.model.architecture:
+            cfg.model.architecture.train_cfg.rcnn.sampler.num = 64
     return cfg
 
 
@@ -69,13 +74,15 @@ def test_pair_takes_a_training_step(path):
     values = {name: value.item() for name, value in logged.items()}
     assert all(math.isfinite(value) for value in values.values()), values
     assert any(name.startswith('student.loss') for name in values)
-    connectors = list(cfg.model.distiller.connectors)
-    assert len(connectors) == 5
+    for loss in cfg.model.distiller.distill_losses:
+        assert f'distill.{loss}' in values
+    connectors = list(cfg.model.distiller.get('connectors', {}))
     for connector in connectors:
-        level = connector.replace('diff_', '')
-        assert f'distill.loss_kd_{level}' in values
-        assert f'distill.{connector}.loss_diff' in values
-        assert f'distill.{connector}.gamma_mean' in values
+        if connector.startswith('diff_'):
+            level = connector.replace('diff_', '')
+            assert f'distill.loss_kd_{level}' in values
+            assert f'distill.{connector}.loss_diff' in values
+            assert f'distill.{connector}.gamma_mean' in values
 
     # No parameter is left without gradient: DDP would wait for it.
     trainable = {k for k, v in model.named_parameters() if v.requires_grad}
@@ -95,7 +102,7 @@ def test_pair_takes_a_training_step(path):
     for param in model.teacher.parameters():
         assert param.grad is None and not param.requires_grad
     prefixes = {name.split('.')[0] for name in model.state_dict()}
-    assert prefixes == {'architecture', 'distiller'}
+    assert prefixes == {'architecture', *(['distiller'] if connectors else [])}
 
     del model, optim_wrapper, before
     gc.collect()  # a teacher takes up to half a gigabyte

@@ -1,0 +1,13 @@
+# Copyright (c) mmdiffkd contributors.
+# `diffkd_faster_rcnn` with the distance weighted by the teacher's
+# attention, the dagger variant of the paper's tables.
+_base_ = './diffkd_faster_rcnn.py'
+
+distiller = dict(
+    distill_losses={
+        f'loss_kd_p{p}': dict(
+            _delete_=True,
+            type='mmdiffkd.AttentionMSELoss',
+            loss_weight=5.0)
+        for p in range(2, 7)
+    })
