@@ -18,8 +18,10 @@ class SelfDiffusion(TeacherDiffusion):
     1. Projection of the student to the latent of the teacher, a 1x1
        convolution: ``z_s``, in units of the teacher's standard deviation.
     2. Forward process to the sampler's first timestep T:
-       ``x_T = sqrt(a_T) z_s + sqrt(1 - a_T) eps``. What is learned about
-       noise in DiffKD, gamma, has no gradient here.
+       ``x_T = sqrt(a_T) z + sqrt(1 - a_T) eps``, where z is ``z_s`` brought
+       to the teacher's root mean square, sample by sample. (A student that
+       learned from targets of its own length could grow for ever.) What is
+       learned about noise in DiffKD, gamma, has no gradient here.
     3. DDIM chain from ``x_T``, each step guided by the teacher's classifier,
        see :class:`ClassifierGuidance`. Its end, detached, is the virtual
        teacher of ``z_s``. No graph is kept of the chain.
@@ -80,7 +82,11 @@ class SelfDiffusion(TeacherDiffusion):
         with torch.no_grad():
             start = noise.timesteps.new_full((len(projected), ),
                                              self.sampler.timesteps[0])
-            noisy = self.schedule.add_noise(projected, noise.student, start)
+            length = projected.square().mean(dim=(1, 2, 3), keepdim=True)
+            target = clean.square().mean()
+            noisy = self.schedule.add_noise(
+                projected * (target / length.clamp(min=1e-12)).sqrt(),
+                noise.student, start)
             # Autocast would cache the half-precision weights of this pass,
             # which carry no gradient, and use them for loss_diff. It does
             # not cache those that ask for none.

@@ -84,7 +84,9 @@ def dskd(module, student, teacher, student_noise, teacher_noise, timesteps,
     z = module.student_projection(student)
     steps = [400, 300, 200, 100, 0]
     alphas = alphas_cumprod()
-    x = (np.sqrt(alphas[400]) * z + np.sqrt(1 - alphas[400]) * student_noise)
+    # All samples of the student get the length of the normalised teacher.
+    unit = z / (z**2).mean(dim=(1, 2, 3), keepdim=True)**0.5
+    x = np.sqrt(alphas[400]) * unit + np.sqrt(1 - alphas[400]) * student_noise
     # The classifier sees the feature in its own units.
     deviation = (teacher**2).mean()**0.5
     virtual = guided_chain(module.denoiser, x, steps, deviation * weight,

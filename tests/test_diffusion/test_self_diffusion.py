@@ -146,9 +146,23 @@ def test_another_start_is_the_samplers():
     alpha = float(module.schedule.alphas_cumprod[150])
     noise = torch.randn((2, 16, 5, 7),
                         generator=torch.Generator().manual_seed(1))
-    expected = alpha**0.5 * module.student_projection(student) + (
-        1 - alpha)**0.5 * noise
-    torch.testing.assert_close(seen[0][0], expected)
+    z = module.student_projection(student)
+    z = z / z.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    torch.testing.assert_close(seen[0][0],
+                               alpha**0.5 * z + (1 - alpha)**0.5 * noise)
+
+
+def test_the_length_of_the_student_does_not_reach_the_virtual_teacher():
+    module = SelfDiffusion(12, 16)
+    nn.init.zeros_(module.student_projection.bias)
+    student, teacher = features()
+    outputs = [
+        copy.deepcopy(module)(factor * student, teacher,
+                              torch.Generator().manual_seed(0))
+        for factor in (1, 10)
+    ]
+    torch.testing.assert_close(outputs[0].teacher, outputs[1].teacher)
+    torch.testing.assert_close(10 * outputs[0].student, outputs[1].student)
 
 
 def test_an_autoencoder_is_decoded_for_the_classifier():
