@@ -26,7 +26,9 @@ def parse_args() -> argparse.Namespace:
         '--task',
         choices=sorted(WRITERS),
         default='det',
-        help='kind of set; det: COCO format, read by mmdet.CocoDataset')
+        help='kind of set; det: COCO format, read by mmdet.CocoDataset; seg: '
+        'Cityscapes format, read by mmseg.BaseSegDataset; cls: one folder a '
+        'class, read by mmpretrain.ImageNet')
     parser.add_argument(
         '--out',
         default='data/demo',

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Iterable
 
-import cv2
 import numpy as np
 
 from .digits import CLASSES
+from .image_file import write_image
 from .scene import Scene
 
 
@@ -31,7 +31,7 @@ def write_coco_split(root: Path, split: str, scenes: Iterable[Scene]) -> dict:
     images, annotations = [], []
     for image_id, scene in enumerate(scenes, start=1):
         name = f'{image_id:06d}.jpg'
-        _write_image(root / split / name, scene.image)
+        write_image(root / split / name, scene.image)
         height, width = scene.image.shape[:2]
         images.append(
             dict(id=image_id, file_name=name, height=height, width=width))
@@ -56,13 +56,6 @@ def write_coco_split(root: Path, split: str, scenes: Iterable[Scene]) -> dict:
     (root / 'annotations' / f'instances_{split}.json').write_text(
         json.dumps(instances, sort_keys=True))
     return dict(images=len(images), instances=len(annotations))
-
-
-def _write_image(path: Path, image: np.ndarray) -> None:
-    """Write an RGB image as JPEG; OpenCV itself ignores a full disk."""
-    _, data = cv2.imencode('.jpg', image[..., ::-1],
-                           [cv2.IMWRITE_JPEG_QUALITY, 95])
-    path.write_bytes(data.tobytes())
 
 
 def _encode_mask(mask: np.ndarray) -> dict:

@@ -9,12 +9,17 @@ from typing import Dict, Iterator, Tuple
 import numpy as np
 
 from mmdiffkd.utils import UserError
+from .cityscapes import write_cityscapes_split
 from .coco import write_coco_split
 from .digits import DigitPool, load_digit_pools
+from .image_folder import write_image_folder_split
 from .scene import Scene, SceneComposer, SceneStyle
 
 # One writer for each task; all of them are given the same scenes.
-WRITERS = dict(det=write_coco_split)
+WRITERS = dict(
+    det=write_coco_split,
+    seg=write_cityscapes_split,
+    cls=write_image_folder_split)
 
 # How many scenes a split has unless the caller says otherwise.
 SCENES = dict(train=1200, val=100, test=200)
