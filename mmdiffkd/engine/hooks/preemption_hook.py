@@ -1,5 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Save and leave when the cluster asks for the machine back."""
+import atexit
+import multiprocessing.util  # registers its exit function
 import os
 import signal
 import threading
@@ -7,7 +9,7 @@ from typing import Any, Dict, NoReturn, Optional, Sequence
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import all_reduce, barrier, get_rank, get_world_size
+from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
@@ -167,7 +169,8 @@ class PreemptionHook(Hook):
             + f'. Go on with --resume. Exit code {EXIT_CODE}')
         runner.visualizer.close()
         barrier()  # rank 0 writes the checkpoint
-        if get_rank() == 0 and os.environ.get(EXIT_FILE):
+        if os.environ.get('LOCAL_RANK', '0') == '0' and (
+                os.environ.get(EXIT_FILE)):
             open(os.environ[EXIT_FILE], 'w').close()
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
@@ -189,4 +192,16 @@ def _shield_workers(signals: Sequence[int]) -> None:
         # Blocked, not ignored: PyTorch's workers set a handler of their own.
         os.register_at_fork(after_in_child=lambda: signal.pthread_sigmask(
             signal.SIG_BLOCK, _blocked))
+        atexit.register(_kill_workers)
         _shielded = True
+
+
+def _kill_workers() -> None:
+    """End persistent workers, which SIGTERM no longer ends.
+
+    Registered after multiprocessing's own exit function, hence run before
+    it, which would send them SIGTERM and wait for ever.
+    """
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
