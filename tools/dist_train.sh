@@ -4,6 +4,8 @@
 #   tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
 # On several machines, run it on each with NNODES, NODE_RANK, MASTER_ADDR and
 # PORT in the environment. PYTHON names the interpreter.
+# SIGTERM and SIGUSR1 make all processes save and leave; the exit code is then
+# 85, and --resume goes on.
 set -euo pipefail
 
 if [[ $# -lt 2 || ! $2 =~ ^[1-9][0-9]*$ ]]; then
@@ -16,4 +18,16 @@ gpus=$2
 shift 2
 # shellcheck source=tools/torchrun.sh
 source "$(dirname "${BASH_SOURCE[0]}")/torchrun.sh"
-torchrun_here "$gpus" train.py "$config" --launcher pytorch "$@"
+# shellcheck source=tools/forward.sh
+source "$(dirname "${BASH_SOURCE[0]}")/forward.sh"
+# torchrun passes SIGTERM on, but not the exit code of its processes.
+folder=$(mktemp -d)
+export MMDIFFKD_PREEMPTED_FILE=$folder/preempted
+code=0
+run_and_forward TERM torchrun_here "$gpus" train.py "$config" \
+    --launcher pytorch "$@" || code=$?
+if [[ -e $MMDIFFKD_PREEMPTED_FILE ]]; then
+    code=85
+fi
+rm -r "$folder"
+exit "$code"

@@ -42,3 +42,21 @@ def forked(tmp_path_factory):
     yield run
     server.stdin.close()
     server.wait(60)
+
+
+@pytest.fixture(scope='session')
+def uninterrupted(forked, tmp_path_factory):
+    """Work dir and events of a whole run; each is made once."""
+    runs = {}
+
+    def run(loop='epoch', processes=1, workers=0):
+        key = loop, processes, workers
+        if key not in runs:
+            work_dir = tmp_path_factory.mktemp('whole') / 'run'
+            answer = forked(
+                dict(work_dir=work_dir, loop=loop, processes=processes,
+                     workers=workers))
+            runs[key] = work_dir, answer.events
+        return runs[key]
+
+    return run

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmdiffkd.engine import launch
@@ -13,7 +14,7 @@ from mmdiffkd.utils import UserError
 def run_dir(tmp_path):
     """A work dir with two checkpoints, the note naming the second."""
     for name in ('epoch_1.pth', 'epoch_2.pth'):
-        (tmp_path / name).write_bytes(b'')
+        torch.save({}, tmp_path / name)
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
     return tmp_path
 
@@ -143,3 +144,16 @@ def test_both_spellings_of_local_rank():
     launch.add_common_arguments(parser)
     for spelling in ('--local_rank', '--local-rank'):
         assert parser.parse_args([f'{spelling}=3']).local_rank == 3
+
+
+@pytest.mark.parametrize('resume', [None, 'epoch_1.pth'])
+def test_a_requeued_job_goes_on_by_itself(run_dir, environment, resume):
+    environment.pop('SLURM_RESTART_COUNT', None)
+    assert launch.resume_of_restart(str(run_dir), resume) == resume
+    environment['SLURM_RESTART_COUNT'] = '1'
+    assert launch.resume_of_restart(str(run_dir), resume) == 'auto'
+
+
+def test_a_job_requeued_before_its_first_checkpoint(tmp_path, environment):
+    environment['SLURM_RESTART_COUNT'] = '2'
+    assert launch.resume_of_restart(str(tmp_path), 'other.pth') == 'other.pth'

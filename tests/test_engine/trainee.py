@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
 
@@ -70,11 +71,18 @@ class UpAndDown(BaseMetric):
         return dict(score=float(np.sin(iteration)))
 
 
+def tell(pipe, kind):
+    """Send an event; go on when the server has seen it."""
+    if pipe is not None:
+        os.write(pipe[1], kind)
+        os.read(pipe[0], 1)
+
+
 @HOOKS.register_module(force=True)
 class Witness(Hook):
     """Tell each event, write the losses down, and augment in this process.
 
-    An event is one byte in a pipe; nobody waits for it to be read.
+    An event is one byte in a pipe, and is answered by one.
     """
     priority = 'VERY_HIGH'
 
@@ -82,8 +90,7 @@ class Witness(Hook):
         self.pipe, self.losses = pipe, losses
 
     def tell(self, kind=b'.'):
-        if self.pipe is not None:
-            os.write(self.pipe, kind)
+        tell(self.pipe, kind)
 
     def before_train(self, runner):
         self.tell(b'S')
@@ -120,7 +127,7 @@ class Witness(Hook):
 
 
 def config(work_dir, loop='epoch', workers=0, resume=False, pipe=None,
-           processes=1, checkpoint=None, options=None):
+           processes=1, options=None):
     """Config of a run, before :func:`make_reliable`."""
     loader = dict(
         batch_size=BATCH // processes,
@@ -164,7 +171,7 @@ def config(work_dir, loop='epoch', workers=0, resume=False, pipe=None,
                 checkpoint=dict(
                     type='CheckpointHook', interval=1 if by_epoch else 3,
                     by_epoch=by_epoch, max_keep_ckpts=2, save_best='score',
-                    rule='greater', **(checkpoint or {})),
+                    rule='greater'),
                 logger=dict(type='LoggerHook', interval=100)),
             custom_hooks=[
                 dict(type='EMAHook', momentum=0.1),
@@ -177,6 +184,9 @@ def config(work_dir, loop='epoch', workers=0, resume=False, pipe=None,
             default_scope='mmdet',
             experiment_name='run',
             log_level='WARNING'))
+    if processes > 1:
+        cfg.custom_hooks.append(
+            dict(type='mmdiffkd.PreemptionHook', interval=2))
     cfg.merge_from_dict(options or {})
     launch.set_resume(cfg, 'auto' if resume else None)
     return cfg
@@ -185,8 +195,7 @@ def config(work_dir, loop='epoch', workers=0, resume=False, pipe=None,
 def train(spec, pipe=None):
     """One process of a run."""
     spec = dict(spec)
-    hook = spec.pop('slow_writer', False)
-    if hook:
+    if spec.pop('slow_writer', False):
         write_slowly(pipe)
     launcher = 'none' if spec.get('processes', 1) == 1 else 'pytorch'
     cfg = config(pipe=pipe, **spec)
@@ -205,18 +214,13 @@ def write_slowly(pipe):
             for i in range(0, len(obj), 65536):
                 file.write(obj[i:i + 65536])
                 file.flush()
-                os.write(pipe, b'W')
+                tell(pipe, b'W')
 
     LocalBackend.put = put
 
 
 def serve():
-    """Answer ``dict(spec=..., kill_at=N, signals=[...])``, one a line.
-
-    After ``kill_at`` events of ``kind`` (default: any) the process gets the
-    signals, SIGKILL unless others are named: ``[[rank, name], ...]``. The
-    answer holds the events and the exit codes, negative for signals.
-    """
+    """Answer requests, one a line: the arguments of :func:`run_processes`."""
     torch.set_num_threads(1)
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)  # everything else that is printed
@@ -243,42 +247,69 @@ def warm_up():
         kind._instance_dict.clear()
 
 
-def run_processes(spec, kill_at=None, kind=None, signals=None):
+def run_processes(spec, kill_at=None, kind=None, signals=None, lag=0):
+    """Run the processes of one training to their end.
+
+    After ``kill_at`` events of ``kind`` (default: any) they get the signals:
+    ``[[rank, name], ...]``; a third element that is true sends it to the
+    workers as well. The default is SIGKILL, which comes ``lag`` seconds after
+    the event, but not after the next; other signals come before it ends.
+
+    Returns the events and the exit codes, which are negative for signals.
+    """
     size = spec.get('processes', 1)
-    reader, writer = os.pipe()
+    signals = signals or [[rank, 'SIGKILL'] for rank in range(size)]
     with socket.socket() as server:
         server.bind(('127.0.0.1', 0))
         port = server.getsockname()[1]
-    pids = [_fork(spec, rank, size, port, reader, writer)
+    reader, tells = os.pipe()
+    hears, answer = os.pipe()
+    pids = [_fork(spec, rank, size, port, (hears, tells), (reader, answer))
             for rank in range(size)]
-    os.close(writer)
+    os.close(tells)
+    os.close(hears)
     events, alive, codes = '', set(pids), {}
     while alive:
-        # Workers of a killed process hold the pipe for some seconds.
+        # Not until the pipe ends: workers of a killed process live on for
+        # some seconds, and hold it.
         if select.select([reader], [], [], 0.02)[0]:
             events += os.read(reader, 1).decode()
             count = len(events) if kind is None else events.count(kind)
-            if kill_at is not None and count == kill_at:
-                for rank, name in signals or [
-                        [rank, 'SIGKILL'] for rank in range(size)]:
-                    os.kill(pids[rank], getattr(signal, name))
+            if count == kill_at:
                 kill_at = None
+                if lag:
+                    os.write(answer, b'.')
+                    end = time.perf_counter() + lag
+                    while time.perf_counter() < end:
+                        pass
+                for rank, name, *group in signals:
+                    send = os.killpg if any(group) else os.kill
+                    send(pids[rank], getattr(signal, name))
+                if lag:
+                    continue
+            try:
+                os.write(answer, b'.')
+            except BrokenPipeError:
+                pass
         for pid in list(alive):
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 alive.remove(pid)
                 codes[pid] = os.waitstatus_to_exitcode(status)
     os.close(reader)
+    os.close(answer)
     return dict(events=events, codes=[codes[pid] for pid in pids])
 
 
-def _fork(spec, rank, size, port, reader, writer):
+def _fork(spec, rank, size, port, pipe, others):
     pid = os.fork()
     if pid:
         return pid
     code = 1
     try:
-        os.close(reader)
+        os.setsid()
+        for end in others:
+            os.close(end)
         log = os.open(f"{spec['work_dir']}.{rank}.log",
                       os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for stream in (1, 2):
@@ -286,7 +317,7 @@ def _fork(spec, rank, size, port, reader, writer):
         os.environ.update(
             RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size),
             MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-        train(spec, writer)
+        train(spec, pipe)
         code = 0
     except SystemExit as end:
         code = end.code

@@ -33,8 +33,7 @@ class RNGStateHook(Hook):
     warns, and seeds all generators anew from seed, rank and iteration.
     """
 
-    # After all others in `before_train` and `after_val`: what they drew by
-    # then is undone.
+    # After all others in `before_train`: what they drew by then is undone.
     priority = 'LOWEST'
 
     def __init__(self) -> None:
@@ -73,6 +72,7 @@ class RNGStateHook(Hook):
         # Else each start of workers draws from the global generator.
         runner.train_dataloader.generator = torch.Generator().manual_seed(
             runner.seed or 0)
+        self._isolate_validation(runner)
         if self._saved is None:
             return
         ranks, size = self._saved['ranks'], self._saved['world_size']
@@ -93,15 +93,27 @@ class RNGStateHook(Hook):
             if name in state['noise']:
                 source.set_state(state['noise'][name])
 
-    def before_val(self, runner: Runner) -> None:
-        """Remember the generators as training left them."""
-        self._before_val = _get_global()
+    def after_train(self, runner: Runner) -> None:
+        """Leave the validation loop as it was."""
+        if runner.val_loop is not None:
+            vars(runner.val_loop).pop('run', None)
 
-    def after_val(self, runner: Runner) -> None:
-        """Hand them back to training."""
-        if self._before_val is not None:
-            _set_global(self._before_val)
-            self._before_val = None
+    def _isolate_validation(self, runner: Runner) -> None:
+        """Hand the generators back as validation, with its hooks, got them."""
+        if runner.val_loop is None:
+            return
+        run = runner.val_loop.run
+
+        def isolated() -> Any:
+            self._before_val = _get_global()
+            try:
+                return run()
+            finally:
+                _set_global(self._before_val)
+                self._before_val = None
+
+        # On the instance: no hook is both the first and the last.
+        runner.val_loop.run = isolated
 
     def _state(self, runner: Runner) -> dict:
         model = _bare(runner.model)

@@ -1,0 +1,66 @@
+# Copyright (c) mmdiffkd contributors.
+"""Runs that are told to leave save, leave together, and go on exactly."""
+import pytest
+from run_results import assert_same, final, losses
+
+from mmdiffkd.engine.hooks.preemption_hook import EXIT_CODE
+
+pytestmark = pytest.mark.slow
+
+
+def leave_and_resume(forked, spec, kill_at, kind, signals):
+    """Returns the run that left; the work dir then holds the whole run."""
+    left = forked(spec, kill_at=kill_at, kind=kind, signals=signals)
+    assert set(left.codes) == {EXIT_CODE}, left.log[-3000:]
+    forked(dict(spec, resume=True))
+    return left
+
+
+def assert_as_uninterrupted(work_dir, whole, processes=1):
+    assert_same(final(work_dir), final(whole))
+    for rank in range(processes):
+        assert losses(work_dir, rank) == losses(whole, rank)
+    # What was saved in between is not kept.
+    assert {path.name for path in work_dir.glob('*.pth')} == {
+        path.name for path in whole.glob('*.pth')
+    }
+
+
+def test_in_the_middle_of_an_epoch(forked, uninterrupted, tmp_path):
+    spec = dict(work_dir=tmp_path / 'run')
+    left = leave_and_resume(forked, spec, 14, '.', [[0, 'SIGTERM']])
+    assert 'SIGTERM' in left.log and 'Exit code 85' in left.log
+    assert_as_uninterrupted(spec['work_dir'], uninterrupted()[0])
+    assert len(losses(spec['work_dir'], 0)) == 15
+
+
+def test_in_the_middle_of_a_validation(forked, uninterrupted, tmp_path):
+    """The model then holds the averaged weights of ``EMAHook``."""
+    spec = dict(work_dir=tmp_path / 'run', loop='iter')
+    left = leave_and_resume(forked, spec, 1, 'v', [[0, 'SIGUSR1']])
+    assert left.events.count('v') < 4 and 'SIGUSR1' in left.log
+    assert_as_uninterrupted(spec['work_dir'], uninterrupted('iter')[0])
+
+
+@pytest.mark.parametrize('kind', ['.', 'v'])
+def test_ranks_leave_together_when_one_is_told(forked, uninterrupted,
+                                               tmp_path, kind):
+    spec = dict(work_dir=tmp_path / 'run', processes=2)
+    leave_and_resume(forked, spec, 1 if kind == 'v' else 3, kind,
+                     [[1, 'SIGUSR1']])
+    assert_as_uninterrupted(
+        spec['work_dir'], uninterrupted(processes=2)[0], processes=2)
+
+
+def test_signals_to_the_workers_as_well(forked, uninterrupted, tmp_path):
+    spec = dict(work_dir=tmp_path / 'run', loop='iter', workers=2)
+    leave_and_resume(forked, spec, 5, '.',
+                     [[0, 'SIGTERM', True], [0, 'SIGUSR1', True]])
+    assert_as_uninterrupted(spec['work_dir'], uninterrupted('iter', 1, 2)[0])
+
+
+def test_before_the_first_iteration(forked, uninterrupted, tmp_path):
+    spec = dict(work_dir=tmp_path / 'run')
+    left = leave_and_resume(forked, spec, 1, 'S', [[0, 'SIGTERM']])
+    assert '.' not in left.events.rstrip('C') or left.events.count('.') <= 2
+    assert_as_uninterrupted(spec['work_dir'], uninterrupted()[0])
