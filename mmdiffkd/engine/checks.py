@@ -8,6 +8,7 @@ from typing import Any, Iterator, List, Mapping, Tuple
 from mmengine.config import Config
 
 from mmdiffkd.utils.errors import UserError
+from .label_maps import check_label_maps
 
 CHECKPOINT_NAME = re.compile(r'(epoch|iter)_\d+\.pth|best_.+\.pth')
 
@@ -57,6 +58,8 @@ def check_load_from(cfg: Config) -> None:
 def check_data(cfg: Config, phases: Tuple[str, ...]) -> None:
     """Check that annotation files and image folders exist.
 
+    Of segmentation sets, a few label files are read as well.
+
     Args:
         cfg (Config): Config.
         phases (tuple[str]): Any of ``'train'``, ``'val'``, ``'test'``.
@@ -68,6 +71,8 @@ def check_data(cfg: Config, phases: Tuple[str, ...]) -> None:
         for key, dataset in _datasets(
                 cfg.get(f'{phase}_dataloader'), f'{phase}_dataloader'):
             _check_dataset(key, dataset)
+            if 'seg_map_path' in (dataset.get('data_prefix') or ()):
+                check_label_maps(cfg, key, dataset)
         for key, evaluator in _evaluators(cfg, phase):
             path = evaluator.get('ann_file')
             if _absent(path) and _is_local(evaluator):

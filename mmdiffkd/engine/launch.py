@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmdiffkd.utils.config import CfgOptions
 from mmdiffkd.utils.errors import UserError
 from .latest import NOTE, latest_checkpoint
+from .norms import replace_sync_bn
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -141,6 +142,7 @@ def init_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
     if launcher == 'slurm':
         _environment_from_slurm()
     torch.distributed.init_process_group('gloo')
+    replace_sync_bn(cfg)
     wrapper = cfg.get('model_wrapper_cfg') or {}
     cfg.model_wrapper_cfg = dict(
         dict(
