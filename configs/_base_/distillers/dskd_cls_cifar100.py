@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
-# `dskd_cls` for the ResNets 6n + 2 of CIFAR-100; other pairs name their widths.
+# `dskd_cls` for CIFAR-100. The widths are those of the ResNets 6n + 2; other
+# pairs name theirs.
 _base_ = './dskd_cls.py'
 
 distiller = dict(
