@@ -35,7 +35,8 @@ def check_label_maps(cfg: Config, key: str, dataset: Mapping) -> None:
     from mmengine.fileio import get
     from mmseg.datasets import BaseSegDataset
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    kind = DATASETS.get(dataset.get('type'))
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        kind = registry.get(dataset.get('type'))
     if not (isinstance(kind, type) and issubclass(kind, BaseSegDataset)):
         return
     # Unserialised, an empty list is no error.

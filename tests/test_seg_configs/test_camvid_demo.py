@@ -79,7 +79,8 @@ def options(root):
         'train_dataloader.batch_size=2', 'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False',
         'val_dataloader.num_workers=0', 'val_dataloader.dataset.indices=2',
-        'default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=2'
+        'default_hooks.logger.interval=1',
+        'default_hooks.checkpoint.interval=2'
     ] + [
         f'{phase}_dataloader.dataset.data_root={root}/'
         for phase in ('train', 'val', 'test')
