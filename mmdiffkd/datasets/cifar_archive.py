@@ -59,7 +59,7 @@ def _read(path: Path) -> Dict[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"archive '{path}' does not exist")
     try:
-        with np.load(path) as content:
+        with path.open('rb') as file, np.load(file) as content:
             missing = [key for key in KEYS if key not in content]
             if missing:
                 raise UserError(f"archive '{path}' lacks {missing}; it holds "

@@ -4,6 +4,7 @@ import re
 from collections import OrderedDict
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
+import torch
 from torch import Tensor
 
 from mmdiffkd.registry import MODELS
@@ -15,12 +16,14 @@ Rules = Tuple[Tuple[str, str], ...]
 class ZooModel(NamedTuple):
     """A published classifier, as a backbone of ours.
 
-    ``rules`` are pairs of a regular expression and its replacement, which
-    turn a published name into one of an ``ImageClassifier``. The first that
-    matches is applied. ``{}`` in a replacement is the number of the first
-    group less one: stages are counted from 1 there, from 0 here.
+    ``channels`` is the width of its last map. ``rules`` are pairs of a
+    regular expression and its replacement, which turn a published name into
+    one of an ``ImageClassifier``. The first that matches is applied. ``{}``
+    in a replacement is the number of the first group less one: stages are
+    counted from 1 there, from 0 here.
     """
     backbone: Dict[str, Any]
+    channels: int
     rules: Rules
 
 
@@ -50,7 +53,7 @@ def _resnet(depth: int, width: int = 1, shortcut: str = 'B') -> ZooModel:
             type='mmdiffkd.CIFARResNet',
             depth=depth,
             channels=channels,
-            shortcut=shortcut), RESNET)
+            shortcut=shortcut), channels[-1], RESNET)
 
 
 def _wide_resnet(depth: int, width: int) -> ZooModel:
@@ -64,7 +67,7 @@ def _wide_resnet(depth: int, width: int) -> ZooModel:
         (r'fc\.', 'head.fc.'))
     return ZooModel(
         dict(type='mmdiffkd.CIFARWideResNet', depth=depth, widen_factor=width),
-        rules)
+        64 * width, rules)
 
 
 #: Models of the CRD / RepDistiller CIFAR-100 zoo, by their names there.
@@ -80,12 +83,14 @@ CRD_ZOO: Dict[str, ZooModel] = {
             depth=50,
             num_stages=4,
             out_indices=(3, ),
-            style='pytorch'), RESNET50),
+            style='pytorch'), 2048, RESNET50),
     'MobileNetV2': ZooModel(
-        dict(type='mmdiffkd.CIFARMobileNetV2', widen_factor=0.5), MOBILE_V2),
-    'ShuffleV1': ZooModel(dict(type='mmdiffkd.CIFARShuffleNetV1'), RESNET),
+        dict(type='mmdiffkd.CIFARMobileNetV2', widen_factor=0.5), 1280,
+        MOBILE_V2),
+    'ShuffleV1': ZooModel(
+        dict(type='mmdiffkd.CIFARShuffleNetV1'), 960, RESNET),
     'ShuffleV2': ZooModel(
-        dict(type='mmdiffkd.CIFARShuffleNetV2'), SHUFFLE_V2),
+        dict(type='mmdiffkd.CIFARShuffleNetV2'), 1024, SHUFFLE_V2),
 }
 CRD_ZOO['mobile_half'] = CRD_ZOO['MobileNetV2']
 
@@ -152,12 +157,14 @@ def _rename(state: Mapping[str, Tensor],
             model: ZooModel) -> Tuple[str, OrderedDict]:
     """Return what is wrong, or an empty string, and the renamed weights."""
     own = MODELS.build(dict(model.backbone)).state_dict(prefix='backbone.')
+    # Only the classifier has a matrix; any number of classes will do.
+    classes = next((len(v) for v in state.values() if v.dim() == 2), 0)
+    own['head.fc.weight'] = torch.empty(classes, model.channels)
+    own['head.fc.bias'] = torch.empty(classes)
     result, unknown, wrong = OrderedDict(), [], []
     for key, value in state.items():
         name = _new_name(re.sub(r'^module\.', '', key), model.rules)
-        if name.startswith('head.fc.'):
-            result[name] = value
-        elif name not in own:
+        if name not in own:
             unknown.append(key)
         elif value.shape != own[name].shape:
             wrong.append(f'{key} is {tuple(value.shape)}, not '
@@ -167,8 +174,7 @@ def _rename(state: Mapping[str, Tensor],
     for name, value in own.items():
         if name.endswith('num_batches_tracked'):
             result.setdefault(name, value)  # old PyTorch did not write it
-    needed = [*own, 'head.fc.weight', 'head.fc.bias']
-    missing = [key for key in needed if key not in result]
+    missing = [key for key in own if key not in result]
     problems: List[str] = []
     if unknown:
         problems.append(f'{len(unknown)} unknown names, such as {unknown[0]}')
