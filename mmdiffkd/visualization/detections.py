@@ -1,8 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 """Draw the truth and what detectors found, one image in each panel."""
+import io
 import json
-from typing import Dict, List, NamedTuple, Tuple
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
@@ -11,6 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from .style import FALSE, FOUND, TRUTH
+from .task_view import TaskView, show_image
 
 
 class Box(NamedTuple):
@@ -18,6 +23,57 @@ class Box(NamedTuple):
     xywh: Tuple[float, float, float, float]
     category: int
     score: float = 1.
+
+
+class DetectionView(TaskView):
+    """Boxes on the test images of a COCO-format set.
+
+    Args:
+        data (str): Folder of the set, with ``test/`` and
+            ``annotations/instances_test.json``.
+        score (float): Detections below it are not shown. Defaults to 0.3.
+    """
+    metrics = {
+        'coco/bbox_mAP': 'AP',
+        'coco/bbox_mAP_50': 'AP50',
+        'coco/bbox_mAP_75': 'AP75'
+    }
+    scale = 100.
+
+    def __init__(self, data: str, score: float = 0.3) -> None:
+        self.score = score
+        self.folder = Path(data) / 'test'
+        path = Path(data) / 'annotations' / 'instances_test.json'
+        self.coco = COCO()
+        self.coco.dataset = json.loads(path.read_text())
+        with redirect_stdout(io.StringIO()):  # it prints its progress
+            self.coco.createIndex()
+        self.names = {key: c['name'] for key, c in self.coco.cats.items()}
+        self.legend = (
+            f'Boxes of a score of {score:.0%} or more. Solid blue: the right '
+            'class, overlap (IoU) of 50% or more. Dashed orange: false.')
+
+    def read_predictions(self, test_dir: str) -> Dict[int, List[Box]]:
+        """Return the boxes by image id; see :func:`read_predictions`."""
+        path = Path(test_dir) / 'predictions.bbox.json'
+        return read_predictions(path, self.score)
+
+    def images(self) -> List[int]:
+        """Return the image ids."""
+        return sorted(self.coco.imgs)
+
+    def draw_row(self, row: str, axes: Axes, image: int,
+                 predictions: Optional[Dict[int, List[Box]]]) -> None:
+        """See :class:`TaskView`."""
+        name = self.coco.imgs[image]['file_name']
+        pixels = plt.imread(self.folder / name)
+        truth = read_truth(self.coco, image)
+        if predictions is None:
+            draw_truth(axes, pixels, truth, self.names)
+            axes.set_title(name, weight='normal', loc='center')
+        else:
+            draw_found(axes, pixels, predictions.get(image, []), truth,
+                       self.names)
 
 
 def read_predictions(path: str, score: float) -> Dict[int, List[Box]]:
@@ -46,12 +102,6 @@ def read_truth(coco: COCO, image_id: int) -> List[Box]:
         Box(row['bbox'], row['category_id'])
         for row in coco.imgToAnns[image_id]
     ]
-
-
-def spread(image_ids: List[int], count: int) -> List[int]:
-    """Choose images at even distances: no choice by their looks."""
-    places = np.linspace(0, len(image_ids), count, endpoint=False)
-    return [image_ids[int(place)] for place in places]
 
 
 def match(found: List[Box], truth: List[Box], iou: float = 0.5) -> List[bool]:
@@ -85,7 +135,7 @@ def match(found: List[Box], truth: List[Box], iou: float = 0.5) -> List[bool]:
 def draw_truth(axes: Axes, image: np.ndarray, truth: List[Box],
                names: Dict[int, str]) -> None:
     """Draw an image with its annotated boxes."""
-    _show(axes, image)
+    show_image(axes, image)
     for box in truth:
         _draw_box(axes, box, names[box.category], TRUTH, '-')
 
@@ -97,7 +147,7 @@ def draw_found(axes: Axes, image: np.ndarray, found: List[Box],
     Right and wrong differ in colour and in the line, so that the picture
     reads in grey as well. The count stands below the image.
     """
-    _show(axes, image)
+    show_image(axes, image)
     answers = match(found, truth)
     # The surest last, hence on top.
     for box, right in reversed(list(zip(found, answers))):
@@ -106,13 +156,6 @@ def draw_found(axes: Axes, image: np.ndarray, found: List[Box],
                   line)
     wrong = len(found) - sum(answers)
     axes.set_xlabel(f'{sum(answers)} of {len(truth)} found, {wrong} false')
-
-
-def _show(axes: Axes, image: np.ndarray) -> None:
-    axes.imshow(image, interpolation='nearest')
-    axes.set(xticks=[], yticks=[])
-    for side in axes.spines.values():
-        side.set_visible(False)
 
 
 def _draw_box(axes: Axes, box: Box, text: str, colour: str, line) -> None:

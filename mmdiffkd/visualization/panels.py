@@ -9,9 +9,6 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from .run_log import Curve
 from .style import GUIDE, level_colours
 
-# MMDetection's names of the metrics, and those of people.
-AP_KINDS = dict(mAP='AP', mAP_50='AP50', mAP_75='AP75')
-
 
 def smooth(values: np.ndarray, width: int = 9) -> np.ndarray:
     """Return the centred running mean; shorter windows at both ends.
@@ -25,26 +22,27 @@ def smooth(values: np.ndarray, width: int = 9) -> np.ndarray:
             np.convolve(np.ones_like(values), window, 'same'))
 
 
-def draw_bars(axes: Axes, metrics: Dict[str, Dict[str, float]],
+def draw_bars(axes: Axes, title: str, bars: Dict[str, Dict[str, float]],
               colours: Dict[str, str]) -> None:
-    """Draw the test AP of several models beside each other.
+    """Draw the metrics of several models beside each other.
 
     Args:
         axes (Axes): Where to draw.
-        metrics (Dict[str, Dict[str, float]]): ``coco/bbox_mAP`` and so on
-            by model.
+        title (str): Headline.
+        bars (Dict[str, Dict[str, float]]): Height by metric and model.
         colours (Dict[str, str]): Colours by model.
     """
-    width = 0.8 / len(metrics)
-    for i, (name, found) in enumerate(metrics.items()):
-        shift = (i - (len(metrics) - 1) / 2) * width
-        places = np.arange(len(AP_KINDS)) + shift
-        heights = [100 * found[f'coco/bbox_{kind}'] for kind in AP_KINDS]
-        bars = axes.bar(places, heights, 0.92 * width, color=colours[name])
-        axes.bar_label(bars, fmt='%.1f', fontsize=7.5, padding=1)
-        bars.set_label(name)
-    axes.set(title='AP on the test images', xticks=range(len(AP_KINDS)))
-    axes.set_xticklabels(AP_KINDS.values())
+    names = list(next(iter(bars.values())))
+    width = 0.8 / len(bars)
+    for i, (model, heights) in enumerate(bars.items()):
+        shift = (i - (len(bars) - 1) / 2) * width
+        places = np.arange(len(names)) + shift
+        drawn = axes.bar(
+            places, list(heights.values()), 0.92 * width, color=colours[model])
+        axes.bar_label(drawn, fmt='%.1f', fontsize=7.5, padding=1)
+        drawn.set_label(model)
+    axes.set(title=title, xticks=range(len(names)))
+    axes.set_xticklabels(names)
     axes.margins(y=0.12)
     axes.grid(False, axis='x')
     axes.legend(loc='upper left', bbox_to_anchor=(0, 0.99))

@@ -1,21 +1,14 @@
 # Copyright (c) mmdiffkd contributors.
 """One picture of a distillation: what was measured, learned and found."""
-import io
-import json
-from contextlib import redirect_stdout
-from pathlib import Path
-from typing import Dict, List, NamedTuple
+from typing import Any, Dict, NamedTuple, Optional
 
 import matplotlib
 import matplotlib.pyplot as plt
-from matplotlib.figure import SubFigure
-from pycocotools.coco import COCO
 
-from .detections import (Box, draw_found, draw_truth, read_predictions,
-                         read_truth, spread)
-from .panels import AP_KINDS, draw_bars, draw_curves, draw_levels
-from .run_log import RunLog, read_metrics, read_run
+from .panels import draw_bars, draw_curves, draw_levels
+from .run_log import Curve, RunLog, read_metrics, read_run
 from .style import ALONE, DISTILLED, SETTINGS, TEACHER
+from .task_view import TaskView
 
 COLUMNS = 4
 
@@ -26,11 +19,12 @@ class Measured(NamedTuple):
     Attributes:
         run (RunLog): What its training logged.
         metrics (Dict[str, float]): Test metrics, such as ``coco/bbox_mAP``.
-        predictions (Dict[int, List[Box]]): Test detections by image id.
+        predictions (Any): Predictions on the test images, as the view of
+            the task reads them.
     """
     run: RunLog
     metrics: Dict[str, float]
-    predictions: Dict[int, List[Box]]
+    predictions: Any
 
     @property
     def iterations(self) -> int:
@@ -50,61 +44,65 @@ class Measured(NamedTuple):
             metrics=self.metrics)
 
 
-def read_measured(train_dir: str, test_dir: str, score: float) -> Measured:
+def read_measured(view: TaskView, train_dir: str, test_dir: str) -> Measured:
     """Read what a training and a test run left behind.
 
     Args:
+        view (TaskView): What to look for.
         train_dir (str): Work folder of the training.
-        test_dir (str): Work folder of the test, with
-            ``predictions.bbox.json`` in it.
-        score (float): Detections below it are left out.
+        test_dir (str): Work folder of the test, with the predictions in it.
     """
-    run = read_run(train_dir)
     # CocoMetric reports nothing of a detector that finds nothing: AP 0.
-    metrics = {f'coco/bbox_{kind}': 0. for kind in AP_KINDS}
+    metrics = dict.fromkeys(view.metrics, 0.)
+    run = read_run(train_dir)
     metrics.update(read_metrics(test_dir))
-    predictions = Path(test_dir) / 'predictions.bbox.json'
-    return Measured(run, metrics, read_predictions(predictions, score))
+    return Measured(run, metrics, view.read_predictions(test_dir))
 
 
 class Report:
     """Draw the report on a teacher, a student alone and one distilled.
 
     Args:
+        view (TaskView): Metrics of the task, and how to draw predictions.
         teacher (Measured): The teacher.
         alone (Measured): The student, trained without a teacher.
         distilled (Measured): The same student, distilled.
-        annotations (str): COCO annotations of the test images.
-        images (str): Folder of the test images.
     """
 
-    def __init__(self, teacher: Measured, alone: Measured,
-                 distilled: Measured, annotations: str, images: str) -> None:
+    def __init__(self, view: TaskView, teacher: Measured, alone: Measured,
+                 distilled: Measured) -> None:
+        self.view = view
         self.models = {
             'teacher': teacher,
             'student alone': alone,
             'student distilled': distilled
         }
         self.colours = dict(zip(self.models, (TEACHER, ALONE, DISTILLED)))
-        with open(annotations) as file:
-            self.truth = COCO()
-            self.truth.dataset = json.load(file)
-        with redirect_stdout(io.StringIO()):  # it prints its progress
-            self.truth.createIndex()
-        self.images = Path(images)
 
-    def draw(self, out: str, title: str, note: str, count: int = 6) -> None:
+    def test_metrics(self, model: str) -> Dict[str, float]:
+        """Return the test metrics of a model by their plain names (%)."""
+        return {
+            name: self.view.scale * self.models[model].metrics[key]
+            for key, name in self.view.metrics.items()
+        }
+
+    def draw(self,
+             out: str,
+             title: str,
+             note: str,
+             count: Optional[int] = None) -> None:
         """Draw the picture.
 
         Args:
             out (str): PNG file to write.
             title (str): Headline.
             note (str): Line below it.
-            count (int): Test images to show. Defaults to 6.
+            count (int, optional): Test images to show. Defaults to None:
+                what suits the task.
         """
         panels = self._panels()
         rows = -(-len(panels) // COLUMNS)
-        heights = 0.9 + 3.1 * rows, 8.5  # inches
+        heights = 0.9 + 3.1 * rows, self.view.height  # inches
         # Without a display, and whatever the user's own settings are.
         matplotlib.use('agg')
         with plt.rc_context(SETTINGS):
@@ -114,12 +112,20 @@ class Report:
             top.suptitle(
                 f'{title}\n\n', x=0.01, ha='left', size=16, weight='bold')
             top.text(0.0105, 1 - 0.6 / heights[0], note, size=10)
-            axes = top.subplots(rows, COLUMNS, squeeze=False).flat
+            axes = list(top.subplots(rows, COLUMNS, squeeze=False).flat)
             for draw, place in zip(panels, axes):
                 draw(place)
-            for place in list(axes)[len(panels):]:
+            for place in axes[len(panels):]:
                 place.set_visible(False)
-            self._draw_images(bottom, count)
+            bottom.suptitle(
+                f'Test images at even distances. {self.view.legend}',
+                x=0.01,
+                ha='left',
+                size=10)
+            self.view.draw_images(
+                bottom,
+                {name: m.predictions for name, m in self.models.items()},
+                self.view.count if count is None else count)
             figure.savefig(out, dpi=100)
             plt.close(figure)
 
@@ -128,27 +134,29 @@ class Report:
         alone = self.models['student alone'].run.train
         distilled = self.models['student distilled'].run
         students = ['student alone', 'student distilled']
+        key, name = self.view.headline, self.view.metrics[self.view.headline]
         panels = [
             lambda axes: draw_bars(
-                axes,
-                {name: model.metrics
-                 for name, model in self.models.items()}, self.colours),
+                axes, f'{name} on the test images',
+                {model: self.test_metrics(model)
+                 for model in self.models}, self.colours),
             lambda axes: draw_curves(
                 axes,
-                'AP on the validation images', {
-                    name: _in_percent(model.run.val['coco/bbox_mAP'])
-                    for name, model in self.models.items()
-                    if 'coco/bbox_mAP' in model.run.val
+                f'{name} on the validation images', {
+                    model: self._in_percent(measured.run.val[key])
+                    for model, measured in self.models.items()
+                    if key in measured.run.val
                 },
                 self.colours,
                 smoothed=False)
         ]
-        for key in alone:
-            if key.startswith('loss_'):
-                curves = [alone[key], distilled.train[f'student.{key}']]
+        for loss, curve in alone.items():
+            if 'loss' in loss and f'student.{loss}' in distilled.train:
+                title = 'Task loss' if loss == 'loss' else f'Task loss: {loss}'
+                curves = [curve, distilled.train[f'student.{loss}']]
                 panels.append(
-                    lambda axes, key=key, curves=curves: draw_curves(
-                        axes, f'Task loss: {key}', dict(zip(students, curves)),
+                    lambda axes, title=title, curves=curves: draw_curves(
+                        axes, title, dict(zip(students, curves)),
                         self.colours))
         families = distilled.families()
         for family in sorted(families, key=_reading_order):
@@ -157,38 +165,11 @@ class Report:
                           draw_levels(axes, family, levels))
         return panels
 
-    def _draw_images(self, figure: SubFigure, count: int) -> None:
-        """Draw test images: the truth, then what each student found."""
-        figure.suptitle(
-            'Test images at even distances. Solid blue: the right class, '
-            'overlap (IoU) of 50% or more. Dashed orange: false.',
-            x=0.01,
-            ha='left',
-            size=10)
-        names = {key: cat['name'] for key, cat in self.truth.cats.items()}
-        chosen = spread(sorted(self.truth.imgs), count)
-        rows = figure.subplots(3, len(chosen), squeeze=False)
-        for image_id, (top, middle, bottom) in zip(chosen, rows.T):
-            name = self.truth.imgs[image_id]['file_name']
-            image = plt.imread(self.images / name)
-            truth = read_truth(self.truth, image_id)
-            draw_truth(top, image, truth, names)
-            top.set_title(name, weight='normal', loc='center')
-            for axes, model in ((middle, 'student alone'),
-                                (bottom, 'student distilled')):
-                found = self.models[model].predictions.get(image_id, [])
-                draw_found(axes, image, found, truth, names)
-        for axes, label in zip(rows[:, 0],
-                               ('truth', 'student alone',
-                                'student distilled')):
-            axes.set_ylabel(label, size=11, weight='bold')
+    def _in_percent(self, curve: Curve) -> Curve:
+        steps, values = curve
+        return steps, self.view.scale * values
 
 
 def _reading_order(family: str) -> tuple:
     """Losses first, and the distillation's own loss before all others."""
     return family != 'loss_kd', 'loss' not in family, family
-
-
-def _in_percent(curve: tuple) -> tuple:
-    steps, values = curve
-    return steps, 100 * values

@@ -1,10 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 """Read the scalars that MMEngine's LocalVisBackend writes during a run."""
 import json
-import re
 from collections import defaultdict
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Set, Tuple
 
 import numpy as np
 
@@ -33,13 +32,19 @@ class RunLog(NamedTuple):
             Dict[str, Dict[str, Curve]]: Curves by family and level.
             ``distill.loss_kd_p3`` is level ``p3`` of ``loss_kd``, and
             ``distill.diff_p3.loss_diff`` is level ``p3`` of ``loss_diff``.
+            A level is what a connector is named after, or ends in a number.
             A quantity that belongs to no level has the level ``''``.
         """
+        names = {
+            key[len('distill.'):]: curve
+            for key, curve in self.train.items() if key.startswith('distill.')
+        }
+        owners = {name.rpartition('.')[0] for name in names} - {''}
+        levels = {owner.split('_')[-1] for owner in owners}
         found = defaultdict(dict)
-        for key in sorted(self.train):
-            if key.startswith('distill.'):
-                family, level = _split_name(key[len('distill.'):])
-                found[family][level] = self.train[key]
+        for name in sorted(names):
+            family, level = _split_name(name, levels)
+            found[family][level] = names[name]
         return dict(found)
 
 
@@ -110,15 +115,16 @@ def read_metrics(work_dir: str) -> Dict[str, float]:
     return json.loads(path.read_text())
 
 
-def _split_name(name: str) -> Tuple[str, str]:
+def _split_name(name: str, levels: Set[str]) -> Tuple[str, str]:
     """Split a logged name into family and level."""
     owner, _, quantity = name.rpartition('.')
-    # The level is the last word that ends in a number: diff_p3, loss_kd_p3.
-    match = re.fullmatch(r'(.*_)?([^_]*\d)', owner or quantity)
-    if not match:
-        return name, ''
-    prefix, level = match.groups()
-    return (quantity if owner else (prefix or '').rstrip('_')), level
+    prefix, _, last = (owner or quantity).rpartition('_')
+    if owner:
+        return quantity, last
+    # loss_kd_p3, loss_kd_logits, but not loss_kd
+    if last in levels or last[-1].isdigit():
+        return prefix, last
+    return name, ''
 
 
 def _to_curves(points: Dict[str, list]) -> Dict[str, Curve]:

@@ -13,7 +13,7 @@ def write_log(work_dir, rows, stamp='20260101_000000'):
         json.dumps(row) + '\n' for row in rows))
 
 
-def training_rows(prefix='', levels=()):
+def training_rows(prefix='', levels=(), metric='coco/bbox_mAP'):
     """Rows as MMEngine writes them: 40 iterations, validated after 20."""
     rows = []
     for step in range(5, 45, 5):
@@ -32,7 +32,7 @@ def training_rows(prefix='', levels=()):
             row[f'distill.diff_{level}.gamma_mean'] = 0.5 + i / 10
         rows.append(row)
         if step % 20 == 0:
-            rows.append({'coco/bbox_mAP': step / 100, 'step': step // 20})
+            rows.append({metric: step / 100, 'step': step // 20})
     return rows
 
 

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from mmdiffkd.visualization.detections import (Box, match, read_predictions,
-                                               spread)
+from mmdiffkd.visualization.detections import Box, match, read_predictions
+from mmdiffkd.visualization.task_view import spread
 
 TRUTH = [Box((0, 0, 10, 10), 1), Box((20, 0, 10, 10), 2)]
 

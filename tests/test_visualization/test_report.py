@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from mmdiffkd.visualization import Report, read_measured
+from mmdiffkd.visualization import DetectionView, Report, read_measured
 from mmdiffkd.visualization.panels import draw_levels, smooth
 
 TOOL = (
@@ -18,12 +18,10 @@ TOOL = (
 
 
 def make_report(work, data):
-    measured = [
-        read_measured(work / name, work / 'test' / name, score=0.3)
-        for name in ('teacher', 'student', 'diffkd')
-    ]
-    return Report(*measured, data / 'annotations' / 'instances_test.json',
-                  data / 'test')
+    view = DetectionView(data)
+    return Report(
+        view, *(read_measured(view, work / name, work / 'test' / name)
+                for name in ('teacher', 'student', 'diffkd')))
 
 
 def spy_on_figure(monkeypatch):

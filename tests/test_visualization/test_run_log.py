@@ -1,4 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
+import json
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,7 @@ def test_families_group_what_distillation_logs_by_level(quickstart):
      ('distill.diff_p3.loss_diff', 'loss_diff', 'p3'),
      ('distill.p5.feature_scale', 'feature_scale', 'p5'),
      ('distill.loss_kd', 'loss_kd', ''),
-     ('distill.diff_head.loss_ae', 'diff_head.loss_ae', '')])
+     ('distill.diff_head.loss_ae', 'loss_ae', 'head')])
 def test_names_are_split_into_family_and_level(tmp_path, name, family, level):
     folder = tmp_path / 'run' / '1' / 'vis_data'
     folder.mkdir(parents=True)
@@ -45,6 +47,21 @@ def test_names_are_split_into_family_and_level(tmp_path, name, family, level):
     families = read_run(tmp_path / 'run').families()
     assert list(families) == [family]
     assert list(families[family]) == [level]
+
+
+def test_a_loss_belongs_to_the_level_of_a_connector(tmp_path):
+    folder = tmp_path / '1' / 'vis_data'
+    folder.mkdir(parents=True)
+    names = ('distill.diff_logits.loss_diff', 'distill.loss_kd_logits',
+             'distill.diff_feature.loss_diff', 'distill.loss_kd_feature',
+             'distill.loss_kd')
+    row = dict.fromkeys(names, 1.)
+    (folder / 'scalars.json').write_text(json.dumps(dict(row, iter=1)) + '\n')
+    families = read_run(tmp_path).families()
+    assert {name: sorted(levels) for name, levels in families.items()} == {
+        'loss_diff': ['feature', 'logits'],
+        'loss_kd': ['', 'feature', 'logits']
+    }
 
 
 def test_the_newest_start_of_a_run_counts(tmp_path):

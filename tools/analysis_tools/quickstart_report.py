@@ -15,7 +15,9 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from mmdiffkd.utils.cli import command_line  # noqa: E402
-from mmdiffkd.visualization import Report, read_measured  # noqa: E402
+from mmdiffkd.visualization import VIEWS, Report, read_measured  # noqa: E402
+
+TASKS = dict(det='detection', seg='segmentation', cls='classification')
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,32 +30,28 @@ def parse_args() -> argparse.Namespace:
         help='holds teacher, student and diffkd (training runs) and '
         'test/teacher, test/student and test/diffkd (test runs)')
     parser.add_argument(
+        '--task', choices=list(VIEWS), default='det', help='what was trained')
+    parser.add_argument(
         '--data',
         type=Path,
-        default='data/demo/det',
-        help='COCO-format set with a test split')
+        help='demo set with a test split; without it, data/demo/TASK')
     parser.add_argument(
-        '--images', type=int, default=6, help='test images to show')
-    parser.add_argument(
-        '--score',
-        type=float,
-        default=0.3,
-        help='least score of the detections shown')
+        '--images',
+        type=int,
+        help='test images to show; without it, what suits the task')
     return parser.parse_args()
 
 
-def print_table(models: dict) -> None:
+def print_table(report: Report) -> None:
     """Print one row for each model."""
     table = Table(box=box.SIMPLE_HEAD, title='Measured on the test images')
     table.add_column('model')
-    for column in ('AP', 'AP50', 'AP75', 'iterations', 's/iteration'):
+    for column in (*report.view.metrics.values(), 'iterations', 's/iteration'):
         table.add_column(column, justify='right')
-    for name, model in models.items():
-        aps = [
-            f'{100 * model.metrics[f"coco/bbox_{kind}"]:.1f}'
-            for kind in ('mAP', 'mAP_50', 'mAP_75')
-        ]
-        table.add_row(name, *aps, str(model.iterations),
+    for name, model in report.models.items():
+        metrics = report.test_metrics(name).values()
+        table.add_row(name, *(f'{value:.1f}' for value in metrics),
+                      str(model.iterations),
                       f'{model.seconds_per_iteration:.3f}')
     # A fixed width, so that a log file shows whole columns as well.
     Console(width=79, highlight=False).print(table)
@@ -62,23 +60,22 @@ def print_table(models: dict) -> None:
 @command_line
 def main() -> None:
     args = parse_args()
-    measured = [
-        read_measured(args.work_dir / name, args.work_dir / 'test' / name,
-                      args.score) for name in ('teacher', 'student', 'diffkd')
-    ]
-    report = Report(*measured,
-                    args.data / 'annotations' / 'instances_test.json',
-                    args.data / 'test')
-    gain = 100 * (
-        measured[2].metrics['coco/bbox_mAP'] -
-        measured[1].metrics['coco/bbox_mAP'])
+    view = VIEWS[args.task](args.data or Path('data/demo') / args.task)
+    report = Report(
+        view, *(read_measured(view, args.work_dir / name,
+                              args.work_dir / 'test' / name)
+                for name in ('teacher', 'student', 'diffkd')))
+    name = view.metrics[view.headline]
+    alone, distilled = (
+        report.test_metrics(model)[name]
+        for model in ('student alone', 'student distilled'))
     report.draw(
         args.work_dir / 'report.png',
-        title='DiffKD quickstart',
-        note=f'The same student trained twice for {measured[1].iterations} '
-        'iterations from one seed: alone, and distilled with DiffKD '
-        f'({gain:+.1f} AP). Detections are shown from a score of '
-        f'{args.score:.0%} on.',
+        title=f'DiffKD quickstart: {TASKS[args.task]}',
+        note='The same student trained twice for '
+        f'{report.models["student alone"].iterations} iterations from one '
+        'seed: alone, and distilled with DiffKD '
+        f'({distilled - alone:+.1f} {name}).',
         count=args.images)
     numbers = {
         name: model.summary()
@@ -86,7 +83,7 @@ def main() -> None:
     }
     (args.work_dir / 'report.json').write_text(
         json.dumps(numbers, indent=2) + '\n')
-    print_table(report.models)
+    print_table(report)
 
 
 if __name__ == '__main__':
