@@ -14,9 +14,10 @@ SCRIPT = ROOT / 'tools' / 'quickstart.sh'
 PROGRESS = ROOT / 'tools' / 'analysis_tools' / 'run_with_progress.py'
 
 
-def quickstart(*args, cwd=ROOT):
+def quickstart(*args, cwd=ROOT, **env):
     # As a user calls it: every step finds its own checkout.
-    env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    env = dict(os.environ, **env)
+    env.pop('PYTHONPATH', None)
     return subprocess.run(['bash', str(SCRIPT), *map(str, args)],
                           cwd=cwd,
                           env=env,
@@ -37,7 +38,7 @@ def test_help_names_every_option():
     (['extra'], "unknown option 'extra'"),
     (['--seed'], '--seed needs a value'),
     (['--seed', '1.5'], "--seed '1.5' is no whole number"),
-    (['--task', 'audio'], "--task 'audio' does not exist; there is: det"),
+    (['--task', 'audio'], "there are: det, seg, cls, all"),
     (['--work-dir', ''], '--work-dir must not be empty'),
     (['--resume', '--overwrite'], 'choose one'),
 ])
@@ -59,6 +60,40 @@ def test_earlier_run_is_kept_without_a_word_from_the_user(tmp_path):
     for option in ('--resume', '--overwrite', '--work-dir'):
         assert option in result.stderr
     assert (work / 'report.png').read_text() == 'precious'
+
+
+def earlier_run(folder, task):
+    folder.mkdir(exist_ok=True)
+    mark = folder / 'quickstart.options'
+    mark.write_text(f'task={task} seed=0 rehearse=false\n')
+    return mark
+
+
+@pytest.mark.parametrize('task', ['seg', 'all'])
+def test_an_earlier_run_of_any_task_stops_all_before_they_begin(
+        tmp_path, task):
+    mark = earlier_run(tmp_path / 'seg', 'seg')
+    result = quickstart('--task', task, '--work-dir', tmp_path)
+    assert result.returncode == 2
+    assert f'{tmp_path}/seg holds an earlier run' in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert list(tmp_path.rglob('*.*')) == [mark]
+
+
+def test_runs_of_other_tasks_in_the_folder_are_not_foreign(tmp_path):
+    """They neither stop a detection run, nor does it remove them."""
+    earlier_run(tmp_path / 'seg', 'seg')
+    earlier_run(tmp_path, 'det')
+    (tmp_path / 'teacher').mkdir()
+    # Stops where the environment is asked for, after looking at the folder.
+    result = quickstart('--work-dir', tmp_path, '--overwrite', PYTHON='/none')
+    assert result.returncode == 1
+    assert 'setup_env.sh: error' in result.stderr
+    (tmp_path / 'my thesis.tex').write_text('years of work')
+    (tmp_path / 'quickstart.options').unlink()
+    result = quickstart('--work-dir', tmp_path, '--overwrite', PYTHON='/none')
+    assert result.returncode == 2
+    assert 'something else than a quickstart run' in result.stderr
 
 
 def test_resuming_with_another_seed_is_refused(tmp_path):
@@ -90,27 +125,42 @@ def watch(log, *command, interval=0.2):
                             text=True)
 
 
-LINE = ('11/21 07:41:48 - mmengine - INFO - Epoch(train) [2][ 5/50]  lr: '
-        '1.9e-03  eta: 0:00:15  time: 0.32  loss: 1.2940  loss_cls: 0.8142')
-METRIC = '11/21 07:42:05 - mmengine - INFO - Epoch(val) [2][10/10]    ' \
-         'coco/bbox_mAP: 0.0150  coco/bbox_mAP_50: 0.0410'
+# One logged line of training and one of validation by task, and what of them
+# is shown.
+STAMP = '11/21 07:41:48 - mmengine - INFO - '
+LINES = dict(
+    det=('Epoch(train) [2][ 5/50]  lr: 1.9e-03  eta: 0:00:15  time: 0.32  '
+         'loss: 1.2940  loss_cls: 0.8142',
+         'Epoch(val) [2][10/10]    coco/bbox_mAP: 0.0150  '
+         'coco/bbox_mAP_50: 0.0410',
+         'epoch 2, iteration 5/50, loss 1.2940', 'AP 1.5'),
+    seg=('Iter(train) [ 25/900]  lr: 1.9e-03  eta: 0:00:15  time: 0.32  '
+         'loss: 0.7312  decode.loss_ce: 0.7312',
+         'Iter(val) [10/10]    aAcc: 91.2200  mIoU: 43.2100  mAcc: 52.5100',
+         '  iteration 25/900, loss 0.7312', 'mIoU 43.2'),
+    cls=('Epoch(train)  [11][ 5/66]  lr: 1.9e-03  eta: 1 day, 0:00:15  '
+         'time: 0.32  loss: 1.1021',
+         'Epoch(val) [11][4/4]    accuracy/top1: 71.5084  time: 0.0700',
+         'epoch 11, iteration 5/66, loss 1.1021', 'top-1 71.5'))
 
 
-def test_progress_shows_what_the_log_says(tmp_path):
+@pytest.mark.parametrize('task', LINES)
+def test_progress_shows_what_the_log_says(tmp_path, task):
     log = tmp_path / 'log'
+    train, metric, shown, measured = LINES[task]
     # Waits for input, so that a line of progress is sure to be printed.
     process = watch(
-        log, 'bash', '-c', f'echo "{LINE}"; echo "{METRIC}"; '
+        log, 'bash', '-c', f'echo "{STAMP}{train}"; echo "{STAMP}{metric}"; '
         f'until [ -e {tmp_path}/go ]; do read -t 0.1 || true; done')
     for line in process.stdout:
-        if 'epoch 2' in line:
+        if measured in line:
             break
     (tmp_path / 'go').touch()
-    assert 'iteration 5/50, loss 1.2940' in line
+    assert shown in line
     assert '0:00:15 left' in line
-    assert 'done, AP 1.5' in process.communicate()[0]
+    assert f'done, {measured}' in process.communicate()[0]
     assert process.returncode == 0
-    assert log.read_text() == f'{LINE}\n{METRIC}\n'
+    assert log.read_text() == f'{STAMP}{train}\n{STAMP}{metric}\n'
 
 
 def test_failure_shows_the_end_of_the_log_and_the_exit_code(tmp_path):
@@ -141,13 +191,21 @@ def test_killed_progress_takes_its_command_along(tmp_path):
         os.kill(child, 0)
 
 
+STOCK = dict(
+    det='DetInferencer', seg='MMSegInferencer',
+    cls='ImageClassificationInferencer')
+
+
 @pytest.mark.slow
-def test_rehearsal_runs_every_step(tmp_path):
-    work = tmp_path / 'run'
-    result = quickstart('--rehearse', '--work-dir', work)
+@pytest.mark.parametrize('task', STOCK)
+def test_rehearsal_runs_every_step(tmp_path, task):
+    base = tmp_path / 'run'
+    work = base if task == 'det' else base / task
+    options = ('--rehearse', '--task', task, '--work-dir', base)
+    result = quickstart(*options)
     assert result.returncode == 0, result.stderr + result.stdout
     for name in ('teacher', 'student alone', 'student distilled', 'report.png',
-                 'stock DetInferencer', 'the numbers mean nothing'):
+                 f'stock {STOCK[task]}', 'the numbers mean nothing'):
         assert name in result.stdout
     numbers = json.loads((work / 'report.json').read_text())
     assert {model['iterations'] for model in numbers.values()} == {8}
@@ -155,9 +213,41 @@ def test_rehearsal_runs_every_step(tmp_path):
 
     # Everything is there: nothing is made again.
     before = (work / 'report.png').stat().st_mtime_ns
-    again = quickstart('--rehearse', '--work-dir', work, '--resume')
+    again = quickstart(*options, '--resume')
     assert again.returncode == 0, again.stderr
     assert again.stdout.count('found from the earlier run') == 10
     assert (work / 'report.png').stat().st_mtime_ns == before
-    refused = quickstart('--rehearse', '--work-dir', work)
+    refused = quickstart(*options)
     assert refused.returncode == 2
+
+
+def test_all_tasks_end_with_one_table(tmp_path):
+    """Of runs that are finished, so that nothing is trained."""
+    metrics = dict(
+        det='coco/bbox_mAP', seg='mIoU', cls='accuracy/top1')
+    for task, metric in metrics.items():
+        work = tmp_path if task == 'det' else tmp_path / task
+        earlier_run(work, task)
+        for folder in ('logs', 'finished', 'teacher', 'student', 'diffkd'):
+            (work / folder).mkdir()
+            (work / folder / 'last_checkpoint').write_text('x.pth')
+        for name in ('data', 'teacher', 'student', 'diffkd', 'test-teacher',
+                     'test-student', 'test-diffkd', 'export', 'stock',
+                     'report'):
+            (work / 'finished' / name).touch()
+        for name in ('stock', 'report'):
+            (work / 'logs' / f'{name}.log').write_text(f'{name} of {task}\n')
+        models = ('teacher', 'student alone', 'student distilled')
+        scale = 0.01 if task == 'det' else 1
+        (work / 'report.json').write_text(json.dumps({
+            model: dict(metrics={metric: value * scale})
+            for model, value in zip(models, (50, 20, 42.5))
+        }))
+    result = quickstart('--task', 'all', '--work-dir', tmp_path, '--resume')
+    assert result.returncode == 0, result.stderr
+    table = result.stdout.split('Measured on the test images')[1]
+    assert table.count('50.0') == table.count('+22.5') == 3
+    order = [table.index(f'{task} ') for task in metrics]
+    assert order == sorted(order)
+    for task in metrics:
+        assert f'report of {task}' in result.stdout

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Copyright (c) mmdiffkd contributors.
-# From nothing to a distilled detector, with its numbers and a picture.
+# From nothing to a distilled student, with its numbers and a picture.
 set -euo pipefail
 
 usage() {
@@ -9,17 +9,19 @@ Usage: bash tools/quickstart.sh [options]
 
 Sets up the environment, makes the demo data, trains a small teacher, trains
 the same student twice under one budget (alone, and with DiffKD), evaluates all
-three on the test images, exports the plain student, opens it in stock
-MMDetection and draws WORK_DIR/report.png. Needs no GPU and uses one where it
-finds one. On 2 CPU cores it took 7 minutes after set-up.
+three on the test images, exports the plain student, opens it in the stock
+library and draws report.png. Needs no GPU and uses one where it finds one. On
+2 CPU cores each task takes MINUTES minutes after set-up.
 
 Options:
-  --task det       task of the demo; det (detection) is the only one so far
-  --work-dir DIR   folder for all results (default: work_dirs/quickstart)
+  --task TASK      det: a detector (the default); seg: a segmentor;
+                   cls: a classifier; all: the three, one after the other
+  --work-dir DIR   folder for all results (default: work_dirs/quickstart);
+                   those of seg and cls are in DIR/seg and DIR/cls
   --seed N         seed of the trainings (default: 0)
   --resume         go on with an unfinished run: finished steps are kept
-  --overwrite      remove an earlier run in WORK_DIR and start anew
-  --rehearse       run every step for a few iterations only, in about two
+  --overwrite      remove an earlier run of the same task and start anew
+  --rehearse       run every step for a few iterations only, in one or two
                    minutes; the numbers then mean nothing
   -h, --help       print this text
 
@@ -57,41 +59,62 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ "$task" = det ] || die "--task '$task' does not exist; there is: det"
+case $task in
+    det | seg | cls) tasks=$task ;;
+    all) tasks='det seg cls' ;;
+    *) die "--task '$task' does not exist; there are: det, seg, cls, all" ;;
+esac
 [[ $seed =~ ^[0-9]+$ ]] || die "--seed '$seed' is no whole number"
 if $resume && $overwrite; then
     die '--resume keeps an earlier run and --overwrite removes it: choose one'
 fi
 [ -n "$work" ] || die '--work-dir must not be empty'
 mkdir -p "$(dirname "$work")"
-work=$(cd "$(dirname "$work")" && pwd)/$(basename "$work")
+base=$(cd "$(dirname "$work")" && pwd)/$(basename "$work")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # --- an earlier run in the same place ----------------------------------------
-# The file that marks a folder as ours, and says what it was made with.
-mark=$work/quickstart.options
-options="task=$task seed=$seed rehearse=$rehearse"
-if [ -e "$work" ] && [ -n "$(ls -A "$work" 2>&1)" ]; then
+# use TASK: set the variables of a task. The file $mark says that a folder is
+# ours, and what it was made with.
+use() {
+    task=$1 work=$base/$1
+    [ "$task" != det ] || work=$base
+    mark=$work/quickstart.options
+    options="task=$task seed=$seed rehearse=$rehearse"
+}
+
+# find_entries: set $entries to what is in $work, but for other tasks' runs.
+find_entries() {
+    local path
+    entries=()
+    for path in "$work"/* "$work"/.[!.]*; do
+        if [ -e "$path" ] && [ ! -f "$path/quickstart.options" ]; then
+            entries+=("$path")
+        fi
+    done
+}
+
+# Every task is looked at before the first begins.
+for task in $tasks; do
+    use "$task"
+    find_entries
+    [ ${#entries[@]} -gt 0 ] || continue
     [ -f "$mark" ] || die "$work holds something else than a quickstart run;" \
         "choose another --work-dir"
-    if $overwrite; then
-        rm -rf -- "$work"
-    elif ! $resume; then
+    if ! $overwrite && ! $resume; then
         die "$work holds an earlier run. Look at its report.png, or choose:" \
             "--resume (go on with it), --overwrite (remove it)," \
             "--work-dir (leave it alone)"
-    elif [ "$(cat "$mark")" != "$options" ]; then
+    elif $resume && [ "$(cat "$mark")" != "$options" ]; then
         die "the run in $work was made with $(cat "$mark"), not $options:" \
             "it cannot be resumed so"
     fi
-fi
+done
 
 # --- environment -------------------------------------------------------------
 python=$(bash tools/setup_env.sh --print-python)
-start=$SECONDS
-mkdir -p "$work/logs" "$work/finished"
-printf '%s\n' "$options" >"$mark"
 
+# --- steps -------------------------------------------------------------------
 # step NAME TITLE COMMAND...: one step, unless an earlier run finished it.
 # Its results are in $work/NAME, its output in $work/logs.
 step() {
@@ -107,56 +130,80 @@ step() {
     touch "$work/finished/${name//\//-}"
 }
 
-# train NAME TITLE CONFIG [OPTION=VALUE...], evaluate NAME TITLE CONFIG
-if $rehearse; then
-    short=(default_hooks.logger.interval=1 train_cfg.max_epochs=2
-        train_dataloader.dataset.indices=32 param_scheduler.0.end=2)
-else
-    short=()
-fi
+# train NAME TITLE [OPTION=VALUE...], evaluate NAME TITLE
 train() {
-    local name=$1 title=$2 config=configs/demo/$3
-    shift 3
+    local name=$1 title=$2
+    shift 2
     local settings=("$@" "${short[@]}")
-    step "$name" "$title" "$python" tools/train.py "$config" \
+    step "$name" "$title" "$python" tools/train.py "$(config "$name")" \
         --work-dir "$work/$name" --seed "$seed" \
         ${settings:+--cfg-options "${settings[@]}"}
 }
 evaluate() {
-    step "test/$1" "$2" "$python" tools/test.py "configs/demo/$3" \
+    local found=$work/test/$1/predictions keep
+    case $task in
+        det) keep=(--cfg-options "test_evaluator.outfile_prefix=$found") ;;
+        seg) keep=(--cfg-options "test_evaluator.output_dir=$found") ;;
+        cls) keep=(--out "$found.pkl") ;;
+    esac
+    step "test/$1" "$2" "$python" tools/test.py "$(config "$1")" \
         "$(cat "$work/$1/last_checkpoint")" --work-dir "$work/test/$1" \
-        --cfg-options \
-        "test_evaluator.outfile_prefix=$work/test/$1/predictions"
+        "${keep[@]}"
 }
 
-# --- the run -----------------------------------------------------------------
-data=data/demo
-step data 'demo data' "$python" tools/make_demo_data.py --task "$task" \
-    --out "$data"
-train teacher 'teacher' digits_retina_teacher.py
-train student 'student alone' digits_retina_student.py
-train diffkd 'student distilled' digits_diffkd_retina.py \
-    "model.teacher_ckpt=$(cat "$work/teacher/last_checkpoint")"
-evaluate teacher 'test: teacher' digits_retina_teacher.py
-evaluate student 'test: alone' digits_retina_student.py
-evaluate diffkd 'test: distilled' digits_diffkd_retina.py
-plain=$work/student_distilled.pth
-step export 'export student' "$python" \
-    tools/model_converters/export_student.py \
-    "$(cat "$work/diffkd/last_checkpoint")" "$plain" --overwrite
-# Without the checkout on the path: stock MMDetection and nothing else.
-step stock 'stock MMDetection' env -u PYTHONPATH "$python" \
-    tools/analysis_tools/stock_inference.py "$plain" \
-    --annotations "$data/$task/annotations/instances_test.json" \
-    --images "$data/$task/test" \
-    --expect "$work/test/diffkd/predictions.bbox.json"
-step report 'report' "$python" tools/analysis_tools/quickstart_report.py \
-    "$work" --data "$data/$task"
+# config NAME: the config of a model of this task.
+config() {
+    case $task-$1 in
+        det-diffkd) echo configs/demo/digits_diffkd_retina.py ;;
+        det-*) echo "configs/demo/digits_retina_$1.py" ;;
+        *) echo "configs/demo/digits_${task}_$1.py" ;;
+    esac
+}
 
-# --- what was measured -------------------------------------------------------
-cat "$work/logs/report.log"
-tail -n 1 "$work/logs/stock.log"
-cat <<EOT
+run_task() {
+    local start=$SECONDS library predictions short=()
+    local data=data/demo/$task plain=$work/student_distilled.pth
+    mkdir -p "$work/logs" "$work/finished"
+    printf '%s\n' "$options" >"$mark"
+    case $task in
+        det) library=MMDetection predictions=predictions.bbox.json ;;
+        seg) library=MMSegmentation predictions=predictions ;;
+        cls) library=MMPretrain predictions=predictions.pkl ;;
+    esac
+    if $rehearse; then
+        short=(default_hooks.logger.interval=1
+            train_dataloader.dataset.indices=32)
+        case $task in
+            det) short+=(train_cfg.max_epochs=2 param_scheduler.0.end=2) ;;
+            seg) short+=(train_cfg.max_iters=8 train_cfg.val_interval=4
+                param_scheduler.0.end=2) ;;
+            cls) short+=(train_cfg.max_epochs=2 param_scheduler.0.end=2
+                train_dataloader.batch_size=8) ;;
+        esac
+    fi
+
+    step data 'demo data' "$python" tools/make_demo_data.py --task "$task" \
+        --out data/demo
+    train teacher 'teacher'
+    train student 'student alone'
+    train diffkd 'student distilled' \
+        "model.teacher_ckpt=$(cat "$work/teacher/last_checkpoint")"
+    evaluate teacher 'test: teacher'
+    evaluate student 'test: alone'
+    evaluate diffkd 'test: distilled'
+    step export 'export student' "$python" \
+        tools/model_converters/export_student.py \
+        "$(cat "$work/diffkd/last_checkpoint")" "$plain" --overwrite
+    # Without the checkout on the path: the stock library and nothing else.
+    step stock "stock $library" env -u PYTHONPATH "$python" \
+        tools/analysis_tools/stock_inference.py "$plain" --task "$task" \
+        --data "$data" --expect "$work/test/diffkd/$predictions"
+    step report 'report' "$python" tools/analysis_tools/quickstart_report.py \
+        "$work" --task "$task" --data "$data"
+
+    cat "$work/logs/report.log"
+    tail -n 1 "$work/logs/stock.log"
+    cat <<EOT
 
 report           $work/report.png
 numbers          $work/report.json
@@ -165,6 +212,24 @@ full logs        $work/logs/
 
 Took $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s after set-up.
 EOT
+}
+
+# --- the runs ----------------------------------------------------------------
+summary=()
+for task in $tasks; do
+    use "$task"
+    if $overwrite; then
+        find_entries  # the runs of other tasks in the same folder stay
+        rm -rf -- "${entries[@]}"
+    fi
+    [ "$tasks" = "$task" ] || printf '\n=== %s ===\n' "$task"
+    run_task
+    summary+=("$task=$work")
+done
+if [ ${#summary[@]} -gt 1 ]; then
+    echo
+    "$python" tools/analysis_tools/quickstart_summary.py "${summary[@]}"
+fi
 if $rehearse; then
     echo 'This was a rehearsal: the numbers mean nothing.'
 fi

@@ -18,10 +18,18 @@ from typing import List
 
 from rich.console import Console
 
-TRAIN = re.compile(r'Epoch\(train\)\s+\[(?P<epoch>\d+)\]\[\s*(?P<step>\d+/\d+)'
-                   r'\].*?eta: (?P<eta>[\d:, day]+?)\s\s')
+# Epoch(train) [2][ 5/50] of epoch-based loops, Iter(train) [ 5/600] of others.
+TRAIN = re.compile(r'(?:Epoch\(train\)\s+\[(?P<epoch>\d+)\]|'
+                   r'Iter\(train\)\s+)\[\s*(?P<step>\d+/\d+)\].*?'
+                   r'eta: (?P<eta>[\d:, day]+?)\s\s')
 LOSS = re.compile(r'\sloss: (?P<loss>\S+)')
-METRIC = re.compile(r'coco/bbox_mAP: (?P<ap>[-\d.]+)')
+# By the logged name: name for people, factor that makes per cent.
+METRICS = {
+    'coco/bbox_mAP': ('AP', 100),
+    'mIoU': ('mIoU', 1),
+    'accuracy/top1': ('top-1', 1)
+}
+METRIC = re.compile(rf'\s({"|".join(METRICS)}): ([-\d.]+)')
 
 
 class Progress:
@@ -42,14 +50,16 @@ class Progress:
         self.tail = [*self.tail, line][-25:]
         train, metric = TRAIN.search(line), METRIC.search(line)
         if train:
-            self.news['epoch'] = f'epoch {train["epoch"]}'
+            if train['epoch']:
+                self.news['epoch'] = f'epoch {train["epoch"]}'
             self.news['step'] = f'iteration {train["step"]}'
             loss = LOSS.search(line)
             if loss:
                 self.news['loss'] = f'loss {loss["loss"]}'
             self.news['eta'] = f'{train["eta"]} left'
         elif metric:
-            self.news['ap'] = f'AP {100 * float(metric["ap"]):.1f}'
+            name, factor = METRICS[metric[1]]
+            self.news['metric'] = f'{name} {factor * float(metric[2]):.1f}'
 
     def elapsed(self) -> str:
         """Return the time since the start as minutes and seconds."""
@@ -57,7 +67,7 @@ class Progress:
         return f'{minutes}:{seconds:02d}'
 
     def __str__(self) -> str:
-        order = ('epoch', 'step', 'loss', 'ap', 'eta')
+        order = ('epoch', 'step', 'loss', 'metric', 'eta')
         news = ', '.join(self.news[k] for k in order if k in self.news)
         return f'{self.title}  {self.elapsed()}  {news or "running"}'
 
@@ -149,9 +159,9 @@ def main() -> int:
             f'{progress.elapsed()}; the full log is {args.log}',
             file=sys.stderr)
     else:
-        ap = progress.news.get('ap')
+        metric = progress.news.get('metric')
         print(f'{args.title}  {progress.elapsed()}  done' +
-              (f', {ap}' if ap else ''))
+              (f', {metric}' if metric else ''))
     return code
 
 
