@@ -148,8 +148,10 @@ class PreemptionHook(Hook):
         """Whether any rank has received a signal; called on all ranks."""
         number = torch.tensor(self._received or 0)
         all_reduce(number, 'max')
-        self._received = int(number) or None
-        return self._received is not None
+        if int(number) == 0:
+            return False  # and keep what came in the meantime
+        self._received = int(number)
+        return True
 
     def _save_and_leave(self, runner: Runner, iteration: int) -> NoReturn:
         if not self._checkpoint.saved_at(iteration):

@@ -1,0 +1,56 @@
+#!/usr/bin/env python
+# Copyright (c) mmdiffkd contributors.
+"""Train a config for many iterations: do memory, files and speed stay flat?
+
+Prints a table over time, and exits with code 1 if memory or open files grew
+after the first quarter.
+"""
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
+    sys.path.insert(0, str(ROOT))
+
+import mmdiffkd  # noqa: E402,F401
+from mmdiffkd.engine import checks, launch  # noqa: E402
+from mmdiffkd.engine.reliable import make_reliable  # noqa: E402
+from mmdiffkd.engine.soak import soak, soak_config  # noqa: E402
+from mmdiffkd.utils.cli import command_line  # noqa: E402
+from mmdiffkd.utils.config import load_config  # noqa: E402
+from mmdiffkd.utils.errors import UserError  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--iters', type=int, default=2000, help='iterations (default: 2000)')
+    launch.add_common_arguments(parser)
+    return parser.parse_args()
+
+
+@command_line
+def main() -> None:
+    args = parse_args()
+    if args.iters < 40:
+        raise UserError('--iters must be at least 40')
+    cfg = load_config(args.config, args.cfg_options)
+    checks.check_data(cfg, ('train', ))
+    soak_config(cfg, args.iters)
+    make_reliable(cfg)
+    launch.init_processes(cfg, args.launcher, args.local_rank)
+    with tempfile.TemporaryDirectory() as folder:
+        cfg.work_dir = folder
+        report = soak(cfg)
+    print(report)
+    launch.end_processes()
+    sys.exit(0 if report.flat else 1)
+
+
+if __name__ == '__main__':
+    main()
