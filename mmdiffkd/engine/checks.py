@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Checks that cost nothing, before minutes are spent on building a model."""
+import glob
 import os
 import os.path as osp
 import re
@@ -8,6 +9,7 @@ from typing import Any, Iterator, List, Mapping, Tuple
 from mmengine.config import Config
 
 from mmdiffkd.utils.errors import UserError
+from mmdiffkd.utils.student import is_distill_config
 from .label_maps import check_label_maps
 
 CHECKPOINT_NAME = re.compile(r'(epoch|iter)_\d+\.pth|best_.+\.pth')
@@ -38,13 +40,37 @@ def check_work_dir(cfg: Config) -> None:
     Raises:
         UserError: If there are checkpoints and nothing is resumed.
     """
-    names = earlier_checkpoints(cfg.work_dir)
+    names = earlier_checkpoints(cfg.work_dir) or sorted(
+        osp.basename(path) for path in glob.glob(
+            osp.join(glob.escape(cfg.work_dir), 'student_*.pth')))
     if names and not cfg.get('resume', False):
         raise UserError(
             f'{cfg.work_dir!r} holds checkpoints of an earlier run '
             f'({", ".join(names[-3:])}), which this run would overwrite. '
             'Continue that run with --resume, choose another folder with '
             '--work-dir, or allow it with --overwrite')
+
+
+def check_wrapper(cfg: Config) -> None:
+    """Refuse what splits the parameters of a student over processes.
+
+    Args:
+        cfg (Config): Config.
+
+    Raises:
+        UserError: If a distillation names such a wrapper or strategy.
+    """
+    if not is_distill_config(cfg):
+        return
+    for key in ('model_wrapper_cfg', 'strategy'):
+        part = cfg.get(key)
+        kind = str((part.get('type') if isinstance(part, Mapping) else part)
+                   or '').split('.')[-1]
+        if re.search('FullySharded|FSDP|DeepSpeed|ColossalAI', kind):
+            raise UserError(
+                f'{key}.type {kind} splits the parameters over processes; a '
+                'distillation records features of whole modules. Leave it '
+                'out: MMDistributedDataParallel is used')
 
 
 def check_load_from(cfg: Config) -> None:

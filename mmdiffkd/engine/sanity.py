@@ -100,7 +100,7 @@ def teacher_loss(model: nn.Module, batch: Any) -> Tuple[Dict[str, float], str]:
     Returns:
         tuple[dict[str, float], str]: The losses, and why there are none.
     """
-    classes = [_num_classes(model.teacher), _num_classes(model.student)]
+    classes = [num_classes(model.teacher), num_classes(model.student)]
     # Labels beyond the teacher's classes would end a GPU process.
     if classes[0] is None or classes[0] != classes[1]:
         return {}, f'the teacher has {classes[0]} classes, the student ' \
@@ -129,7 +129,8 @@ def _all_rng_isolated() -> Iterator[None]:
         yield
 
 
-def _num_classes(model: nn.Module) -> Optional[int]:
+def num_classes(model: nn.Module) -> Optional[int]:
+    """Most classes that any head of a model tells apart, if it says so."""
     counts = [m.num_classes for m in model.modules()
               if isinstance(getattr(m, 'num_classes', None), int)]
     return max(counts) if counts else None

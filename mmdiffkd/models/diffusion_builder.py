@@ -1,11 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 """Build the diffusion core from a user's config."""
 from inspect import signature
-from typing import Any, Type
+from typing import Any, Mapping, Type
 
 from mmdiffkd.diffusion import FeatureDiffusion
 from mmdiffkd.diffusion.teacher_diffusion import TeacherDiffusion
 from mmdiffkd.utils import UserError, closest
+from mmdiffkd.utils.kinds import check_kinds
 
 
 def build_diffusion(owner: str, student_channels: int, teacher_channels: int,
@@ -31,6 +32,14 @@ def build_diffusion(owner: str, student_channels: int, teacher_channels: int,
         if option not in known:
             raise UserError(f"{owner} does not take '{option}'"
                             f'{closest(option, known)}')
+    check_kinds(
+        owner, core.__init__,
+        dict(options, student_channels=student_channels,
+             teacher_channels=teacher_channels))
+    for option, value in options.items():
+        if isinstance(value, Mapping) and not isinstance(
+                value.get('type'), (str, type)):
+            raise UserError(f'{owner}.{option} needs a type, got {value!r}')
     try:
         return core(student_channels, teacher_channels, **options)
     except ValueError as error:

@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Read config files, and tell a user's mistakes in them by file and line."""
 import argparse
+import ast
 import difflib
 import inspect
 import os
@@ -52,6 +53,7 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     """
     if not osp.isfile(path):
         raise UserError(f'config file {path!r} does not exist{_nearby(path)}')
+    _check_bases(path)
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # the file is a program of the user's
@@ -65,6 +67,30 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
             raise UserError(
                 f'--cfg-options do not fit {path}: {text}') from error
     return cfg
+
+
+def _check_bases(path: str, above: Tuple[str, ...] = ()) -> None:
+    """Refuse a config that inherits from itself; MMEngine would not end."""
+    path = osp.realpath(path)
+    if path in above:
+        chain = ' -> '.join(map(osp.basename, (*above, path)))
+        raise UserError(f'config {path} inherits from itself: {chain}')
+    if not path.endswith('.py') or not osp.isfile(path):
+        return
+    try:
+        with open(path, encoding='utf-8') as file:
+            tree = ast.parse(file.read())
+    except (SyntaxError, ValueError):
+        return  # told where the file is executed
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and any(
+                getattr(target, 'id', None) == '_base_'
+                for target in statement.targets):
+            for node in ast.walk(statement.value):
+                base = getattr(node, 'value', None)
+                if isinstance(base, str) and '::' not in base:
+                    _check_bases(
+                        osp.join(osp.dirname(path), base), (*above, path))
 
 
 def _nearby(path: str) -> str:

@@ -29,8 +29,8 @@ def explain(error: BaseException) -> Optional[str]:
         str or None: One message, or None for a defect of the program.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for explanation in (_unknown_type, _wrong_argument, _bad_checkpoint,
-                        _not_resumable):
+    for explanation in (_unknown_type, _no_type, _wrong_argument,
+                        _bad_checkpoint, _not_resumable):
         message = explanation(error, frames)
         if message is not None:
             return message
@@ -68,6 +68,28 @@ def _unknown_type(error: BaseException,
         message += ('. A class of your own must be imported: name its module '
                     'in custom_imports, or its package before the class')
     return message
+
+
+def _no_type(error: BaseException, frames: List[FrameType]) -> Optional[str]:
+    """A dict that is to become an object and does not say of which class."""
+    build = _last(frames, 'build_from_cfg', BUILDER)
+    if build is None or frames[-1] is not build or not isinstance(
+            error, (KeyError, TypeError)):
+        return None
+    cfg, built = build.f_locals.get('cfg'), build.f_locals.get('obj_cls')
+    kind = cfg.get('type') if isinstance(cfg, Mapping) else None
+    text = str(error.args[0]) if error.args else ''
+    if inspect.ismodule(built):
+        text = f'has the type {kind!r}, which is a module and no class'
+    elif not text.startswith(('`cfg` or', 'type must be', 'cfg should be')):
+        return None
+    elif isinstance(cfg, Mapping):
+        text = f'needs a type, the name of a class, and has {kind!r}'
+    else:
+        text = f'must be a dict with a type, not {cfg!r}'
+    registry = build.f_locals.get('registry')
+    name = getattr(registry, 'name', 'part')
+    return f'config of a {name} {text}: {str(cfg)[:200]}'
 
 
 def _registered_names(name: str, scope: str, kind: str) -> List[str]:

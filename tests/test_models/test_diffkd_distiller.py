@@ -127,7 +127,7 @@ STUDENT = dict(recorder='fpn', from_student=True, data_idx=0)
     ('loss_forward_mappings/loss_kd_p3/t_feature', None,
      r"missing \['t_feature'\]"),
     ('loss_forward_mappings/loss_kd_p3/s_feature/connector', 'dif_p3',
-     'dif_p3 must be in "connectors"'),
+     "the connector 'dif_p3'.*diff_p3"),
     ('connector_forward_mappings', ['diff_p3'], 'must be a dict'),
 ])
 def test_a_wrong_mapping_is_an_error_at_build(path, value, message):

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError
-from ..sanity import FirstIteration, check_optimizer, teacher_loss
+from ..sanity import (FirstIteration, check_optimizer, num_classes,
+                      teacher_loss)
 from .rng_state_hook import _noise_sources
 
 
@@ -22,7 +23,8 @@ from .rng_state_hook import _noise_sources
 class SanityHook(Hook):
     """Check the set-up of a distillation once, and report it in the log.
 
-    Errors: parameters of connectors that are not in the optimizer, or a
+    Errors: more classes in the training data than the student has outputs;
+    parameters of connectors that are not in the optimizer, or a
     frozen teacher's that are; a model wrapper that hides the student; no
     gradient from distillation into any student feature; a connector that
     learns nothing; equal noise on two ranks; distillation losses that are
@@ -68,6 +70,7 @@ class SanityHook(Hook):
             runner.logger.info('SanityHook: the model does not distil')
             return
         student, distiller = check_optimizer(model, runner.optim_wrapper)
+        self._check_classes(runner, model)
         frozen = not getattr(model, 'teacher_trainable', False)
         teacher = getattr(model, 'teacher', None)
         if teacher is not None:
@@ -117,6 +120,18 @@ class SanityHook(Hook):
                     'MMDistributedDataParallel (leave model_wrapper_cfg out)')
             model = model.module
         return model
+
+    @staticmethod
+    def _check_classes(runner: Runner, model: Any) -> None:
+        """Labels beyond the student's outputs end a GPU process unnamed."""
+        meta = getattr(runner.train_dataloader.dataset, 'metainfo', None)
+        names = (meta or {}).get('classes')
+        outputs = num_classes(model.architecture)
+        if names and outputs is not None and len(names) > outputs:
+            raise UserError(
+                f'the training data has {len(names)} classes, and the student '
+                f'tells {outputs} apart: set num_classes of its head, below '
+                'model.architecture')
 
     @staticmethod
     def _origin(runner: Runner, model: Any) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import NonFiniteLossError, UserError, isolated_rng
+from ..distillers.config_checks import check_distiller
 from ..distillers.student_rois import StudentRoIs
 from .early_exit import EarlyExit
 from .inheritance import check_inheritance, inherit
@@ -79,6 +80,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                  data_preprocessor: Union[dict, nn.Module, None] = None,
                  teacher_trainable: bool = False,
                  **kwargs: Any) -> None:
+        check_distiller(distiller)
         if isinstance(architecture, dict):
             own = architecture.get('data_preprocessor')
             if isinstance(data_preprocessor, dict) and (

@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """A distiller with connectors that see both sides."""
-from typing import Any, Dict, Iterable, Mapping, Optional
+from contextlib import contextmanager
+from typing import Any, Dict, Iterable, Iterator, Mapping, Optional
 
 from mmengine.logging import print_log
 from mmrazor.models.distillers import ConfigurableDistiller
@@ -11,6 +12,7 @@ from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
 from ..connectors import PairedConnector
+from .config_checks import PARTS, check_structure
 from .mapping_checks import check_arguments, check_record, used_connectors
 from .student_rois import StudentRoIs
 
@@ -83,6 +85,11 @@ class DiffKDDistiller(ConfigurableDistiller):
                  connector_forward_mappings: Optional[Mapping] = None,
                  student_rois: bool = False,
                  **kwargs: Any) -> None:
+        check_structure(
+            dict(
+                zip(PARTS, args),
+                connector_forward_mappings=connector_forward_mappings,
+                **kwargs))
         super().__init__(*args, **kwargs)
         self.connector_forward_mappings = connector_forward_mappings or {}
         self._check_mappings()
@@ -140,6 +147,11 @@ class DiffKDDistiller(ConfigurableDistiller):
         if connector in self.connector_forward_mappings:
             paired = self._paired[connector]
             side = paired.student if from_student else paired.teacher
+            if connector_idx is not None and not (
+                    -len(side) <= connector_idx < len(side)):
+                raise UserError(
+                    f"connector_idx={connector_idx} of connector '{connector}'"
+                    f' is beyond its output, {_describe(side)}')
             return side if connector_idx is None else side[connector_idx]
         side_name = 'student' if from_student else 'teacher'
         manager = getattr(self, f'{side_name}_recorders')
@@ -152,8 +164,9 @@ class DiffKDDistiller(ConfigurableDistiller):
                 f'iteration, but record_idx={record_idx} is asked for; name a '
                 'module that the forward pass calls that often')
         record = records[record_idx]
-        if data_idx is not None and (not isinstance(record, (list, tuple))
-                                     or data_idx >= len(record)):
+        if data_idx is not None and (
+                not isinstance(record, (list, tuple))
+                or not -len(record) <= data_idx < len(record)):
             what = f'{len(record)} elements' if isinstance(
                 record, (list, tuple)) else f'a {type(record).__name__}'
             raise UserError(
@@ -178,7 +191,10 @@ class DiffKDDistiller(ConfigurableDistiller):
                     "other runs the teacher on the student's RoIs")
             for name, records in self.connector_forward_mappings.items():
                 self._paired[name] = self._run_connector(name, records)
-            losses = super().compute_distill_losses()
+            losses = {
+                name: self._run_loss(name, records)
+                for name, records in self.loss_forward_mappings.items()
+            }
             for name, paired in self._paired.items():
                 for key, value in {**paired.losses, **paired.stats}.items():
                     losses[f'{name}.{key}'] = value
@@ -209,18 +225,47 @@ class DiffKDDistiller(ConfigurableDistiller):
 
     def _run_connector(self, name: str, records: Mapping) -> PairedOutput:
         features = {key: self.get_record(**r) for key, r in records.items()}
-        try:
+        where = f"connector '{name}'"
+        for key, feature in features.items():
+            if not isinstance(feature, Tensor):
+                raise UserError(
+                    f'{where}: {key} is no tensor but {_describe(feature)}; '
+                    'choose one of its elements by data_idx')
+        with self._told(where, features):
             output = self.connectors[name](**features)
-        except ValueError as error:
-            if isinstance(error, UserError):
-                raise
-            raise UserError(f"connector '{name}': {error}") from error
         if not isinstance(output, PairedOutput):
             raise UserError(
                 f"connector '{name}' is named in connector_forward_mappings, "
                 f'so {type(self.connectors[name]).__name__} must return a '
                 f'PairedOutput, not a {type(output).__name__}')
         return output
+
+    def _run_loss(self, name: str, records: Mapping) -> Any:
+        inputs = {key: self.get_record(**r) for key, r in records.items()}
+        with self._told(f"distillation loss '{name}'", inputs):
+            return self.distill_losses[name](**inputs)
+
+    @contextmanager
+    def _told(self, where: str, inputs: Mapping) -> Iterator[None]:
+        """Say what failed on what.
+
+        In the first iteration any failure is the mappings' fault: module and
+        features do not belong together. Later it is a defect, or memory.
+        """
+        try:
+            yield
+        except UserError as error:
+            raise UserError(f'{where}: {error}') from error
+        except ValueError as error:
+            raise UserError(f'{where}: {error}') from error
+        except (AssertionError, AttributeError, IndexError, KeyError,
+                RuntimeError, TypeError) as error:
+            if self._explained or 'out of memory' in str(error):
+                raise
+            given = ', '.join(f'{k} {_describe(v)}' for k, v in inputs.items())
+            raise UserError(
+                f'{where} fails on {given}: {type(error).__name__}: '
+                f'{str(error).strip()[:300]}') from error
 
     def _attach(self, manager: RecorderManager, model: nn.Module,
                 side: str) -> None:
@@ -239,6 +284,9 @@ class DiffKDDistiller(ConfigurableDistiller):
                     f'not a module of the {side} {type(model).__name__}'
                     f'{closest(recorder.source, modules)}')
         manager.initialize(model)
+
+    def _check_loss_forward_mappings(self, *_: Any) -> None:
+        """Left to :meth:`_check_mappings`, which says more."""
 
     def _check_mappings(self) -> None:
         mappings = self.connector_forward_mappings
@@ -271,6 +319,10 @@ class DiffKDDistiller(ConfigurableDistiller):
                         'be chained')
         for name, records in self.loss_forward_mappings.items():
             where = f'loss_forward_mappings.{name}'
+            if name not in self.distill_losses:
+                raise UserError(f'{where}: there is no such loss in '
+                                f'{sorted(self.distill_losses)}'
+                                f'{closest(name, self.distill_losses)}')
             check_arguments(where, self.distill_losses[name], records)
             for key, record in records.items():
                 check_record(f'{where}.{key}', record, *recorders,
@@ -289,3 +341,12 @@ class DiffKDDistiller(ConfigurableDistiller):
         if unused:
             raise UserError(f'{kind} {unused} are never used; remove them, '
                             'or name them in a mapping')
+
+
+def _describe(item: Any) -> str:
+    """A tensor by its shape, a container by its size."""
+    if isinstance(item, Tensor):
+        return str(tuple(item.shape))
+    if isinstance(item, (list, tuple)):
+        return f'{type(item).__name__} of {len(item)}'
+    return type(item).__name__

@@ -22,6 +22,8 @@ def check_arguments(where: str, module: nn.Module,
     Raises:
         UserError: If an argument is unknown, or a required one is missing.
     """
+    if not isinstance(arguments, Mapping):
+        raise UserError(f'{where} must be a dict, got {arguments!r}')
     parameters = signature(module.forward).parameters.values()
     if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
         return
@@ -58,12 +60,24 @@ def check_record(where: str, record: Any, student_recorders: Dict[str, Any],
     if not isinstance(record.get('from_student'), bool):
         raise UserError(f'{where} needs from_student=True or False, got '
                         f"{record.get('from_student')!r}")
+    for key in ('recorder', 'connector'):
+        value = record.get(key, '')
+        if not isinstance(value, str) and not (
+                key == 'connector' and value is None):
+            raise UserError(f'{where}.{key} must be a name, got {value!r}')
+    for key in ('record_idx', 'data_idx', 'connector_idx'):
+        value = record.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int) and not (
+                value is None and key != 'record_idx'):
+            raise UserError(f'{where}.{key} must be an integer, got '
+                            f'{value!r}')
     side = 'student' if record['from_student'] else 'teacher'
     names = student_recorders if record['from_student'] else teacher_recorders
     if record.get('recorder') not in names:
         raise UserError(
             f"{where} names the recorder '{record.get('recorder')}', which is "
-            f'not in {side}_recorders {sorted(names)}')
+            f'not in {side}_recorders {sorted(names)}'
+            f"{closest(record.get('recorder'), names)}")
     connector = record.get('connector')
     if connector is not None and connector not in connectors:
         raise UserError(

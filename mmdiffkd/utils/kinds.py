@@ -1,0 +1,91 @@
+# Copyright (c) mmdiffkd contributors.
+"""Compare values of a config with the annotations of what they are for."""
+import inspect
+import math
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, Dict
+
+from .errors import UserError
+
+WORDS = {
+    int: 'an integer', float: 'a finite number', bool: 'True or False',
+    str: 'a string', dict: 'a dict', tuple: 'a tuple', list: 'a list',
+    type(None): 'None'
+}
+
+
+def check_kinds(where: str, function: Callable,
+                values: Dict[str, Any]) -> None:
+    """Refuse arguments of a wrong kind before anything is built of them.
+
+    Args:
+        where (str): Config entry, for the message.
+        function (Callable): Takes them. Parameters without an annotation are
+            compared with their default, if it is a number, bool or string.
+        values (dict): Arguments by name; those it does not take are left
+            alone.
+
+    Raises:
+        UserError: Naming the entry, what it must be and what it is.
+    """
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception:  # of another library, for the type checker alone
+        hints = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in values or parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        wanted = hints.get(name, Any)
+        if wanted is Any and isinstance(parameter.default,
+                                        (bool, int, float, str)):
+            wanted = type(parameter.default)
+        if wanted is int and name not in hints:
+            wanted = float  # a default of 1 says nothing about 0.5
+        value = values[name]
+        if not fits(value, wanted):
+            raise UserError(f'{where}.{name} must be {words(wanted)}, got '
+                            f'{value!r}')
+        if name.endswith('_channels') and value is not None and (
+                isinstance(value, int) and value < 1):
+            raise UserError(f'{where}.{name} must be at least 1, got '
+                            f'{value!r}')
+
+
+def fits(value: Any, wanted: Any) -> bool:
+    """Whether a value is what an annotation says."""
+    origin = typing.get_origin(wanted)
+    parts = typing.get_args(wanted)
+    if origin is typing.Union:
+        return any(fits(value, part) for part in parts)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            return False
+        if len(parts) == 2 and parts[1] is Ellipsis:
+            parts = parts[:1] * len(value)
+        return not parts or len(value) == len(parts) and all(
+            map(fits, value, parts))
+    wanted = origin or wanted
+    if wanted is bool:
+        return isinstance(value, bool)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if wanted is float:
+        return (isinstance(value, (int, float))
+                and not isinstance(value, bool) and math.isfinite(value))
+    if wanted in (dict, Mapping):
+        return isinstance(value, Mapping)
+    if wanted in (list, Sequence):
+        return isinstance(value, (list, tuple))
+    return isinstance(value, wanted) if isinstance(wanted, type) else True
+
+
+def words(wanted: Any) -> str:
+    """Say in words what an annotation asks for."""
+    if typing.get_origin(wanted) is typing.Union:
+        return ' or '.join(map(words, typing.get_args(wanted)))
+    if typing.get_origin(wanted) is tuple:
+        inner = typing.get_args(wanted)
+        return f'a tuple of {len(inner)} values'
+    wanted = typing.get_origin(wanted) or wanted
+    return WORDS.get(wanted, getattr(wanted, '__name__', str(wanted)))
