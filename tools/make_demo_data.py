@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
     sys.path.insert(0, str(ROOT))
 
-from mmdiffkd.datasets import (SCENES, WRITERS, SceneStyle,  # noqa: E402
+from mmdiffkd.datasets import (SCENES, STYLES, WRITERS, SceneStyle,  # noqa: E402
                                make_demo_set, read_manifest)
 from mmdiffkd.utils.cli import command_line  # noqa: E402
 
@@ -43,8 +43,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--size',
         type=_positive,
-        default=SceneStyle.height,
-        help='side of the square scenes, in pixels')
+        help='side of the square scenes, in pixels; without it, what suits '
+        'the task: ' + ', '.join(f'{task} {style.height}'
+                                 for task, style in STYLES.items()))
     parser.add_argument(
         '--seed', type=int, default=0, help='seed of scenes and splits')
     parser.add_argument(
@@ -53,7 +54,7 @@ def parse_args() -> argparse.Namespace:
         help='replace an earlier demo set that differs or is damaged')
     args = parser.parse_args()
     largest = SceneStyle.sizes[1]
-    if args.size < largest:
+    if args.size is not None and args.size < largest:
         parser.error(f'--size must be at least {largest}, the size of the '
                      'largest digits')
     if args.seed < 0:
@@ -72,7 +73,9 @@ def _positive(text: str) -> int:
 def main() -> None:
     """Make the set and say what there is."""
     args = parse_args()
-    style = replace(SceneStyle(), height=args.size, width=args.size)
+    style = STYLES[args.task]
+    if args.size is not None:
+        style = replace(style, height=args.size, width=args.size)
     root, made = make_demo_set(
         args.out,
         task=args.task,

@@ -5,7 +5,7 @@ _base_ = ['mmseg::_base_/models/fpn_r50.py', './_base_/digits_seg.py']
 
 norm_cfg = dict(type='BN', requires_grad=True)  # SyncBN needs a GPU
 model = dict(
-    data_preprocessor=dict(size=(128, 128)),
+    data_preprocessor=dict(size=(96, 96)),
     pretrained=None,
     backbone=dict(
         depth=18,

@@ -6,4 +6,4 @@ model = dict(
     backbone=dict(base_channels=32, stem_channels=32),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
     decode_head=dict(in_channels=[64, 64, 64, 64], channels=64))
-train_cfg = dict(max_iters=900)
+train_cfg = dict(max_iters=1200)

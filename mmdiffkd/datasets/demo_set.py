@@ -4,7 +4,7 @@ import hashlib
 import json
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, Tuple
+from typing import Dict, Iterator, Optional, Tuple
 
 import numpy as np
 
@@ -15,11 +15,19 @@ from .digits import DigitPool, load_digit_pools
 from .image_folder import write_image_folder_split
 from .scene import Scene, SceneComposer, SceneStyle
 
-# One writer for each task; all of them are given the same scenes.
+# One writer for each task; all of them are given scenes.
 WRITERS = dict(
     det=write_coco_split,
     seg=write_cityscapes_split,
     cls=write_image_folder_split)
+
+# Look of a task's scenes unless the caller says otherwise. Smaller scenes with
+# more ink in them give a segmentor more to learn from in the same time.
+STYLES = dict(
+    det=SceneStyle(),
+    seg=SceneStyle(
+        height=96, width=96, digits=(3, 5), sizes=(28, 52), clutter=(1, 4)),
+    cls=SceneStyle())
 
 # How many scenes a split has unless the caller says otherwise.
 SCENES = dict(train=1200, val=100, test=200)
@@ -34,7 +42,7 @@ def make_demo_set(out: str,
                   task: str = 'det',
                   scenes: Dict[str, int] = SCENES,
                   seed: int = 0,
-                  style: SceneStyle = SceneStyle(),
+                  style: Optional[SceneStyle] = None,
                   overwrite: bool = False) -> Tuple[Path, bool]:
     """Make the demo set of a task in the folder ``OUT/TASK``.
 
@@ -48,7 +56,8 @@ def make_demo_set(out: str,
         scenes (Dict[str, int]): Number of scenes of each split.
             Defaults to SCENES.
         seed (int): Seed of scenes and splits. Defaults to 0.
-        style (SceneStyle): Look of the scenes. Defaults to SceneStyle().
+        style (SceneStyle, optional): Look of the scenes. Defaults to None:
+            that of the task in STYLES.
         overwrite (bool): Whether an earlier set that differs or is damaged
             is replaced. Defaults to False.
 
@@ -60,6 +69,7 @@ def make_demo_set(out: str,
         UserError: If something else is at that place.
     """
     root = Path(out) / task
+    style = style or STYLES[task]
     parameters = dict(
         format=FORMAT,
         task=task,

@@ -45,7 +45,7 @@ val_evaluator = dict(type='Accuracy', topk=(1, ))
 test_evaluator = dict(type='Accuracy', topk=(1, ))
 
 # 4179 images / 64 = 66 iterations an epoch
-train_cfg = dict(by_epoch=True, max_epochs=10, val_interval=1)
+train_cfg = dict(by_epoch=True, max_epochs=15, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(

@@ -17,7 +17,7 @@ dataset = dict(
                  [227, 119, 194], [255, 221, 51], [188, 189, 34],
                  [23, 190, 207]]))
 
-# No resizing: scenes are 128 x 128. No flipping: a mirrored digit is none.
+# No resizing: scenes are 96 x 96. No flipping: a mirrored digit is none.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -55,8 +55,8 @@ test_dataloader = dict(
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 
-# 600 iterations x 8 images = 4 times the 1200 images
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=150)
+# 900 iterations x 8 images = 6 times the 1200 images
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=900, val_interval=150)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
