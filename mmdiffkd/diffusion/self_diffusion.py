@@ -87,9 +87,8 @@ class SelfDiffusion(TeacherDiffusion):
             noisy = self.schedule.add_noise(
                 projected * (target / length.clamp(min=1e-12)).sqrt(),
                 noise.student, start)
-            # Autocast would cache the half-precision weights of this pass,
-            # which carry no gradient, and use them for loss_diff. It does
-            # not cache those that ask for none.
+            # Detached weights: autocast may cache what it casts here, without
+            # a gradient, and use it for loss_diff; those it never caches.
             denoised = self.sample(
                 noisy, scale, guidance, train_denoiser=False)
         losses['loss_diff'] = self.diffusion_loss(clean, noise)

@@ -21,7 +21,8 @@ distiller = dict(
             teacher_channels=512,
             guidance=dict(
                 head='head.fc', pool=True, target='teacher', scale=10.0),
-            diffusion_loss_weight=1.0)),
+            # Trains the denoiser alone, which SGD otherwise moves slowly.
+            diffusion_loss_weight=10.0)),
     # A backbone returns the maps of its stages; -1 is the last.
     connector_forward_mappings=dict(
         dskd_feature=dict(
