@@ -52,7 +52,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
+    checks.check_training(cfg, args.config)
     launch.set_work_dir(cfg, args.config, args.work_dir)
+    checks.check_folder(cfg.work_dir, '--work-dir')
     launch.set_resume(
         cfg, launch.resume_of_restart(cfg.work_dir, args.resume))
     if args.amp:

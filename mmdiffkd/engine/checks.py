@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Checks that cost nothing, before minutes are spent on building a model."""
 import glob
+import importlib.util
 import os
 import os.path as osp
 import re
@@ -9,9 +10,11 @@ from typing import Any, Iterator, List, Mapping, Tuple
 from mmengine.config import Config
 
 from mmdiffkd.utils.errors import UserError
+from mmdiffkd.utils.hints import closest
 from mmdiffkd.utils.student import is_distill_config
 from .label_maps import check_label_maps
 
+SCOPES = ('mmdet', 'mmengine', 'mmpretrain', 'mmrazor', 'mmseg')
 CHECKPOINT_NAME = re.compile(r'(epoch|iter)_\d+\.pth|best_.+\.pth')
 
 
@@ -29,6 +32,44 @@ def earlier_checkpoints(work_dir: str) -> List[str]:
     names = filter(CHECKPOINT_NAME.fullmatch, os.listdir(work_dir))
     return sorted(
         names, key=lambda name: osp.getmtime(osp.join(work_dir, name)))
+
+
+def check_training(cfg: Config, path: str) -> None:
+    """Check that a config has the parts of a training.
+
+    Args:
+        cfg (Config): Config.
+        path (str): Its file, for the message.
+
+    Raises:
+        UserError: Naming the first part that is absent or of a wrong kind.
+    """
+    for key in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'):
+        if not isinstance(cfg.get(key), Mapping):
+            raise UserError(f'{path} cannot be trained: its {key} must be a '
+                            f'dict, and is {cfg.get(key)!r}')
+    scope = cfg.get('default_scope')
+    if scope is not None and (not isinstance(scope, str)
+                              or importlib.util.find_spec(scope) is None):
+        raise UserError(f'default_scope {scope!r} of {path} is no installed '
+                        f'library{closest(scope, SCOPES)}')
+
+
+def check_folder(path: str, name: str) -> None:
+    """Check that a folder is there or can be made, and be written to.
+
+    Args:
+        path (str): The folder.
+        name (str): Where it was given, for the message.
+    """
+    above = osp.abspath(path)
+    while not osp.exists(above) and osp.dirname(above) != above:
+        above = osp.dirname(above)
+    if not osp.isdir(above):
+        raise UserError(f'{name} {path!r} cannot be made: {above!r} is a file')
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f'{name} {path!r} cannot be written to: no permission '
+                        f'in {above!r}')
 
 
 def check_work_dir(cfg: Config) -> None:

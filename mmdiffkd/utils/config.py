@@ -11,9 +11,11 @@ import warnings
 from typing import Any, Optional, Tuple
 
 from mmengine.config import Config, DictAction
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.runner import Runner
 
 from .errors import UserError
+from .hints import closest
 
 # Keys that MMEngine reads from a config besides the arguments of `Runner`.
 EXTRA_KEYS = ('activation_checkpointing', 'auto_scale_lr', 'compile',
@@ -88,9 +90,17 @@ def _check_bases(path: str, above: Tuple[str, ...] = ()) -> None:
                 for target in statement.targets):
             for node in ast.walk(statement.value):
                 base = getattr(node, 'value', None)
-                if isinstance(base, str) and '::' not in base:
+                if not isinstance(base, str):
+                    continue
+                library, colons, _ = base.partition('::')
+                if not colons:
                     _check_bases(
                         osp.join(osp.dirname(path), base), (*above, path))
+                elif library not in MODULE2PACKAGE:
+                    raise UserError(
+                        f'config {path}: the base {base!r} is in {library!r}, '
+                        'which is no library with configs'
+                        f'{closest(library, MODULE2PACKAGE)}')
 
 
 def _nearby(path: str) -> str:

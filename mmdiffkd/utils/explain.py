@@ -6,6 +6,7 @@ function they come from; all others are left alone.
 """
 import difflib
 import inspect
+import json
 import re
 import traceback
 from types import FrameType
@@ -30,7 +31,8 @@ def explain(error: BaseException) -> Optional[str]:
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for explanation in (_unknown_type, _no_type, _wrong_argument,
-                        _bad_checkpoint, _not_resumable):
+                        _bad_checkpoint, _not_resumable, _unknown_optimizer,
+                        _no_images, _absent_image, _broken_json):
         message = explanation(error, frames)
         if message is not None:
             return message
@@ -222,3 +224,62 @@ def _not_resumable(error: BaseException,
     return (f'{resume.f_locals["filename"]!r} is not a training checkpoint: '
             f'it has no {error.args[0]!r}. To start from its weights, set '
             'load_from instead of resuming')
+
+
+def _unknown_optimizer(error: BaseException,
+                       frames: List[FrameType]) -> Optional[str]:
+    """MMEngine looks the class up and uses what it did not find."""
+    frame = _last(frames, '__call__',
+                  'mmengine.optim.optimizer.default_constructor')
+    if frame is None or not isinstance(error, TypeError) or (
+            frame.f_locals.get('optimizer_cls', error) is not None):
+        return None
+    kind = frame.f_locals['optimizer_cfg'].get('type')
+    close = difflib.get_close_matches(
+        str(kind), mmengine_registry.OPTIMIZERS.module_dict)
+    hint = f'; did you mean {close[0]!r}?' if close else ''
+    return (f'optimizer {kind!r} is not known (config key '
+            f'optim_wrapper.optimizer.type){hint}')
+
+
+def _no_images(error: BaseException,
+               frames: List[FrameType]) -> Optional[str]:
+    """A dataset from which nothing is left after filtering."""
+    frame = _last(frames, '_serialize_data', 'mmengine.dataset.base_dataset')
+    if frame is None or not isinstance(error, ValueError):
+        return None
+    dataset = frame.f_locals['self']
+    if dataset.data_list:
+        return None
+    return (f'no image is left in the {type(dataset).__name__} of '
+            f'{dataset.ann_file or dataset.data_root!r}: it is empty, or '
+            'filter_cfg drops all. The classes of its metainfo, '
+            f'{dataset.metainfo.get("classes")}, must be names of categories '
+            'in it')
+
+
+def _absent_image(error: BaseException,
+                  frames: List[FrameType]) -> Optional[str]:
+    """An image that the annotations name, also in a worker's words."""
+    text = str(error)
+    loading = _last(frames, 'transform', 'mmcv.transforms.loading')
+    if not isinstance(error, FileNotFoundError) or (
+            loading is None and 'DataLoader worker' not in text):
+        return None
+    name = error.filename or ''.join(
+        re.findall(r"No such file or directory: '(.+?)'", text)[:1])
+    return (f'image file {name!r} does not exist, and the annotations name '
+            'it: check data_root, data_prefix and ann_file of the dataset')
+
+
+def _broken_json(error: BaseException,
+                 frames: List[FrameType]) -> Optional[str]:
+    """Annotations that are cut or are no JSON."""
+    if not isinstance(error, json.JSONDecodeError):
+        return None
+    for frame in reversed(frames):
+        for name in ('annotation_file', 'ann_file', 'file', 'filename'):
+            path = frame.f_locals.get(name)
+            if isinstance(path, str):
+                return f'{path!r} is not valid JSON, or cut: {error}'
+    return None

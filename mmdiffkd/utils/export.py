@@ -80,7 +80,10 @@ def export_student(checkpoint: str,
     weights = plain['state_dict']
     check_fit(weights, cfg, repr(checkpoint),
               ' (another config can be named with --config)')
-    write_checkpoint(plain, out)
+    try:
+        write_checkpoint(plain, out)
+    except OSError as error:
+        raise UserError(f'cannot write {out!r}: {error}') from error
     return Exported(out, len(weights),
                     ema is not False and 'ema_state_dict' in source,
                     sorted(set(distill_types(cfg.model))))
