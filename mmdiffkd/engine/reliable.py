@@ -21,6 +21,9 @@ _HOOKS = dict(
     finite_loss='FiniteLossHook',
     sanity='SanityHook')
 
+STATEFUL = ('CachedMosaic', 'CachedMixUp', 'BatchSyncRandomResize')
+"""Parts of MMDetection that remember what no checkpoint holds."""
+
 
 def make_reliable(cfg: Config) -> str:
     """Let a run save atomically, resume exactly and survive preemption.
@@ -65,6 +68,7 @@ def make_reliable(cfg: Config) -> str:
     if 'sample_seeds' in parts:
         done += _seed_samples(cfg)
     return ('reliable: ' + (', '.join(done) or 'nothing to add')
+            + _inexact(cfg)
             + '; see docs/en/reliability.md, or reliable=False')
 
 
@@ -89,6 +93,14 @@ def _concerns(part: str, cfg: Config) -> bool:
         return str((cfg.get('model') or {}).get('type')).endswith(
             'FrozenTeacherDistill')
     return True
+
+
+def _inexact(cfg: Config) -> str:
+    """Say which parts of a config keep it from resuming exactly."""
+    text = str([cfg.get('model'), cfg.get('train_dataloader')])
+    found = [name for name in STATEFUL if f"{name}'" in text]
+    return (f"; {' and '.join(found)} remembers earlier images, so a resumed "
+            'run is not exact') if found else ''
 
 
 def _replace_checkpoint_hook(cfg: Config) -> List[str]:

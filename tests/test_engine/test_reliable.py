@@ -89,6 +89,14 @@ def test_no_checkpoints_were_wanted():
     assert cfg.default_hooks.checkpoint is None
 
 
+def test_what_cannot_be_resumed_exactly_is_named():
+    cfg = config()
+    assert 'not exact' not in make_reliable(cfg)
+    cfg.train_dataloader.dataset = dict(
+        pipeline=[dict(type='mmdet.CachedMosaic')])
+    assert 'CachedMosaic remembers' in make_reliable(cfg)
+
+
 @pytest.mark.parametrize('value, match', [
     ('no', 'True, False or a dict'),
     (dict(samples=False), "no part 'samples'.*sample_seeds"),

@@ -71,7 +71,9 @@ def config(work_dir, iterations, hooks=()):
             connectors=dict(
                 diff=dict(
                     type='mmdiffkd.DiffKDConnector', student_channels=4,
-                    teacher_channels=8)),
+                    teacher_channels=8,
+                    sampler=dict(
+                        type='mmdiffkd.DDIMSampler', num_inference_steps=1))),
             connector_forward_mappings=dict(diff=sides),
             distill_losses=dict(loss_kd=dict(
                 type='mmrazor.L2Loss', normalize=False, div_element=True)),

@@ -26,6 +26,9 @@ class LoopStateHook(Hook):
     * shuffles with the seed of the run that it continues;
     * first runs the validation that was due.
 
+    Gradients that are being accumulated are not in a checkpoint: it warns of
+    one that is written before they are used.
+
     Data order is exact for the samplers of MMEngine, and for any other under
     :class:`~mmdiffkd.datasets.SeededSampler`.
     """
@@ -38,6 +41,7 @@ class LoopStateHook(Hook):
         self._validated = False
         self._saved: Optional[dict] = None
         self._skip = 0
+        self._warned = False
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: Any = None) -> None:
@@ -63,6 +67,13 @@ class LoopStateHook(Hook):
             world_size=get_world_size(),
             sampler_seed=getattr(_sampler(loader), 'seed', None),
             validated=self._validated)
+        if is_accumulating(runner) and not self._warned:
+            self._warned = True
+            runner.logger.warning(
+                'a checkpoint was written between two steps of the optimizer, '
+                'which accumulates gradients: they are lost on resuming. Let '
+                'optim_wrapper.accumulative_counts divide the iterations '
+                'between checkpoints')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take the position of a run that is resumed."""
@@ -217,6 +228,13 @@ class _SkippingBatches:
         batches = self._started
         self._started = None
         yield from iter(self.batch_sampler) if batches is None else batches
+
+
+def is_accumulating(runner: Runner) -> bool:
+    """Whether gradients are being summed, which no checkpoint holds."""
+    wrapper = runner.optim_wrapper
+    count = getattr(wrapper, '_accumulative_counts', 1)
+    return count > 1 and not wrapper.should_update()
 
 
 def _batches(loader: DataLoader) -> _SkippingBatches:

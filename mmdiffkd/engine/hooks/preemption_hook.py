@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils.errors import UserError
 from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .loop_state_hook import is_accumulating
 
 EXIT_CODE = 85
 """Exit code of a run that was preempted, saved, and can be resumed.
@@ -101,7 +102,7 @@ class PreemptionHook(Hook):
         """Save and leave after this iteration, if any rank was told to."""
         if not self._is_turn(runner.iter + 1):
             return
-        if not _accumulating(runner) and self._agreed():
+        if not is_accumulating(runner) and self._agreed():
             self._save_and_leave(runner, runner.iter + 1)
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -177,13 +178,6 @@ class PreemptionHook(Hook):
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
         raise SystemExit(EXIT_CODE)
-
-
-def _accumulating(runner: Runner) -> bool:
-    """Whether gradients are being summed, which no checkpoint holds."""
-    wrapper = runner.optim_wrapper
-    count = getattr(wrapper, '_accumulative_counts', 1)
-    return count > 1 and not wrapper.should_update()
 
 
 def _shield_workers(signals: Sequence[int]) -> None:

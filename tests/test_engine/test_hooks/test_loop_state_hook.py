@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import mmengine.runner.loops as loops
 import pytest
+import torch
 from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, Dataset
 
@@ -58,7 +60,7 @@ def runner_of(loader, iteration, loop=None, **kwargs):
     return SimpleNamespace(
         train_loop=loop, train_dataloader=loader, epoch=0, iter=iteration,
         val_loop=None, _resume=True, logger=MMLogger.get_current_instance(),
-        **kwargs)
+        optim_wrapper=None, **kwargs)
 
 
 def saved(hook, runner, epoch=0):
@@ -167,3 +169,18 @@ def test_another_length_of_the_epoch_is_told(caplog):
     assert 'had 4 iterations' in said[0] and 'has 3 now' in said[0]
     runner.train_loop.run_epoch(hook, runner)
     assert [index for index, _ in seen] == [1, 2]
+
+
+def test_a_checkpoint_within_an_accumulation_is_told_once():
+    data_loader, said = loader(), []
+    runner = runner_of(data_loader, 3, epoch_loop(data_loader, []))
+    runner.logger = SimpleNamespace(warning=said.append)
+    weight = torch.nn.Parameter(torch.ones(()))
+    runner.optim_wrapper = OptimWrapper(
+        torch.optim.SGD([weight], lr=0.1), accumulative_counts=2)
+    hook = LoopStateHook()
+    for warnings in (1, 1, 1):  # after the first iteration and the third
+        runner.optim_wrapper.update_params(weight * 1)
+        saved(hook, runner)
+        assert len(said) == warnings
+    assert 'accumulative_counts' in said[0]
