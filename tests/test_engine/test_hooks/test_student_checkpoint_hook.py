@@ -229,3 +229,33 @@ def test_stock_inferencers_need_nothing_else(tmp_path):
     fc = runners['cls'].model.student.head.fc.weight.detach()
     assert total == pytest.approx(float(fc.sum()), rel=1e-5)
     assert all(tuple(names) == task_toys.CLASSES for names in classes)
+
+
+def test_mmrazors_own_checkpoints(tmp_path):
+    """With the teacher inside; the hook, and the export of the file."""
+    from mmdiffkd.utils.export import export_student
+    model = task_toys.algorithm('cls')
+    model.pop('allow_random_teacher')
+    model.update(type='mmrazor.SingleTeacherDistill')
+    runner = run(tmp_path, task='cls', model=model, epochs=1,
+                 hooks=[HOOK, EMA])
+    source = tmp_path / 'epoch_1.pth'
+    assert any(k.startswith('teacher.') for k in read(source)['state_dict'])
+    path = export_student(str(source), str(tmp_path / 'out.pth')).path
+    ours = read(tmp_path / 'student_last.pth')['state_dict']
+    assert states_equal(ours, read(path)['state_dict'])
+    average, = (h for h in runner.hooks if hasattr(h, 'ema_model'))
+    expected = average.ema_model.module.architecture.state_dict()
+    assert states_equal(ours, dict(expected))
+
+
+def test_a_student_file_starts_another_run(tmp_path):
+    run(tmp_path / 'a', task='cls', epochs=1, hooks=[HOOK])
+    frozen = dict(
+        type='OptimWrapper', optimizer=dict(type='SGD', lr=0.),
+        clip_grad=None)
+    runner = run(tmp_path / 'b', task='cls', epochs=1, optim_wrapper=frozen,
+                 load_from=str(tmp_path / 'a' / 'student_last.pth'))
+    start = read(tmp_path / 'a' / 'student_last.pth')['state_dict']
+    for name, value in runner.model.student.named_parameters():
+        assert torch.equal(value, start[name]), name
