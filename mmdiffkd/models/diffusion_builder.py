@@ -37,8 +37,11 @@ def build_diffusion(owner: str, student_channels: int, teacher_channels: int,
         dict(options, student_channels=student_channels,
              teacher_channels=teacher_channels))
     for option, value in options.items():
-        if isinstance(value, Mapping) and not isinstance(
-                value.get('type'), (str, type)):
+        if not isinstance(value, Mapping):
+            continue
+        # The core knows a default type for each of its own parts.
+        kind = value.get('type', '' if option == 'norm_cfg' else 'default')
+        if not isinstance(kind, (str, type)) or not kind:
             raise UserError(f'{owner}.{option} needs a type, got {value!r}')
     try:
         return core(student_channels, teacher_channels, **options)

@@ -43,6 +43,8 @@ def check_kinds(where: str, function: Callable,
         if wanted is int and name not in hints:
             wanted = float  # a default of 1 says nothing about 0.5
         value = values[name]
+        if value is None and name.endswith('_cfg'):
+            continue  # none of it, whatever the annotation: as in MMCV
         if not fits(value, wanted):
             raise UserError(f'{where}.{name} must be {words(wanted)}, got '
                             f'{value!r}')

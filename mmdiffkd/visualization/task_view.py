@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
+from mmdiffkd.utils import UserError
+
 
 class TaskView(ABC):
     """Metrics of a task, its predictions, and how to draw them.
@@ -39,7 +41,11 @@ class TaskView(ABC):
 
     @abstractmethod
     def images(self) -> List[Any]:
-        """Return the test images, in their order, by any key."""
+        """Return the test images, in their order, by any key.
+
+        Raises:
+            UserError: If there are none.
+        """
 
     @abstractmethod
     def draw_row(self, row: str, axes: Axes, image: Any,
@@ -63,7 +69,10 @@ class TaskView(ABC):
             predictions (Dict[str, Any]): Predictions by model.
             count (int): How many images.
         """
-        chosen = spread(self.images(), count)
+        images = self.images()
+        if not images:
+            raise UserError('the demo set has no test image')
+        chosen = spread(images, count)
         grid = figure.subplots(len(self.rows), len(chosen), squeeze=False)
         for row, places in zip(self.rows, grid):
             for image, axes in zip(chosen, places):

@@ -14,10 +14,13 @@ from rich import box  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from mmdiffkd.utils import UserError  # noqa: E402
 from mmdiffkd.utils.cli import command_line  # noqa: E402
 from mmdiffkd.visualization import VIEWS, Report, read_measured  # noqa: E402
 
 TASKS = dict(det='detection', seg='segmentation', cls='classification')
+# Where the test images of a demo set are.
+IMAGES = dict(det='test', seg='leftImg8bit/test', cls='test')
 
 
 def parse_args() -> argparse.Namespace:
@@ -60,7 +63,12 @@ def print_table(report: Report) -> None:
 @command_line
 def main() -> None:
     args = parse_args()
-    view = VIEWS[args.task](args.data or Path('data/demo') / args.task)
+    data = args.data or Path('data/demo') / args.task
+    for folder in (args.work_dir / 'teacher', data / IMAGES[args.task]):
+        if not folder.is_dir():
+            raise UserError(f'{folder} does not exist. tools/quickstart.sh '
+                            'makes it')
+    view = VIEWS[args.task](data)
     report = Report(
         view, *(read_measured(view, args.work_dir / name,
                               args.work_dir / 'test' / name)
