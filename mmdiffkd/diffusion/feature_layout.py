@@ -5,6 +5,9 @@ from typing import Optional, Tuple
 import torch.nn.functional as F
 from torch import Tensor
 
+#: Modes of :func:`F.interpolate` for maps.
+RESIZE_MODES = ('nearest', 'nearest-exact', 'bilinear', 'bicubic', 'area')
+
 
 def as_map(feature: Tensor,
            side: str,

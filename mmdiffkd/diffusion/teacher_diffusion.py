@@ -9,7 +9,8 @@ from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from .blocks import build
-from .feature_layout import as_map, check_channels, match_size
+from .feature_layout import (RESIZE_MODES, as_map, check_channels,
+                             match_size)
 from .feature_scale import FeatureScale
 from .guidance import ClassifierGuidance
 from .noise_source import NoiseDraw, NoiseSource
@@ -55,6 +56,9 @@ class TeacherDiffusion(nn.Module):
         with_cp (bool): Whether to recompute the denoiser in the backward
             pass, to save memory. Defaults to False.
         seed (int, optional): See :class:`NoiseSource`. Defaults to None.
+
+    Raises:
+        ValueError: If ``resize`` is no mode of interpolation.
     """
 
     def __init__(
@@ -78,6 +82,9 @@ class TeacherDiffusion(nn.Module):
         seed: Optional[int] = None,
     ) -> None:
         super().__init__()
+        if resize not in (None, *RESIZE_MODES):
+            raise ValueError(f'resize must be None or one of '
+                             f'{list(RESIZE_MODES)}, got {resize!r}')
         self.student_channels = student_channels
         self.teacher_channels = teacher_channels
         self.diffusion_loss_weight = diffusion_loss_weight

@@ -31,7 +31,9 @@ def build_diffusion(owner: str, student_channels: int, teacher_channels: int,
     for option in options:
         if option not in known:
             raise UserError(f"{owner} does not take '{option}'"
-                            f'{closest(option, known)}')
+                            f'{closest(option, known)} (an entry that takes '
+                            "the place of another class's of a _base_ needs "
+                            '_delete_=True)')
     check_kinds(
         owner, core.__init__,
         dict(options, student_channels=student_channels,

@@ -136,20 +136,22 @@ class TeacherHead:
             labels (Tensor): Classes (N,), or shares of classes (N, K) as
                 Mixup makes them, of a pooled head; label maps (N, h, w) or
                 (N, 1, h, w) of a dense one, brought to its size by nearest
-                neighbour. Classes outside of [0, K) are ignored.
+                neighbour. Classes outside of [0, K) are ignored. With
+                sigmoid, what a dense head's own loss is given: classes of
+                the A anchors of each position, (N * H * W * A,), of which
+                those outside of [0, K) are background; or, pooled, zeros and
+                ones (N, K).
             feature (Tensor): Teacher feature, shape (N, C, H, W).
 
         Returns:
-            Tensor: Integers (N, H, W), or shares (N, K, 1, 1).
+            Tensor: Integers (N, H, W), or shares (N, K, 1, 1); with sigmoid
+            zeros and ones (N, A * K, H, W).
 
         Raises:
             UserError: If the labels are none of these.
         """
         if self.sigmoid:
-            raise UserError(
-                "guidance.target='label' needs one class a position, which a "
-                "head with activation='sigmoid' does not have; set "
-                "guidance.target='teacher'")
+            return self._from_anchors(labels, feature)
         if self.pool and labels.dim() == 2 and labels.is_floating_point():
             return labels[..., None, None]
         if self.pool and labels.dim() == 1:
@@ -163,6 +165,30 @@ class TeacherHead:
             f'{tuple(labels.shape)} do not fit a head with pool={self.pool}; '
             'expected classes (N,) for pool=True, label maps (N, H, W) '
             'otherwise')
+
+    @torch.no_grad()
+    def _from_anchors(self, labels: Tensor, feature: Tensor) -> Tensor:
+        """Labels of a head with sigmoid, see :meth:`from_labels`."""
+        if self.pool and labels.dim() == 2:
+            return labels[..., None, None]
+        n, _, height, width = feature.shape
+        positions = n * height * width
+        anchors = len(labels) // max(positions, 1)
+        with torch.autocast(feature.device.type, enabled=False):
+            channels = self.logits(feature).shape[1]
+        if self.pool or labels.dim() != 1 or labels.is_floating_point() or (
+                not anchors or len(labels) != anchors * positions
+                or channels % anchors):
+            raise UserError(
+                f"guidance.target='label': labels of shape "
+                f'{tuple(labels.shape)} are not one class for each anchor of '
+                f'{n} x {height} x {width} positions with {channels} scores. '
+                "A head with activation='sigmoid' takes what the student's "
+                'bbox_head.loss_cls is given for this level, if both heads '
+                "have the same anchors; else set guidance.target='teacher'")
+        classes = torch.arange(channels // anchors, device=labels.device)
+        hot = labels.view(n, height, width, anchors, 1) == classes
+        return hot.flatten(3).movedim(3, 1).to(feature.dtype)
 
     def log_prob(self, target: Tensor) -> Callable[[Tensor], Tensor]:
         """``log p(y | feature)`` as a function of the feature.

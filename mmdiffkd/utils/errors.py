@@ -11,5 +11,13 @@ class UserError(ValueError):
     """
 
 
+class ConfigKindError(UserError, TypeError):
+    """A config entry of the wrong kind; MMRazor raises a TypeError there."""
+
+
+class ConfigNameError(UserError, AssertionError):
+    """A config entry that names what is not there; MMRazor asserts that."""
+
+
 class NonFiniteLossError(UserError, FloatingPointError):
     """A loss is NaN or infinite; the message names which, and when."""

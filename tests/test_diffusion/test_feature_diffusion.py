@@ -276,6 +276,12 @@ def test_wrong_sizes_name_both_shapes_and_the_option():
     assert out.student.shape == teacher.shape
 
 
+def test_an_unknown_mode_of_resizing_is_refused_at_build():
+    with pytest.raises(ValueError, match=r"resize must be None or one of "
+                       r"\['nearest'.*got 'bilinaer'"):
+        FeatureDiffusion(8, 8, resize='bilinaer')
+
+
 def test_unknown_recipe_names_the_known():
     with pytest.raises(ValueError, match="'relased' is unknown.*released"):
         FeatureDiffusion(12, 16, recipe='relased')

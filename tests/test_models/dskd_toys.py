@@ -14,7 +14,8 @@ PLACES = dict(
              head=['bbox_head.cls_convs', 'bbox_head.retina_cls'],
              activation='sigmoid')))
 # Where the head of each task gets the labels.
-LABELS = dict(cls='head.loss_module', seg='decode_head.loss_decode')
+LABELS = dict(cls='head.loss_module', seg='decode_head.loss_decode',
+              det='bbox_head.loss_cls')
 
 
 def distiller(task, labels=False, student_channels=None,

@@ -128,7 +128,7 @@ STUDENT = dict(recorder='fpn', from_student=True, data_idx=0)
      r"missing \['t_feature'\]"),
     ('loss_forward_mappings/loss_kd_p3/s_feature/connector', 'dif_p3',
      "the connector 'dif_p3'.*diff_p3"),
-    ('connector_forward_mappings', ['diff_p3'], 'must be a dict'),
+    ('connector_forward_mappings', ['diff_p3'], 'should be a dict'),
 ])
 def test_a_wrong_mapping_is_an_error_at_build(path, value, message):
     with pytest.raises((UserError, AssertionError), match=message):

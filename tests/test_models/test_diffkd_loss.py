@@ -1,15 +1,17 @@
 # Copyright (c) mmdiffkd contributors.
 import copy
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from mmdiffkd.diffusion import FeatureDiffusion, NoiseSource
 from mmdiffkd.models import DiffKDLoss
+from mmdiffkd.utils import UserError
 from . import toys
 
 
-def stock_distiller():
+def stock_distiller(s='preds_S', t='preds_T'):
     """An MMRazor distillation config in which one loss is ours."""
     names = ['p3', 'p4', 'p5']
     record = dict(fpn=dict(type='ModuleOutputs', source='neck'))
@@ -25,21 +27,39 @@ def stock_distiller():
             for p in names
         },
         loss_forward_mappings={
-            f'loss_{p}': dict(
-                preds_S=dict(recorder='fpn', from_student=True, data_idx=i),
-                preds_T=dict(recorder='fpn', from_student=False, data_idx=i))
+            f'loss_{p}': {
+                s: dict(recorder='fpn', from_student=True, data_idx=i),
+                t: dict(recorder='fpn', from_student=False, data_idx=i)
+            }
             for i, p in enumerate(names)
         })
 
 
-def test_it_drops_into_a_stock_mmrazor_config():
+@pytest.mark.parametrize('names', [
+    ('preds_S', 'preds_T'), ('s_feature', 't_feature'),
+    ('logits_S', 'logits_T')
+])
+def test_it_takes_the_place_of_any_loss_of_a_stock_config(names):
+    """The mapping, with the names of that loss, stays."""
     cfg = toys.algorithm(
-        type='mmrazor.FpnTeacherDistill', distiller=stock_distiller())
+        type='mmrazor.FpnTeacherDistill', distiller=stock_distiller(*names))
     cfg.pop('allow_random_teacher')
     model = toys.build(cfg)
     total, _ = model.parse_losses(toys.losses(model))
     total.backward()
     assert all(p.grad is not None for p in model.distiller.parameters())
+
+
+def test_one_feature_of_each_side_is_demanded():
+    x = torch.randn(2, 8, 4, 4)
+    for given in (dict(preds_S=x), dict(preds_S=x, s_feature=x, preds_T=x)):
+        with pytest.raises(UserError, match='one student feature .preds_S'):
+            DiffKDLoss(8, 8)(**given)
+
+
+def test_an_option_left_over_from_the_loss_replaced_is_named():
+    with pytest.raises(UserError, match="'tau'.*_delete_=True"):
+        DiffKDLoss(8, 8, tau=1)
 
 
 def test_it_equals_connector_and_distance():

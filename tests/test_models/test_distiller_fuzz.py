@@ -86,12 +86,12 @@ def test_the_unmutated_one_works():
 
 @pytest.mark.parametrize('path, value, words', [
     (('connectors', ), None, 'no such connector'),
-    (('connectors', ), 3, 'connectors must be a dict'),
+    (('connectors', ), 3, 'connectors should be a dict'),
     (('connectors', 'diff_p3'), 'x', 'connectors.diff_p3'),
     (('connectors', 'diff_p3', 'student_channels'), 0, 'student_channels'),
     (('connectors', 'diff_p3', 'student_channels'), 2.5, 'student_channels'),
     (('connectors', 'diff_p3', 'norm_cfg'), dict(type='NoSuch'), 'NoSuch'),
-    (('student_recorders', ), 'neck', 'student_recorders must be a dict'),
+    (('student_recorders', ), 'neck', 'student_recorders should be a dict'),
     (('student_recorders', 'fpn'), None, 'student_recorders.fpn'),
     (('student_recorders', 'fpn', 'source'), 3, 'source'),
     (('student_recorders', 'fpn', 'type'), None, 'type'),

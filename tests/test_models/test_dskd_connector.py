@@ -9,6 +9,7 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from mmdiffkd.models import DSKDConnector
+from mmdiffkd.models.teacher_head import TeacherHead
 from mmdiffkd.utils import UserError
 from . import dskd_toys, task_toys
 
@@ -233,6 +234,46 @@ def test_shares_of_classes_weight_the_log_probabilities():
     value = head.log_prob(head.from_labels(shares, feature))(feature)
     scores = model.teacher.head.fc(feature.mean(dim=(2, 3))).log_softmax(1)
     torch.testing.assert_close(value, (scores * shares).sum(1))
+
+
+def test_labels_of_anchors_are_the_target_of_a_dense_sigmoid_head():
+    torch.manual_seed(0)
+    model = dskd_toys.build('det', labels=True, target='label')
+    seen, given = [], []
+    head = connector_of(model).teacher_head
+    original = head.log_prob
+    head.log_prob = lambda target: seen.append(target) or original(target)
+    # The first of its calls is that for the first level.
+    model.student.bbox_head.loss_cls.register_forward_pre_hook(
+        lambda module, args: given.append(args[1]))
+    log = dskd_toys.losses(model, 'det')
+    assert torch.isfinite(log['distill.dskd.log_prob'])
+    target, labels = seen[0], given[0]
+    assert (labels < 3).any(), 'some anchor has an object'
+    n, classes, height, width = target.shape
+    assert classes == 3 and set(target.unique().tolist()) == {0., 1.}
+    for i, label in enumerate(labels.view(n, height, width).flatten()):
+        position = target[i // (height * width)].flatten(1)[:, i % (
+            height * width)]
+        assert position.nonzero().flatten().tolist() == (
+            [] if label == 3 else [label])
+
+
+def test_scores_of_several_anchors_are_ordered_as_in_the_task_loss():
+    torch.manual_seed(0)
+    teacher = torch.nn.Module()
+    teacher.cls = torch.nn.Conv2d(4, 2 * 3, 3, padding=1)
+    head = TeacherHead(teacher, 'cls', 4, activation='sigmoid')
+    feature = torch.randn(2, 4, 2, 3)
+    labels = torch.randint(4, (2 * 2 * 3 * 2, ))
+    value = head.log_prob(head.from_labels(labels, feature))(feature)
+    scores = teacher.cls(feature).permute(0, 2, 3, 1).reshape(-1, 3)
+    hot = torch.nn.functional.one_hot(labels, 4)[:, :3].float()
+    expected = torch.distributions.Bernoulli(logits=scores).log_prob(hot)
+    torch.testing.assert_close(value, expected.view(2, -1).sum(1))
+    with pytest.raises(UserError, match=r'one class for each anchor of 2 x 2 '
+                       "x 3 positions with 6 scores.*target='teacher'"):
+        head.from_labels(labels[1:], feature)
 
 
 def test_ignored_labels_pull_at_nothing():

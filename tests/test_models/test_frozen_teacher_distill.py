@@ -57,6 +57,19 @@ def test_a_step_trains_student_and_connectors_but_not_the_teacher(model):
         assert torch.equal(value, before[key])
 
 
+def test_hooks_of_the_students_library_find_its_parts(model):
+    model.bbox_head.use_l1 = True  # as YOLOXModeSwitchHook does
+    assert model.student.bbox_head.use_l1
+    assert model.neck is model.student.neck
+    model.student.set_epoch = lambda epoch: epoch  # as SetEpochInfoHook does
+    assert model.set_epoch(3) == 3
+    assert copy.deepcopy(model).neck is not model.neck
+    for absent in ('roi_head', 'train_cfg', '_params_init_info'):
+        with pytest.raises(AttributeError, match=absent):
+            getattr(model, absent)
+    assert not any(key.startswith('neck') for key in model.state_dict())
+
+
 def test_the_teacher_stops_at_the_last_recorded_module(model):
     called = []
     for name in ('backbone', 'neck', 'bbox_head'):

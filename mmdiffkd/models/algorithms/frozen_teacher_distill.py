@@ -130,6 +130,20 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         hidden = self.__dict__.get('_hidden_teacher')
         return self._modules['teacher'] if hidden is None else hidden
 
+    def __getattr__(self, name: str) -> Any:
+        """Find the student's parts where hooks of its library seek them.
+
+        MMDetection's hooks say ``runner.model.bbox_head.use_l1`` or
+        ``runner.model.set_epoch(...)``, MMPretrain's ``runner.model.head``.
+        """
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            student = self.__dict__.get('_modules', {}).get('architecture')
+            if student is None or name not in (*student._modules, 'set_epoch'):
+                raise
+            return getattr(student, name)
+
     def _hide_teacher(self) -> None:
         teacher = self._modules.pop('teacher')
         # Past nn.Module.__setattr__, which would register it again.

@@ -5,7 +5,7 @@ from typing import Any, Mapping
 from mmrazor.registry import MODELS, TASK_UTILS
 from torch import nn
 
-from mmdiffkd.utils import UserError, closest
+from mmdiffkd.utils import ConfigKindError, UserError, closest
 from mmdiffkd.utils.kinds import check_kinds
 
 RECORDERS = ('FunctionInputs', 'FunctionOutputs', 'MethodInputs',
@@ -50,8 +50,8 @@ def check_structure(parts: Mapping[str, Any]) -> None:
         if entries is None:
             continue
         if not isinstance(entries, Mapping):
-            raise UserError(f'distiller.{part} must be a dict, got '
-                            f'{entries!r}')
+            raise ConfigKindError(f'distiller.{part} should be a dict, got '
+                                  f'{entries!r}')
         for name, entry in entries.items():
             where = f'{part}.{name}'
             if not isinstance(name, str):
@@ -60,7 +60,9 @@ def check_structure(parts: Mapping[str, Any]) -> None:
                 _check_recorder(where, entry)
             elif part.endswith('_mappings'):
                 if not isinstance(entry, Mapping):
-                    raise UserError(f'{where} must be a dict, got {entry!r}')
+                    raise ConfigKindError(
+                        f'{where}: Each item of {part} should be a dict, got '
+                        f'{entry!r}')
             elif part in ('connectors', 'distill_losses'):
                 _check_name(where, name)
                 several = part == 'connectors' and isinstance(entry, list)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.registry import MODELS
-from mmdiffkd.utils import UserError, closest
+from mmdiffkd.utils import ConfigNameError, UserError, closest
 from ..connectors import PairedConnector
 from .config_checks import PARTS, check_structure
 from .mapping_checks import check_arguments, check_record, used_connectors
@@ -298,9 +298,10 @@ class DiffKDDistiller(ConfigurableDistiller):
         for name, records in mappings.items():
             where = f'connector_forward_mappings.{name}'
             if name not in self.connectors:
-                raise UserError(f'{where}: there is no such connector in '
-                                f'{sorted(self.connectors)}'
-                                f'{closest(name, self.connectors)}')
+                raise ConfigNameError(
+                    f'{where}: there is no such connector in '
+                    f'{sorted(self.connectors)}'
+                    f'{closest(name, self.connectors)}')
             if 'loss' in name:
                 raise UserError(
                     f"connector '{name}': MMEngine adds everything whose name "
@@ -320,9 +321,10 @@ class DiffKDDistiller(ConfigurableDistiller):
         for name, records in self.loss_forward_mappings.items():
             where = f'loss_forward_mappings.{name}'
             if name not in self.distill_losses:
-                raise UserError(f'{where}: there is no such loss in '
-                                f'{sorted(self.distill_losses)}'
-                                f'{closest(name, self.distill_losses)}')
+                raise ConfigNameError(f'{where}: "{name}" is not in '
+                                      'distill_losses '
+                                      f'{sorted(self.distill_losses)}'
+                                      f'{closest(name, self.distill_losses)}')
             check_arguments(where, self.distill_losses[name], records)
             for key, record in records.items():
                 check_record(f'{where}.{key}', record, *recorders,

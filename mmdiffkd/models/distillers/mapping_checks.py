@@ -5,7 +5,8 @@ from typing import Any, Dict, List, Mapping
 
 from torch import nn
 
-from mmdiffkd.utils import UserError, closest
+from mmdiffkd.utils import (ConfigKindError, ConfigNameError, UserError,
+                            closest)
 
 Mappings = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -23,7 +24,7 @@ def check_arguments(where: str, module: nn.Module,
         UserError: If an argument is unknown, or a required one is missing.
     """
     if not isinstance(arguments, Mapping):
-        raise UserError(f'{where} must be a dict, got {arguments!r}')
+        raise ConfigKindError(f'{where} must be a dict, got {arguments!r}')
     parameters = signature(module.forward).parameters.values()
     if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
         return
@@ -35,7 +36,7 @@ def check_arguments(where: str, module: nn.Module,
     unknown = [a for a in arguments if a not in known]
     missing = [a for a in required if a not in arguments]
     if unknown or missing:
-        raise UserError(
+        raise ConfigNameError(
             f'{where} fills {sorted(arguments)}, but {type(module).__name__}'
             f'.forward takes {known}: unknown {unknown}, missing {missing}')
 
@@ -49,17 +50,22 @@ def check_record(where: str, record: Any, student_recorders: Dict[str, Any],
         UserError: If it does not.
     """
     if not isinstance(record, Mapping):
-        raise UserError(f'{where} must be a dict with recorder and '
-                        f'from_student, got {record!r}')
+        raise ConfigKindError(f'{where} must be a dict with recorder and '
+                              f'from_student, got {record!r}')
     allowed = ('recorder', 'from_student', 'record_idx', 'data_idx',
                'connector', 'connector_idx')
     unknown = [key for key in record if key not in allowed]
     if unknown:
         raise UserError(f"{where} has the unknown key '{unknown[0]}'"
                         f'{closest(unknown[0], allowed)}')
-    if not isinstance(record.get('from_student'), bool):
-        raise UserError(f'{where} needs from_student=True or False, got '
-                        f"{record.get('from_student')!r}")
+    for key in ('recorder', 'from_student'):
+        if key not in record:
+            raise ConfigNameError(f'{where} should have "{key}", got '
+                                  f'{dict(record)!r}')
+    if not isinstance(record['from_student'], bool):
+        raise ConfigKindError(
+            f'{where} needs from_student=True or False, got '
+            f"{record['from_student']!r}: from_student should be a bool")
     for key in ('recorder', 'connector'):
         value = record.get(key, '')
         if not isinstance(value, str) and not (
@@ -73,14 +79,14 @@ def check_record(where: str, record: Any, student_recorders: Dict[str, Any],
                             f'{value!r}')
     side = 'student' if record['from_student'] else 'teacher'
     names = student_recorders if record['from_student'] else teacher_recorders
-    if record.get('recorder') not in names:
-        raise UserError(
-            f"{where} names the recorder '{record.get('recorder')}', which is "
-            f'not in {side}_recorders {sorted(names)}'
-            f"{closest(record.get('recorder'), names)}")
+    if record['recorder'] not in names:
+        raise ConfigNameError(
+            f"{where} names the recorder '{record['recorder']}', which is not "
+            f'in {side}_recorders {sorted(names)}'
+            f"{closest(record['recorder'], names)}")
     connector = record.get('connector')
     if connector is not None and connector not in connectors:
-        raise UserError(
+        raise ConfigNameError(
             f"{where} names the connector '{connector}', which is not in "
             f'connectors {sorted(connectors)}{closest(connector, connectors)}')
 

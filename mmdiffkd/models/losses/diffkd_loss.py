@@ -1,11 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD as a single loss, for existing MMRazor configs."""
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmdiffkd.registry import MODELS
+from mmdiffkd.utils import UserError
 from ..diffusion_builder import build_diffusion
 
 
@@ -54,17 +55,46 @@ class DiffKDLoss(BaseModule):
             type='L2Loss', normalize=False, div_element=True)
         self.kd_loss = MODELS.build({'_scope_': 'mmrazor', **kd_loss})
 
-    def forward(self, preds_S: Tensor, preds_T: Tensor) -> List[Tensor]:
+    def forward(self,
+                preds_S: Optional[Tensor] = None,
+                preds_T: Optional[Tensor] = None,
+                s_feature: Optional[Tensor] = None,
+                t_feature: Optional[Tensor] = None,
+                logits_S: Optional[Tensor] = None,
+                logits_T: Optional[Tensor] = None) -> List[Tensor]:
         """Compute the losses of one feature pair.
+
+        Each pair of arguments is that of some loss of MMRazor, so that the
+        mapping of the loss replaced can stay: ``preds_S`` of CWD, PKD and
+        KL, ``s_feature`` of L2 and L1, ``logits_S`` of DIST.
 
         Args:
             preds_S (Tensor): Student feature, shape (N, C_s, H, W).
             preds_T (Tensor): Teacher feature, shape (N, C_t, H, W).
+            s_feature (Tensor): Another name of ``preds_S``.
+            t_feature (Tensor): Another name of ``preds_T``.
+            logits_S (Tensor): Another name of ``preds_S``.
+            logits_T (Tensor): Another name of ``preds_T``.
 
         Returns:
             list[Tensor]: Scalars: the distance, the diffusion loss, and the
             autoencoder's if there is one.
+
+        Raises:
+            UserError: If not exactly one feature of each side is given.
         """
-        out = self.diffusion(preds_S, preds_T)
+        out = self.diffusion(*_pair((preds_S, s_feature, logits_S),
+                                    (preds_T, t_feature, logits_T)))
         distance = self.kd_loss(out.student, out.teacher)
         return [self.loss_weight * distance, *out.losses.values()]
+
+
+def _pair(*sides: Tuple[Optional[Tensor], ...]) -> List[Tensor]:
+    given = [[x for x in side if x is not None] for side in sides]
+    if [len(side) for side in given] != [1, 1]:
+        raise UserError(
+            'DiffKDLoss compares one student feature (preds_S, s_feature or '
+            'logits_S) with one teacher feature (preds_T, t_feature or '
+            f'logits_T), got {len(given[0])} and {len(given[1])}; name one of '
+            'each in loss_forward_mappings')
+    return [side[0] for side in given]
