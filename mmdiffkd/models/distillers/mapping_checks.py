@@ -54,7 +54,7 @@ def check_equal_shapes(loss: nn.Module, inputs: Mapping[str, Any]) -> None:
     Raises:
         UserError: If two tensors differ in shape.
     """
-    # With `normalize`, which flattens features first, (N, C) fits (N, C, 1, 1).
+    # With `normalize`, features are flattened: (N, C) fits (N, C, 1, 1).
     if not isinstance(loss, (L1Loss, L2Loss)) or getattr(
             loss, 'normalize', False):
         return
