@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Every shipped config can be read, and what it names exists."""
+import copy
 import functools
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
 import mmdiffkd  # noqa: F401  (makes `mmdiffkd::` bases readable)
+from mmdiffkd.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(ROOT.glob('configs/**/*.py'))
@@ -177,6 +179,15 @@ def test_released_recipe_differs_by_one_key(variant):
     for connector in released.connectors.values():
         assert connector.pop('recipe') == 'released'
     assert released.to_dict() == ours.to_dict()
+
+
+@pytest.mark.parametrize(
+    'path', sorted(ROOT.glob('configs/_base_/distillers/*.py')), ids=name)
+def test_every_base_is_a_distiller(path):
+    """Those that no pair uses too: names, arguments and connectors fit."""
+    built = MODELS.build(copy.deepcopy(load(path).distiller))
+    assert type(built).__name__ == 'DiffKDDistiller'
+    assert list(built.distill_losses) == list(built.loss_forward_mappings)
 
 
 @pytest.mark.parametrize('path', METAFILES, ids=name)

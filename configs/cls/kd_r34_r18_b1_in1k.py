@@ -4,7 +4,7 @@
 _base_ = [
     'baselines/resnet18_b1_in1k.py', '../_base_/distillers/kd_cls.py'
 ]
-# The task loss has weight 0.9, as in the authors' config.
+# The task loss has weight 0.9, as in DIST's authors' config.
 _base_.model.head.loss.loss_weight = 0.9
 
 model = dict(

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.hints import closest
 from mmdiffkd.utils.student import is_distill_config
+from .label_lists import check_label_list
 from .label_maps import check_label_maps
 
 SCOPES = ('mmdet', 'mmengine', 'mmpretrain', 'mmrazor', 'mmseg')
@@ -125,7 +126,8 @@ def check_load_from(cfg: Config) -> None:
 def check_data(cfg: Config, phases: Tuple[str, ...]) -> None:
     """Check that annotation files and image folders exist.
 
-    Of segmentation sets, a few label files are read as well.
+    Of segmentation sets, a few label files are read as well, and of
+    classification sets the one label file.
 
     Args:
         cfg (Config): Config.
@@ -140,6 +142,8 @@ def check_data(cfg: Config, phases: Tuple[str, ...]) -> None:
             _check_dataset(key, dataset)
             if 'seg_map_path' in (dataset.get('data_prefix') or ()):
                 check_label_maps(cfg, key, dataset)
+            else:
+                check_label_list(cfg, key, dataset)
         for key, evaluator in _evaluators(cfg, phase):
             path = evaluator.get('ann_file')
             if _absent(path) and _is_local(evaluator):

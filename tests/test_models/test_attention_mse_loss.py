@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from mmdiffkd.models import AttentionMSELoss
+from mmdiffkd.utils import UserError
 
 
 def literal(student, teacher, temperature):
@@ -61,3 +62,22 @@ def test_no_gradient_reaches_the_teacher():
 def test_a_temperature_of_zero_is_refused():
     with pytest.raises(ValueError, match='temperature must be positive'):
         AttentionMSELoss(temperature=0)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_is_not_rounded_further(dtype):
+    """Errors of 300 overflow in float16 when squared."""
+    torch.manual_seed(0)
+    student = torch.randn(1, 4, 9, 11).to(dtype)
+    teacher = (300 * torch.randn(1, 4, 9, 11)).to(dtype)
+    ours = AttentionMSELoss()(student, teacher)
+    assert ours.dtype == torch.float32
+    assert float(ours) == pytest.approx(
+        literal(student.double(), teacher.double(), 0.5), rel=1e-5)
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 4, 4), (2, 1, 4, 4), (2, 3, 4, 5),
+                                   (2, 3)])
+def test_shapes_are_not_broadcast(shape):
+    with pytest.raises(UserError, match=r'\(2, 3, 4, 4\) of the teacher'):
+        AttentionMSELoss()(torch.randn(shape), torch.randn(2, 3, 4, 4))

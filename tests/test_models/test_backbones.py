@@ -85,6 +85,7 @@ def test_size_with_a_hundred_classes_is_the_published_one(name):
 
 LAST_MAP = dict(
     resnet20=(64, 8, 8), resnet32x4=(256, 8, 8), wrn_40_2=(128, 8, 8),
+    vgg13=(512, 4, 4),
     MobileNetV2=(1280, 2, 2), ShuffleV1=(960, 4, 4), ShuffleV2=(1024, 4, 4),
     MobileNetV1=(1024, 1, 1))
 
@@ -177,6 +178,7 @@ def test_classifier_takes_a_training_step(name):
     (dict(type='mmdiffkd.CIFARResNet', depth=20, frozen_stages=4),
      ['frozen_stages=4']),
     (dict(type='mmdiffkd.CIFARWideResNet', depth=20), ['depth=20', '6n + 4']),
+    (dict(type='mmdiffkd.CIFARVGG', depth=12), ['depth=12', '13']),
     (dict(type='mmdiffkd.MobileNetV1', widen_factor=0.01),
      ['widen_factor=0.01']),
 ])

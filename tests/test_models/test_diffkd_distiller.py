@@ -209,3 +209,44 @@ def test_a_misspelt_option_of_a_connector_is_named():
 def test_an_unknown_recipe_is_named():
     with pytest.raises(UserError, match="recipe 'relaesed' is unknown"):
         toys.build(toys.algorithm(distiller=toys.distiller(recipe='relaesed')))
+
+
+def mimic(in_channels=16, out_channels=24):
+    """Plain mimicking of one level."""
+    cfg = toys.distiller(levels=1)
+    cfg['connectors'] = dict(
+        align=dict(
+            type='TorchNNConnector', module_name='Conv2d',
+            module_args=dict(
+                in_channels=in_channels, out_channels=out_channels,
+                kernel_size=1)))
+    del cfg['connector_forward_mappings']
+    sides = cfg['loss_forward_mappings']['loss_kd_p3']
+    sides['s_feature'].update(connector='align', data_idx=0)
+    sides['t_feature'].update(connector=None, data_idx=0)
+    return cfg
+
+
+def test_plain_mimicking_works():
+    log = toys.losses(toys.build(toys.algorithm(distiller=mimic())))
+    assert log['distill.loss_kd_p3'].isfinite()
+
+
+def test_wrong_channels_of_a_plain_connector_are_told():
+    model = toys.build(toys.algorithm(distiller=mimic(in_channels=8)))
+    with pytest.raises(UserError, match=r"connector 'align' fails on the "
+                       r'student feature \(2, 16, .*8 channels'):
+        toys.losses(model)
+
+
+@pytest.mark.parametrize('kind', ['L1Loss', 'L2Loss'])
+@pytest.mark.parametrize('channels', [1, 8])  # PyTorch broadcasts 1
+def test_elementwise_losses_do_not_broadcast(kind, channels):
+    cfg = mimic(out_channels=channels)
+    options = dict(normalize=False) if kind == 'L2Loss' else {}
+    cfg['distill_losses']['loss_kd_p3'] = dict(
+        type=f'mmrazor.{kind}', **options)
+    model = toys.build(toys.algorithm(distiller=cfg))
+    with pytest.raises(UserError, match=rf"'loss_kd_p3': {kind} compares .*"
+                       rf's_feature \(2, {channels}, .*t_feature \(2, 24, '):
+        toys.losses(model)

@@ -90,6 +90,17 @@ def wrn(w, x, depth, width):
     return w.classify(F.relu(w.norm(x, 'bn1')), 'fc', 100)
 
 
+def vgg(w, x, depths):
+    for i, (out, depth) in enumerate(zip((64, 128, 256, 512, 512), depths)):
+        if i in (1, 2, 3):
+            x = F.max_pool2d(x, 2, 2)
+        for j in range(depth):  # norm and ReLU stand between
+            x = w.conv(x, f'block{i}.{3 * j}', out, 3)
+            x = x + w._get(f'block{i}.{3 * j}.bias', out)[:, None, None]
+            x = F.relu(w.norm(x, f'block{i}.{3 * j + 1}'))
+    return w.classify(x, 'classifier', 100)
+
+
 def resnet50(w, x):
     x = F.relu(w.norm(w.conv(x, 'conv1', 64, 3), 'bn1'))
     for i, depth in enumerate((3, 4, 6, 3), start=1):
@@ -187,6 +198,8 @@ MODELS = {
     'wrn_16_2': (lambda w, x: wrn(w, x, 16, 2), 703),
     'wrn_40_1': (lambda w, x: wrn(w, x, 40, 1), 570),
     'wrn_40_2': (lambda w, x: wrn(w, x, 40, 2), 2255),
+    'vgg8': (lambda w, x: vgg(w, x, (1, 1, 1, 1, 1)), 3965),
+    'vgg13': (lambda w, x: vgg(w, x, (2, 2, 2, 2, 2)), 9462),
     'ResNet50': (resnet50, 23705),
     'MobileNetV2': (mobile_half, 813),
     'ShuffleV1': (shuffle_v1, 949),

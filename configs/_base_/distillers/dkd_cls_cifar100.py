@@ -1,6 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
-# `dkd_cls` with the temperature and weights that its authors use for ResNet-20
-# from ResNet-56 on CIFAR-100.
+# `dkd_cls` with temperature and weights of its authors' config for ResNet-20
+# from ResNet-56 on CIFAR-100; other pairs have another beta there.
 _base_ = './dkd_cls.py'
 
 distiller = dict(

@@ -39,6 +39,10 @@ MOBILE_V2 = (
     (r'blocks\.', 'backbone.stages.'),
     (r'conv2\.', 'backbone.stages.7.'),
     (r'classifier\.0\.', 'head.fc.'))
+# Blocks are counted from 0; the first module of our stage is the pooling.
+VGG = (
+    (r'block(\d)\.', r'backbone.stages.\1.1.'),
+    (r'classifier\.', 'head.fc.'))
 RESNET50 = (
     (r'linear\.', 'head.fc.'),
     (r'(layer\d\.\d+\.)shortcut\.', r'backbone.\1downsample.'),
@@ -77,6 +81,9 @@ CRD_ZOO: Dict[str, ZooModel] = {
     'resnet32x4': _resnet(32, 4),
     **{f'wrn_{d}_{w}': _wide_resnet(d, w)
        for d in (16, 40) for w in (1, 2)},
+    **{f'vgg{d}': ZooModel(
+        dict(type='mmdiffkd.CIFARVGG', depth=d), 512, VGG)
+       for d in (8, 11, 13, 16, 19)},
     'ResNet50': ZooModel(
         dict(
             type='mmpretrain.ResNet_CIFAR',

@@ -13,7 +13,8 @@ from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import ConfigNameError, UserError, closest
 from ..connectors import PairedConnector
 from .config_checks import PARTS, check_structure
-from .mapping_checks import check_arguments, check_record, used_connectors
+from .mapping_checks import (check_arguments, check_equal_shapes, check_record,
+                             used_connectors)
 from .student_rois import StudentRoIs
 
 
@@ -173,8 +174,11 @@ class DiffKDDistiller(ConfigurableDistiller):
                 f"the {side_name} recorder '{recorder}' (source "
                 f"'{buffer.source}') recorded {what}, but "
                 f'data_idx={data_idx} is asked for')
-        return super().get_record(recorder, from_student, record_idx,
-                                  data_idx, connector, connector_idx)
+        feature = record if data_idx is None else record[data_idx]
+        with self._told(f"connector '{connector}'",
+                        {f'the {side_name} feature': feature}):
+            return super().get_record(recorder, from_student, record_idx,
+                                      data_idx, connector, connector_idx)
 
     def compute_distill_losses(self) -> Dict[str, Tensor]:
         """Run the paired connectors, then all losses; release the records.
@@ -242,8 +246,10 @@ class DiffKDDistiller(ConfigurableDistiller):
 
     def _run_loss(self, name: str, records: Mapping) -> Any:
         inputs = {key: self.get_record(**r) for key, r in records.items()}
+        loss = self.distill_losses[name]
         with self._told(f"distillation loss '{name}'", inputs):
-            return self.distill_losses[name](**inputs)
+            check_equal_shapes(loss, inputs)
+            return loss(**inputs)
 
     @contextmanager
     def _told(self, where: str, inputs: Mapping) -> Iterator[None]:

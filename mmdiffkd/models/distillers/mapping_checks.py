@@ -3,7 +3,8 @@
 from inspect import Parameter, signature
 from typing import Any, Dict, List, Mapping
 
-from torch import nn
+from mmrazor.models.losses import L1Loss, L2Loss
+from torch import Tensor, nn
 
 from mmdiffkd.utils import (ConfigKindError, ConfigNameError, UserError,
                             closest)
@@ -39,6 +40,33 @@ def check_arguments(where: str, module: nn.Module,
         raise ConfigNameError(
             f'{where} fills {sorted(arguments)}, but {type(module).__name__}'
             f'.forward takes {known}: unknown {unknown}, missing {missing}')
+
+
+def check_equal_shapes(loss: nn.Module, inputs: Mapping[str, Any]) -> None:
+    """Refuse what an elementwise loss of MMRazor's would broadcast.
+
+    A map of one channel, or of one pixel, would be compared with all of the
+    other's, and the loss would look like any other.
+
+    Args:
+        loss (nn.Module): A loss; others than L1 and L2 are left alone.
+        inputs (dict): What it is given.
+
+    Raises:
+        UserError: If two tensors differ in shape.
+    """
+    # With `normalize`, features are flattened: (N, C) fits (N, C, 1, 1).
+    if not isinstance(loss, (L1Loss, L2Loss)) or getattr(
+            loss, 'normalize', False):
+        return
+    shapes = {k: tuple(v.shape) for k, v in inputs.items()
+              if isinstance(v, Tensor)}
+    if len(set(shapes.values())) > 1:
+        given = ', '.join(f'{k} {shape}' for k, shape in shapes.items())
+        raise UserError(
+            f'{type(loss).__name__} compares element by element, and is given '
+            f'{given}; a connector must give one side the channels, height '
+            'and width of the other')
 
 
 def check_record(where: str, record: Any, student_recorders: Dict[str, Any],

@@ -5,6 +5,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmdiffkd.registry import MODELS
+from mmdiffkd.utils import UserError
 
 
 @MODELS.register_module()
@@ -47,9 +48,22 @@ class AttentionMSELoss(BaseModule):
             t_feature (Tensor): Teacher side, same shape; it is detached.
 
         Returns:
-            Tensor: Scalar.
+            Tensor: Scalar, float32 at least.
+
+        Raises:
+            UserError: If the shapes differ or are not of maps.
         """
-        target = t_feature.detach()
+        if s_feature.shape != t_feature.shape or s_feature.dim() != 4:
+            raise UserError(
+                'AttentionMSELoss: expected two maps (N, C, H, W) of equal '
+                f'shape, got {tuple(s_feature.shape)} of the student and '
+                f'{tuple(t_feature.shape)} of the teacher; a connector '
+                'brings them together')
+        # Half precision would round the attention of thousands of positions
+        # to three digits, and overflow in squares.
+        dtype = torch.promote_types(s_feature.dtype, torch.float32)
+        s_feature = s_feature.to(dtype)
+        target = t_feature.detach().to(dtype)
         scale = target.square().mean().sqrt().clamp(min=1e-6)
         activity = target.abs().mean(dim=1).flatten(1) / scale
         attention = (activity / self.temperature).softmax(dim=1)
