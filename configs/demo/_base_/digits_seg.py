@@ -17,14 +17,14 @@ dataset = dict(
                  [227, 119, 194], [255, 221, 51], [188, 189, 34],
                  [23, 190, 207]]))
 
-# No resizing: scenes are 96 x 96. No flipping: a mirrored digit is none.
+# No resizing: scenes are 64 x 64. No flipping: a mirrored digit is none.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
@@ -34,7 +34,7 @@ train_dataloader = dict(
         pipeline=train_pipeline,
         **dataset))
 val_dataloader = dict(
-    batch_size=10,
+    batch_size=20,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
@@ -44,7 +44,7 @@ val_dataloader = dict(
         pipeline=train_pipeline,
         **dataset))
 test_dataloader = dict(
-    batch_size=10,
+    batch_size=20,
     num_workers=1,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
@@ -55,8 +55,8 @@ test_dataloader = dict(
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 
-# 900 iterations x 8 images = 6 times the 1200 images
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=900, val_interval=150)
+# 1200 iterations x 16 images = 16 times the 1200 images
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=200)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
