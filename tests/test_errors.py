@@ -11,12 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mistake_words import (DISTILLER, MAPPING, PAIR, config, distil, export,
+                           options, tester, train)
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from more_mistakes import OTHER_CASES
 
 pytest_plugins = ('test_tools.conftest', )
-
-EXPORT = 'model_converters/export_student.py'
 
 
 @pytest.fixture(scope='session')
@@ -41,6 +42,14 @@ def saved(tiny, tmp_path_factory):
     save('other.pth', state_dict={'fc.weight': torch.zeros(2, 2)})
     save('empty.pth', state_dict={})
     save('teacher_only.pth', state_dict={'teacher.x': torch.zeros(2)})
+    save('wide.pth', state_dict={
+        **teacher, 'bbox_head.retina_cls.bias': torch.zeros(9)})
+    save('no_dict_meta.pth', meta=5, state_dict=state)
+    save('no_model.pth', meta=dict(cfg='a = 1'), state_dict=state)
+    save('no_student.pth', state_dict=state,
+         meta=dict(cfg='model = dict(architecture=None)'))
+    save('odd_ema.pth', meta=meta, state_dict=state, ema_state_dict=5)
+    save('odd_keys.pth', meta=meta, state_dict={1: torch.zeros(2)})
     save('unsafe.pth', meta=meta, state_dict=state, extra=SimpleNamespace())
     cut = dict(teacher)
     cut.pop('neck.fpn_convs.0.conv.weight')
@@ -48,6 +57,14 @@ def saved(tiny, tmp_path_factory):
     wide = dict(teacher)
     wide['bbox_head.retina_cls.bias'] = torch.zeros(9)
     save('shape.pth', state_dict=wide)
+    hub = dict(
+        meta=dict(epoch=1, iter=4), message_hub=dict(
+            log_scalars={}, runtime_info={}, resumed_keys={}))
+    save('of_distillation.pth', state_dict=state, **hub)
+    momentum = dict(params=list(range(len(list(model.teacher.parameters())))),
+                    lr=0.1, alpha=0.9)
+    save('of_rmsprop.pth', state_dict=teacher,
+         optimizer=dict(state={}, param_groups=[momentum]), **hub)
     whole = (folder / 'distilled.pth').read_bytes()
     (folder / 'cut.pth').write_bytes(whole[:len(whole) // 2])
     (folder / 'zero.pth').write_bytes(b'')
@@ -63,40 +80,6 @@ def fingerprints(*folders):
                hashlib.sha256(path.read_bytes()).hexdigest())
         for folder in folders for path in folder.rglob('*') if path.is_file()
     }
-
-
-def options(*words):
-    return ['--cfg-options', *words]
-
-
-DISTILLER = 'model.distiller.'
-MAPPING = DISTILLER + 'loss_forward_mappings.loss_kd_p3.s_feature.'
-PAIR = DISTILLER + 'connector_forward_mappings.diff_p3.s_feature.'
-TRAIN = ['{student}', '--work-dir', '{tmp}/w']
-DISTIL = ['{distill}', '--work-dir', '{tmp}/w']
-
-
-def train(*words, **files):
-    return 'train.py', [*TRAIN, *words], files
-
-
-def distil(*words, **files):
-    return 'train.py', [*DISTIL, *words], files
-
-
-def config(text, *words, base='student'):
-    """Train with a config of its own."""
-    text = f"_base_ = '{{{base}}}'\n{text}" if base else text
-    return 'train.py', ['{tmp}/c.py', '--work-dir', '{tmp}/w', *words], {
-        'c.py': text}
-
-
-def tester(*words, **files):
-    return 'test.py', [*words, '--work-dir', '{tmp}/w'], files
-
-
-def export(*words, **files):
-    return EXPORT, list(words), files
 
 
 CASES = {
@@ -364,6 +347,10 @@ CASES = {
         export('{saved}/distilled.pth', '{tmp}/f/s.pth', **{'f': 'x'}),
         'f/s.pth'),
 }
+CASES.update(OTHER_CASES)
+ENVIRONMENT = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR',
+               'MASTER_PORT', 'SLURM_PROCID', 'SLURM_NTASKS',
+               'SLURM_NODELIST', 'OMPI_COMM_WORLD_LOCAL_RANK')
 
 
 def fill(text, places):
@@ -379,11 +366,15 @@ def fill(text, places):
 ])
 def test_catalogue(case, tool, tiny, saved, tmp_path, monkeypatch):
     (script, words, files), expected = CASES[case]
-    for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_LOCAL_RANK'):
+    for name in ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
+        if name in files:
+            monkeypatch.setenv(name, files[name])
     places = dict(tmp=tmp_path, saved=saved, student=tiny.student,
                   distill=tiny.distill)
     for name, text in files.items():
+        if name in ENVIRONMENT:
+            continue
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(fill(text, places))

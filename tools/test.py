@@ -5,6 +5,7 @@
 CONFIG and CHECKPOINT may each be a distillation one or a plain student's.
 """
 import argparse
+import os.path as osp
 import sys
 from pathlib import Path
 
@@ -48,8 +49,11 @@ def main() -> None:
     testing.check_out(args.out, args.overwrite)
     cfg = load_config(args.config, args.cfg_options)
     launch.set_work_dir(cfg, args.config, args.work_dir)
+    checks.check_folder(cfg.work_dir, '--work-dir')
     cfg = testing.testing_config(cfg, args.config, args.checkpoint)
     if args.show_dir:
+        checks.check_folder(
+            osp.join(cfg.work_dir, args.show_dir), '--show-dir')
         testing.set_show_dir(cfg, args.show_dir)
     if args.tta:
         testing.set_tta(cfg)

@@ -63,6 +63,7 @@ def main() -> None:
         launch.set_auto_scale_lr(cfg)
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
+    checks.check_settings(cfg)
     checks.check_wrapper(cfg)
     checks.check_load_from(cfg)
     checks.check_data(cfg, ('train', 'val'))

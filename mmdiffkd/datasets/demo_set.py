@@ -142,7 +142,7 @@ def _is_reusable(root: Path, parameters: dict, overwrite: bool) -> bool:
         different = sorted(
             key for key, value in parameters.items() if found[key] != value)
         whole = found['digest'] == _digest(root)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         different, whole = [], False
     if whole and not different:
         return True

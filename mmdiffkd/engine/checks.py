@@ -1,7 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Checks that cost nothing, before minutes are spent on building a model."""
 import glob
-import importlib.util
 import os
 import os.path as osp
 import re
@@ -10,12 +9,11 @@ from typing import Any, Iterator, List, Mapping, Tuple
 from mmengine.config import Config
 
 from mmdiffkd.utils.errors import UserError
-from mmdiffkd.utils.hints import closest
+from mmdiffkd.utils.scopes import check_scope
 from mmdiffkd.utils.student import is_distill_config
 from .label_lists import check_label_list
 from .label_maps import check_label_maps
 
-SCOPES = ('mmdet', 'mmengine', 'mmpretrain', 'mmrazor', 'mmseg')
 CHECKPOINT_NAME = re.compile(r'(epoch|iter)_\d+\.pth|best_.+\.pth')
 
 
@@ -49,11 +47,46 @@ def check_training(cfg: Config, path: str) -> None:
         if not isinstance(cfg.get(key), Mapping):
             raise UserError(f'{path} cannot be trained: its {key} must be a '
                             f'dict, and is {cfg.get(key)!r}')
-    scope = cfg.get('default_scope')
-    if scope is not None and (not isinstance(scope, str)
-                              or importlib.util.find_spec(scope) is None):
-        raise UserError(f'default_scope {scope!r} of {path} is no installed '
-                        f'library{closest(scope, SCOPES)}')
+    check_scope(cfg, path)
+
+
+def check_settings(cfg: Config) -> None:
+    """Check values with which MMEngine would train nothing, or fail late.
+
+    Args:
+        cfg (Config): Training config.
+
+    Raises:
+        UserError: Naming the first that is wrong.
+    """
+    for key in ('max_epochs', 'max_iters'):
+        value = cfg.train_cfg.get(key)
+        if value is not None and not _is_count(value):
+            raise UserError(f'train_cfg.{key} must be an integer of at least '
+                            f'1, got {value!r}')
+    loader = cfg.train_dataloader
+    if 'batch_sampler' not in loader and not _is_count(
+            loader.get('batch_size', 1)):
+        raise UserError('train_dataloader.batch_size must be an integer of at '
+                        f"least 1, got {loader['batch_size']!r}")
+    seed = (cfg.get('randomness') or {})
+    seed = seed.get('seed') if isinstance(seed, Mapping) else None
+    if seed is not None and not (_is_count(seed, 0) and seed < 2**32):
+        raise UserError('the seed (--seed, or randomness.seed) must be an '
+                        f'integer from 0 to 2**32 - 1, got {seed!r}')
+    if cfg.get('sync_bn') not in (None, 'torch', 'mmcv'):
+        raise UserError("config key sync_bn is 'torch', 'mmcv' or None, not "
+                        f'{cfg.sync_bn!r}')
+    hooks = cfg.get('custom_hooks')
+    if hooks is not None and (not isinstance(hooks, (list, tuple)) or any(
+            isinstance(hook, str) for hook in hooks)):
+        raise UserError('config key custom_hooks must be a list of dicts such '
+                        f"as [dict(type='EMAHook')], not {hooks!r}")
+
+
+def _is_count(value: Any, least: int = 1) -> bool:
+    return (isinstance(value, int) and not isinstance(value, bool)
+            and value >= least)
 
 
 def check_folder(path: str, name: str) -> None:
@@ -62,7 +95,13 @@ def check_folder(path: str, name: str) -> None:
     Args:
         path (str): The folder.
         name (str): Where it was given, for the message.
+
+    Raises:
+        UserError: If it cannot. An empty name, as an unset variable of the
+            shell leaves it, would be the current folder.
     """
+    if not isinstance(path, str) or not path:
+        raise UserError(f'{name} must be the name of a folder, got {path!r}')
     above = osp.abspath(path)
     while not osp.exists(above) and osp.dirname(above) != above:
         above = osp.dirname(above)
@@ -118,6 +157,9 @@ def check_wrapper(cfg: Config) -> None:
 def check_load_from(cfg: Config) -> None:
     """Check that the weights to start from exist."""
     path = cfg.get('load_from')
+    if path is not None and not isinstance(path, str):
+        raise UserError('config key load_from must be the name of a '
+                        f'checkpoint, got {path!r}')
     if path and '://' not in path and not osp.isfile(path):
         raise UserError(f'checkpoint {path!r} does not exist (config key '
                         'load_from)')

@@ -131,6 +131,9 @@ def init_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
     """
     cfg.launcher = launcher
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    if not os.environ['LOCAL_RANK'].isdigit():
+        raise UserError('the environment variable LOCAL_RANK must be a '
+                        f"number, and is {os.environ['LOCAL_RANK']!r}")
     if launcher == 'none':
         return
     _check_environment(launcher)
@@ -165,6 +168,23 @@ def _check_environment(launcher: str) -> None:
         raise UserError(f'--launcher {launcher}: this process was not started '
                         f'by it (no {needed} in the environment); start it '
                         f'through {script}, or leave --launcher out')
+    numbers = dict(
+        pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_PORT'),
+        slurm=('SLURM_PROCID', 'SLURM_NTASKS'),
+        mpi=())[launcher]
+    for name in numbers:
+        # PyTorch has other ways to agree on a port.
+        if not os.environ.get(
+                name, '0' if name == 'MASTER_PORT' else '').isdigit():
+            raise UserError(
+                f'--launcher {launcher}: the environment variable {name} must '
+                f'be a number, and is {os.environ.get(name)!r}; start through '
+                f'{script}')
+    if launcher == 'slurm' and not {'SLURM_NODELIST', 'MASTER_ADDR'} & set(
+            os.environ):
+        raise UserError('--launcher slurm: neither SLURM_NODELIST nor '
+                        'MASTER_ADDR in the environment; start through '
+                        f'{script}')
     gpus = torch.cuda.device_count()
     local_rank = int(os.environ['LOCAL_RANK'])
     if launcher == 'pytorch' and 0 < gpus <= local_rank:

@@ -109,9 +109,9 @@ def soak_config(cfg: Config, iterations: int) -> Config:
     for phase in ('val', 'test'):
         for part in ('cfg', 'dataloader', 'evaluator'):
             cfg[f'{phase}_{part}'] = None
-    sampler = cfg.train_dataloader.sampler
-    inner = sampler.get('sampler', sampler)
-    if 'Infinite' not in inner.type:
+    sampler = cfg.train_dataloader.get('sampler')
+    inner = (sampler or {}).get('sampler', sampler)
+    if 'Infinite' not in str((inner or {}).get('type')):
         cfg.train_dataloader.sampler = dict(
             type='InfiniteSampler', shuffle=True)
     hooks = dict(cfg.get('default_hooks') or {})

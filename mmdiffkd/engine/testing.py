@@ -11,9 +11,11 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
+from mmdiffkd.utils.checkpoint import NOT_A_DICT
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.student import (key_prefixes, student_config,
                                     student_weights)
+from .checks import check_folder
 
 
 class StudentWeightsHook(Hook):
@@ -31,6 +33,8 @@ class StudentWeightsHook(Hook):
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
         path = runner._load_from
+        if not isinstance(checkpoint, dict):
+            raise UserError(NOT_A_DICT.format(path, type(checkpoint).__name__))
         try:
             weights = student_weights(checkpoint)
         except UserError as error:
@@ -44,6 +48,17 @@ class StudentWeightsHook(Hook):
                 f'nothing in checkpoint {path!r} fits the model of the '
                 f'config: the model has {key_prefixes(expected)}; the '
                 f'checkpoint has {key_prefixes(weights)}')
+        wrong = [
+            f'{key} ({tuple(weights[key].shape)} in the checkpoint, '
+            f'{tuple(value.shape)} in the model)'
+            for key, value in expected.items()
+            if key in weights and weights[key].shape != value.shape
+        ]
+        if wrong:
+            raise UserError(
+                f'{len(wrong)} tensors of checkpoint {path!r} have another '
+                f'shape than in the model of the config, such as {wrong[0]}; '
+                'is num_classes that of the training?')
         if fitting < len(expected):
             print_log(
                 f'only {fitting} of the {len(expected)} tensors of the model '
@@ -121,5 +136,8 @@ def check_out(path: Optional[str], overwrite: bool) -> None:
         return
     if not path.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {path}: the name must end in .pkl')
+    if osp.isdir(path):
+        raise UserError(f'--out {path} is a folder')
+    check_folder(osp.dirname(path) or '.', f'--out {path}: its folder')
     if osp.exists(path) and not overwrite:
         raise UserError(f'--out {path} exists; pass --overwrite to replace it')

@@ -10,6 +10,8 @@ import torch
 
 from .errors import UserError
 
+NOT_A_DICT = '{!r} is not a checkpoint: it holds a {}, not a dict'
+
 
 def read_checkpoint(path: str, trust: bool = False) -> dict:
     """Read a checkpoint without running code that it may hold.
@@ -37,8 +39,7 @@ def read_checkpoint(path: str, trust: bool = False) -> dict:
     except Exception as error:  # each format fails in its own way
         raise UserError(unreadable(path, error)) from error
     if not isinstance(checkpoint, dict):
-        raise UserError(f'{path!r} is not a checkpoint: it holds a '
-                        f'{type(checkpoint).__name__}, not a dict')
+        raise UserError(NOT_A_DICT.format(path, type(checkpoint).__name__))
     return checkpoint
 
 

@@ -51,6 +51,6 @@ def fail(message: str) -> None:
 def _rank_prefix() -> str:
     for size, rank in (('WORLD_SIZE', 'RANK'),
                        ('SLURM_NTASKS', 'SLURM_PROCID')):
-        if rank in os.environ and int(os.environ.get(size, 1)) > 1:
+        if rank in os.environ and os.environ.get(size, '1') not in ('', '1'):
             return f'[rank {os.environ[rank]}] '
     return ''

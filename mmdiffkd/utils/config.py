@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from .errors import UserError
 from .hints import closest
+from .own_configs import link_own_configs
 
 # Keys that MMEngine reads from a config besides the arguments of `Runner`.
 EXTRA_KEYS = ('activation_checkpointing', 'auto_scale_lr', 'compile',
@@ -93,6 +94,8 @@ def _check_bases(path: str, above: Tuple[str, ...] = ()) -> None:
                 if not isinstance(base, str):
                     continue
                 library, colons, _ = base.partition('::')
+                if library == 'mmdiffkd' and colons:
+                    link_own_configs()
                 if not colons:
                     _check_bases(
                         osp.join(osp.dirname(path), base), (*above, path))

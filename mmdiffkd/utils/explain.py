@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -16,6 +17,7 @@ from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
 from .checkpoint import unreadable
+from .explain_library import explain_library
 
 BUILDER = 'mmengine.registry.build_functions'
 
@@ -36,7 +38,7 @@ def explain(error: BaseException) -> Optional[str]:
         message = explanation(error, frames)
         if message is not None:
             return message
-    return None
+    return explain_library(error)
 
 
 def _last(frames: List[FrameType], function: str,
@@ -53,10 +55,10 @@ def _unknown_type(error: BaseException,
                   frames: List[FrameType]) -> Optional[str]:
     """``type='RetinaNett'``: name the closest registered classes."""
     text = str(error.args[0]) if error.args else ''
-    match = re.match(r'(\S+) is not in the (\S+)::(.+?) registry', text)
+    match = re.match(r'(\S+) is not in the (?:(\S+)::)?(.+?) registry', text)
     if not isinstance(error, KeyError) or match is None:
         return None
-    name, scope, kind = match.groups()
+    name, scope, kind = match.group(1), match.group(2) or 'mmengine', match[3]
     message = f'{name!r} is not in the {scope}::{kind} registry'
     close = difflib.get_close_matches(
         name, _registered_names(name, scope, kind))
@@ -278,8 +280,9 @@ def _broken_json(error: BaseException,
     if not isinstance(error, json.JSONDecodeError):
         return None
     for frame in reversed(frames):
-        for name in ('annotation_file', 'ann_file', 'file', 'filename'):
+        for name in ('annotation_file', 'ann_file', 'file', 'filename',
+                     'path'):
             path = frame.f_locals.get(name)
-            if isinstance(path, str):
-                return f'{path!r} is not valid JSON, or cut: {error}'
+            if isinstance(path, (str, Path)):
+                return f"'{path}' is not valid JSON, or cut: {error}"
     return None

@@ -14,6 +14,7 @@ from mmdiffkd.version import __version__
 from .checkpoint import read_checkpoint, write_checkpoint
 from .config import load_config
 from .errors import UserError
+from .scopes import check_scope
 from .student import (PREFIX, config_from_text, distill_types, key_prefixes,
                       student_config, student_weights)
 
@@ -68,6 +69,11 @@ def export_student(checkpoint: str,
             is written then.
     """
     out = _out_path(checkpoint, out)
+    if not out:
+        raise UserError('the name of the file to write is empty')
+    if osp.exists(out) and osp.samefile(out, checkpoint):
+        raise UserError(f'{out!r} is the distillation checkpoint itself; '
+                        'give the student another name')
     if osp.exists(out) and not overwrite:
         raise UserError(f'{out!r} exists; pass --overwrite to replace it')
     source = read_checkpoint(checkpoint, trust)
@@ -135,7 +141,10 @@ def _out_path(checkpoint: str, out: Optional[str]) -> str:
 def _student_only(source: Mapping, path: str, ema: bool) -> None:
     """Refuse what is no distillation checkpoint."""
     state = source.get('state_dict', source)
-    if not isinstance(state, Mapping) or not any(
+    sound = all(
+        isinstance(part, Mapping) and all(isinstance(k, str) for k in part)
+        for part in (state, source.get('ema_state_dict', {})))
+    if not sound or not any(
             torch.is_tensor(value) for value in state.values()):
         raise UserError(f'{path!r} is not a checkpoint: it holds no weights; '
                         f'found {key_prefixes(source)}')
@@ -153,11 +162,23 @@ def _source_config(source: Mapping, path: str, config: Optional[str],
                    trust: bool) -> Config:
     """The config a checkpoint was trained with."""
     if config is not None:
-        return load_config(config)
-    text = (source.get('meta') or {}).get('cfg')
-    if not isinstance(text, str):
-        raise UserError(f'{path!r} carries no config; name it with --config')
-    return config_from_text(text, trust)
+        cfg = load_config(config)
+    else:
+        meta = source.get('meta')
+        text = meta.get('cfg') if isinstance(meta, Mapping) else None
+        if not isinstance(text, str):
+            raise UserError(
+                f'{path!r} carries no config; name it with --config')
+        cfg = config_from_text(text, trust)
+    origin = config or f'the config inside {path!r}'
+    model = cfg.get('model')
+    if isinstance(model, Mapping):
+        model = model.get('architecture', model)
+    if not isinstance(model, Mapping):
+        raise UserError(f'{origin} has no model of a student; name another '
+                        'with --config')
+    check_scope(cfg, origin)
+    return cfg
 
 
 def build_student(cfg: Config) -> torch.nn.Module:

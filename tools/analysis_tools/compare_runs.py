@@ -27,9 +27,14 @@ def last_values(run: Path, metric: str) -> Tuple[Optional[float], float]:
     files = sorted(run.glob('*/vis_data/scalars.json'))
     # Each start of a run has a file of its own; the newest counts.
     for line in files[-1].read_text().splitlines() if files else ():
-        row = json.loads(line)
+        try:
+            row = dict(json.loads(line))
+        except ValueError as error:
+            # A killed run leaves half of its last line.
+            sys.exit(f'error: {files[-1]} is cut or no log of MMEngine: '
+                     f'{error}')
         value = row.get(metric, value)
-        if 'loss' in row:
+        if 'loss' in row and 'time' in row:
             times.append(row['time'])
     return value, statistics.median(times) if times else float('nan')
 

@@ -47,6 +47,9 @@ def read_row(run: str) -> list:
     models = json.loads(path.read_text())
     view = VIEWS[task]
     key, name = next(iter(view.metrics.items()))
+    if not isinstance(models, dict) or not set(MODELS) <= set(models):
+        raise UserError(f'{path} is no report of a quickstart run: it lacks '
+                        f'one of {", ".join(MODELS)}')
     values = [
         view.scale * models[model]['metrics'].get(key, 0) for model in MODELS
     ]

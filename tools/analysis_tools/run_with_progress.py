@@ -8,6 +8,7 @@ that the first sign of life does not wait for PyTorch.
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,14 @@ def run(command: List[str], log: str, progress: Progress,
         int: Exit code of the command, 128 + N after signal N.
     """
     console = Console(highlight=False)
+    # Before the command is started: without its log it would run unseen.
+    try:
+        open(log, 'w').close()
+    except OSError as error:
+        sys.exit(f'error: --log {log}: {error.strerror}')
+    if shutil.which(command[0]) is None:
+        print(f'error: {command[0]}: command not found', file=sys.stderr)
+        return 127
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -149,6 +158,8 @@ def _follow(stream, log: str, progress: Progress) -> None:
 def main() -> int:
     """Run the command and say how it ended."""
     args = parse_args()
+    if not args.interval > 0:
+        sys.exit(f'error: --interval must be positive, got {args.interval}')
     progress = Progress(args.title)
     code = run(args.command, args.log, progress, args.interval)
     if code:

@@ -40,6 +40,7 @@ def main() -> None:
     if args.iters < 40:
         raise UserError('--iters must be at least 40')
     cfg = load_config(args.config, args.cfg_options)
+    checks.check_training(cfg, args.config)
     checks.check_data(cfg, ('train', ))
     soak_config(cfg, args.iters)
     make_reliable(cfg)

@@ -131,6 +131,9 @@ TASKS = dict(
 
 def main() -> None:
     args = parse_args()
+    for path in (args.checkpoint, args.data, args.expect):
+        if not Path(path).exists():
+            sys.exit(f'error: {path} does not exist')
     message = TASKS[args.task](args)
     loaded = {'mmdiffkd', 'mmrazor'} & set(sys.modules)
     assert not loaded, f'{loaded} must not be needed'

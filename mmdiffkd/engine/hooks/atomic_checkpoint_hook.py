@@ -13,6 +13,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from mmdiffkd.engine.belonging import check_belonging
 from mmdiffkd.engine.latest import NOTE, latest_checkpoint
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils.atomic import (TEMPORARY, replace_durably,
@@ -27,7 +28,8 @@ class AtomicCheckpointHook(CheckpointHook):
       then ``last_checkpoint`` is replaced likewise; only then older ones are
       removed. So is the best checkpoint (``save_best``).
     * A run resumed without a file's name (``resume=True``) takes the latest
-      checkpoint that is whole, and says which ones it skipped.
+      checkpoint that is whole, and says which ones it skipped. It refuses
+      the checkpoint of another model or kind of optimizer.
     * The checkpoint of an iteration is written again after its validation,
       so that what the validation changed (the best score, a plateau
       scheduler) is in it.
@@ -52,6 +54,10 @@ class AtomicCheckpointHook(CheckpointHook):
             runner._load_from = latest_checkpoint(runner.work_dir)
             if runner._load_from is None:
                 runner._resume = False
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse the checkpoint of another model."""
+        check_belonging(runner, checkpoint)
 
     def before_train(self, runner: Runner) -> None:
         """As MMEngine's, and clean up after an earlier run."""

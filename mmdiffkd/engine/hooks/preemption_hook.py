@@ -52,7 +52,8 @@ class PreemptionHook(Hook):
             ``('SIGTERM', 'SIGUSR1')``.
 
     Raises:
-        UserError: If no :class:`AtomicCheckpointHook` is there to save.
+        UserError: If an argument is wrong, or no
+            :class:`AtomicCheckpointHook` is there to save.
     """
 
     # After all others: the iteration is then complete, and maybe saved.
@@ -61,6 +62,17 @@ class PreemptionHook(Hook):
     def __init__(self,
                  interval: int = 10,
                  signals: Sequence[str] = ('SIGTERM', 'SIGUSR1')) -> None:
+        if isinstance(interval, bool) or not isinstance(
+                interval, int) or interval < 1:
+            raise UserError('PreemptionHook: interval is a number of '
+                            f'iterations of at least 1, got {interval!r}')
+        wrong = [name for name in signals
+                 if name not in signal.Signals.__members__
+                 or name in ('SIGKILL', 'SIGSTOP')]
+        if isinstance(signals, str) or wrong:
+            raise UserError(
+                'PreemptionHook: signals is a list of names such as '
+                f"['SIGTERM', 'SIGUSR1'] that can be caught, got {signals!r}")
         self.interval = interval
         self.signals = [getattr(signal, name) for name in signals]
         self._received: Optional[int] = None

@@ -81,6 +81,14 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                  teacher_trainable: bool = False,
                  **kwargs: Any) -> None:
         check_distiller(distiller)
+        for name, value in dict(
+                architecture=architecture, teacher=teacher).items():
+            if not isinstance(value, (dict, BaseModel)):
+                raise UserError(f'model.{name} must be the config of a model, '
+                                f'or a model, got {value!r}')
+        if not isinstance(teacher_ckpt, (str, type(None))):
+            raise UserError('model.teacher_ckpt must be the name of a '
+                            f'checkpoint, got {teacher_ckpt!r}')
         if isinstance(architecture, dict):
             own = architecture.get('data_preprocessor')
             if isinstance(data_preprocessor, dict) and (

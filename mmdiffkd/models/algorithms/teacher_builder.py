@@ -15,6 +15,7 @@ from mmrazor.registry import MODELS
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError
+from mmdiffkd.utils.own_configs import link_own_configs
 
 
 def build_teacher(cfg: Dict[str, Any]) -> Tuple[BaseModel, Optional[str]]:
@@ -41,6 +42,9 @@ def build_teacher(cfg: Dict[str, Any]) -> Tuple[BaseModel, Optional[str]]:
 
     cfg = dict(cfg)
     path = cfg.pop('cfg_path')
+    if not isinstance(path, str):
+        raise UserError("teacher: cfg_path must be a file or 'mmdet::...', "
+                        f'got {path!r}')
     config = _read_config(path, cfg.pop('pretrained', False))
     _override(config, cfg.pop('cfg_options', None) or {}, path)
     if 'model' not in config:
@@ -111,6 +115,8 @@ def load_teacher(teacher: nn.Module, checkpoint: str) -> None:
 def _read_config(path: str, pretrained: bool) -> Config:
     try:
         if '::' in path:
+            if path.startswith('mmdiffkd::'):
+                link_own_configs()
             return get_config(path, pretrained)
         if pretrained:
             raise UserError(f"teacher: pretrained=True needs a cfg_path such "
