@@ -1,7 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 # Teacher 80.2 (the paper has 78.07); DIST and mimicking, to compare with.
 # 8 GPUs x 2 crops = 16, 40k iterations.
-_base_ = ['baselines/deeplabv3_r18.py', '../_base_/distillers/dist_mimic_seg.py']
+_base_ = [
+    'baselines/deeplabv3_r18.py', '../_base_/distillers/dist_mimic_seg.py'
+]
 
 model = dict(
     _delete_=True,
