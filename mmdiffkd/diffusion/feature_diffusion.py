@@ -22,11 +22,12 @@ RECIPES: Dict[str, Dict[str, Any]] = dict(
         kd_grad_to_denoiser=True),
     # What the ablation in docs/en/results.md ends with: the diffusion model
     # learns the teacher and nothing else, and until it has, the chain does no
-    # harm.
+    # harm. The norm bounds what the student is multiplied by on its way to
+    # the distance: without it, SGD at a stock learning rate diverges.
     tuned=dict(
         zero_init=True,
-        projection_norm=False,
-        output_gain=0.1,
+        projection_norm=True,
+        output_gain=1.0,
         initial_gamma=0.999,
         normalize=True,
         kd_grad_to_denoiser=False))
@@ -42,9 +43,8 @@ class FeatureDiffusion(TeacherDiffusion):
     2. Projection of the student, a 1x1 convolution: ``z_s``.
     3. Noise matching (Eq. 8): ``x = gamma * z_s + (1 - gamma) * eps``.
     4. DDIM chain (Eq. 5) from ``x`` to the denoised feature.
-    5. Projection of the denoised feature, a 1x1 convolution, with a norm in
-       the released recipe. It is what a distance compares with ``z_t``
-       (Eq. 7).
+    5. Projection of the denoised feature, a 1x1 convolution and a norm. It is
+       what a distance compares with ``z_t`` (Eq. 7).
     6. Diffusion loss (Eq. 4) on the teacher alone:
        ``loss_diff = mse(denoiser(sqrt(a_t) z_t + sqrt(1 - a_t) eps, t), eps)``
        with t uniform over all timesteps. 1.0 is what predicting nothing
@@ -65,11 +65,11 @@ class FeatureDiffusion(TeacherDiffusion):
             the connector and the configs choose ``'tuned'``.
         zero_init (bool, optional): Whether the denoiser starts by predicting
             no noise.
-        projection_norm (bool, optional): Whether a norm follows step 5. A
-            norm starts at unit variance, far from features of standard
-            deviation 7.
+        projection_norm (bool, optional): Whether a norm ends step 5. Without
+            it, SGD diverges where the teacher's feature has a standard
+            deviation of 3 or more.
         output_gain (float, optional): Factor on the initial weights of
-            step 5; a small one starts at predicting the mean.
+            step 5; without a norm, a small one starts at predicting the mean.
         initial_gamma (float, optional): gamma at the start of training;
             random weights give about 0.5.
         normalize (bool, optional): Whether ``z_t`` is divided by its standard

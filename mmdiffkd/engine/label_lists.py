@@ -76,6 +76,6 @@ def _num_classes(cfg: Config) -> Any:
     """Classes of the student's head, or None if there is no such head."""
     model = cfg.get('model') or {}
     if is_distill_config(cfg):
-        model = model.architecture
+        model = model.get('architecture') or {}
     head = model.get('head')
     return head.get('num_classes') if isinstance(head, Mapping) else None

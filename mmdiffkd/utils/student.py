@@ -40,9 +40,11 @@ def student_config(cfg: Config) -> Config:
         return cfg
     algorithm = cfg.model
     cfg.model = _architecture(algorithm.architecture, cfg)
-    if algorithm.get('data_preprocessor') is not None:
-        # The algorithm's own preprocessor is the one that has been trained
-        # with; the architecture's was never called.
+    ours = str(algorithm.type).endswith('FrozenTeacherDistill')
+    if algorithm.get('data_preprocessor') is not None and not (
+            ours and cfg.model.get('data_preprocessor')):
+        # The one that has been trained with: MMRazor's algorithms never call
+        # the architecture's if they have one, ours prefers it.
         cfg.model.data_preprocessor = algorithm.data_preprocessor
     for key in list(cfg):
         if key.startswith(DISTILL_NAMES) or key in (

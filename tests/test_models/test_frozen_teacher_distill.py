@@ -321,3 +321,14 @@ def test_deliveries_replay_the_teachers_values():
     assert 'student.loss_cls' in toys.losses(model)
     model.distillation_stopped = True
     assert 'student.loss_cls' in toys.losses(model), 'nothing is awaited now'
+
+
+def test_preprocessor_of_the_student_wins_over_that_of_the_config():
+    """The Runner hands over what stands at the top of a config."""
+    student = toys.detector()
+    student['data_preprocessor'] = dict(
+        student['data_preprocessor'], pad_size_divisor=8)
+    top = dict(student['data_preprocessor'], pad_size_divisor=64)
+    model = toys.build(toys.algorithm(
+        architecture=student, data_preprocessor=top))
+    assert model.data_preprocessor.pad_size_divisor == 8

@@ -12,9 +12,6 @@ distiller = dict(
     teacher_recorders=dict(
         feature=dict(type='ModuleOutputs', source='backbone'),
         logits=dict(type='ModuleOutputs', source='head')),
-    # Classifiers train with SGD at 0.05 to 0.1, and what the student feature
-    # is multiplied by on its way to the distance grows: without a norm at its
-    # end (the other recipe's default) such a run diverges in ten iterations.
     connectors=dict(
         # Widths of ResNet-18 and -34; other pairs name theirs.
         diff_feature=dict(
@@ -22,8 +19,6 @@ distiller = dict(
             student_channels=512,
             teacher_channels=512,
             latent_channels=1024,  # of the autoencoder
-            projection_norm=True,
-            output_gain=1.0,
             diffusion_loss_weight=1.0,  # lambda_1 of the paper
             autoencoder_loss_weight=1.0),  # lambda_2
         diff_logits=dict(
@@ -31,8 +26,6 @@ distiller = dict(
             student_channels=1000,
             teacher_channels=1000,
             denoiser=dict(type='MLPDenoiser'),
-            projection_norm=True,
-            output_gain=1.0,
             diffusion_loss_weight=1.0)),
     # A backbone returns the maps of its stages; -1 is the last.
     connector_forward_mappings=dict(

@@ -58,7 +58,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         data_preprocessor (dict | nn.Module, optional): Defaults to None: the
             student's. A dict is given to a student that has none of its
             own, as MMPretrain and MMSegmentation write it at the top of
-            their configs.
+            their configs; where the student has one, that one is used.
         teacher_trainable (bool): If True, everything above about the teacher
             is off and it is trained as in MMRazor. Defaults to False.
         **kwargs: Further arguments of MMRazor's ``SingleTeacherDistill``.
@@ -93,8 +93,10 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             own = architecture.get('data_preprocessor')
             if isinstance(data_preprocessor, dict) and (
                     'type' not in data_preprocessor
-                    or 'type' in architecture and not own):
-                # MMPretrain adds the student's Mixup and CutMix to it.
+                    or 'type' in architecture):
+                # What the Runner takes from the top of the config; as for a
+                # stock model, the one in the model wins. Given to the
+                # student, since MMPretrain adds Mixup and CutMix to its own.
                 architecture = dict(architecture)
                 architecture['data_preprocessor'] = own or data_preprocessor
                 data_preprocessor = None
