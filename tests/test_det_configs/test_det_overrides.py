@@ -123,7 +123,7 @@ def test_two_bases_for_one_key_are_refused(tmp_path):
 
 
 def test_child_config_names_another_teacher(tmp_path):
-    text, = [b for b in blocks('python') if 'cfg_options' in b]
+    text, = [b for b in blocks('python') if 'retinanet_r101.py' in b]
     zoo = Path(get_installed_path('mmdet')) / '.mim/configs'
     own = tmp_path / 'teacher.py'
     Config.fromfile(zoo / 'retinanet/retinanet_r101_fpn_2x_coco.py').dump(own)

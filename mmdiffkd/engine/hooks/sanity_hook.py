@@ -174,7 +174,7 @@ class SanityHook(Hook):
                         'name it in a mapping')
 
     def _report_losses(self, outputs: dict) -> None:
-        values = [f'{name} {float(value):.4g}'
+        values = [f'{name} {as_number(value):.4g}'
                   for name, value in outputs.items() if 'loss' in name]
         for i in range(0, len(values), 3):
             self._add('' if i else 'losses', '   '.join(values[i:i + 3]))
@@ -236,7 +236,7 @@ class SanityHook(Hook):
                       (why_not or 'other names'))
             return
         teacher = sum(losses[name] for name in common)
-        student = sum(float(outputs[f'student.{name}']) for name in common)
+        student = sum(as_number(outputs[f'student.{name}']) for name in common)
         self._add('hint', f'task loss on this batch: teacher {teacher:.4g}, '
                   f'student {student:.4g}')
         if not teacher <= student:
@@ -265,3 +265,8 @@ class SanityHook(Hook):
             raise UserError(message)
         if zero:
             runner.logger.log(logging.WARNING, message)
+
+
+def as_number(value: Any) -> float:
+    """A logged value, a number or a tensor of one, as a number."""
+    return float(value.detach() if isinstance(value, Tensor) else value)
