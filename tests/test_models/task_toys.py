@@ -66,7 +66,10 @@ def distiller(task, **connector):
     source = dict(seg='decode_head.conv_seg', cls='head.fc')[task]
     record = dict(out=dict(type='ModuleOutputs', source=source))
     if task == 'cls':
-        connector = dict(denoiser=dict(type='MLPDenoiser'), **connector)
+        # A norm over three numbers leaves the student next to no gradient.
+        connector = dict(
+            denoiser=dict(type='MLPDenoiser'), projection_norm=False,
+            output_gain=0.1, **connector)
     return dict(
         _scope_='mmrazor', type='mmdiffkd.DiffKDDistiller',
         student_recorders=record, teacher_recorders=copy.deepcopy(record),

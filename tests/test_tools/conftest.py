@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 SIZE = 64
@@ -223,7 +224,8 @@ def process():
 def _forget_runs() -> None:
     """Drop MMEngine's objects of a run; the next may get the same name."""
     from mmdet.visualization import DetLocalVisualizer
-    for kind in (DefaultScope, MessageHub, MMLogger, DetLocalVisualizer):
+    for kind in (DefaultScope, MessageHub, MMLogger, DetLocalVisualizer,
+                 Visualizer):
         kind._instance_dict.clear()
 
 
@@ -243,6 +245,7 @@ def tool(capsys, monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)
         capsys.readouterr()
         code = 0
+        _forget_runs()  # those of other tests in this process
         try:
             runpy.run_path(str(TOOLS / script), run_name='__main__')
         except SystemExit as end:

@@ -13,7 +13,8 @@ from mmrazor.registry import MODELS as RAZOR_MODELS
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
-from mmdiffkd.utils import NonFiniteLossError, UserError, isolated_rng
+from mmdiffkd.utils import (ConfigKindError, NonFiniteLossError, UserError,
+                            isolated_rng)
 from ..distillers.config_checks import check_distiller
 from ..distillers.student_rois import StudentRoIs
 from .early_exit import EarlyExit
@@ -84,8 +85,9 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         for name, value in dict(
                 architecture=architecture, teacher=teacher).items():
             if not isinstance(value, (dict, BaseModel)):
-                raise UserError(f'model.{name} must be the config of a model, '
-                                f'or a model, got {value!r}')
+                raise ConfigKindError(
+                    f'model.{name} should be a `dict` or a model: the config '
+                    f'of a model, or one that is built; got {value!r}')
         if not isinstance(teacher_ckpt, (str, type(None))):
             raise UserError('model.teacher_ckpt must be the name of a '
                             f'checkpoint, got {teacher_ckpt!r}')
