@@ -177,8 +177,8 @@ def test_failure_shows_the_end_of_the_log_and_the_exit_code(tmp_path):
 
 
 def test_killed_progress_takes_its_command_along(tmp_path):
-    process = watch(tmp_path / 'log', 'bash', '-c', 'echo $$; exec cat',
-                    interval=0.05)
+    endless = 'echo $$; exec tail -f /dev/null'
+    process = watch(tmp_path / 'log', 'bash', '-c', endless, interval=0.05)
     process.stdout.readline()  # it has started
     while not (tmp_path / 'log').exists() or not (tmp_path /
                                                   'log').read_text():

@@ -115,6 +115,8 @@ def run(command: List[str], log: str, progress: Progress,
     if shutil.which(command[0]) is None:
         print(f'error: {command[0]}: command not found', file=sys.stderr)
         return 127
+    # A plain kill must not leave the command behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -122,28 +124,32 @@ def run(command: List[str], log: str, progress: Progress,
         text=True,
         errors='replace',
         env=dict(os.environ, PYTHONUNBUFFERED='1'))
-    # A plain kill must not leave the command behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    reader = threading.Thread(
-        target=_follow, args=(process.stdout, log, progress), daemon=True)
-    reader.start()
-    live = console.is_terminal
     try:
-        with console.status(str(progress)) if live else nullcontext() as line:
-            if not live:
-                print(progress, flush=True)
-            while reader.is_alive():
-                reader.join(0.5 if live else interval)
-                if live:
-                    line.update(str(progress))
-                elif reader.is_alive():
-                    print(progress, flush=True)
+        reader = threading.Thread(
+            target=_follow, args=(process.stdout, log, progress), daemon=True)
+        reader.start()
+        _show(console, progress, reader, interval)
         code = process.wait()
     finally:
         if process.poll() is None:
             process.terminate()
             process.wait()
     return code if code >= 0 else 128 - code
+
+
+def _show(console: Console, progress: Progress, reader: threading.Thread,
+          interval: float) -> None:
+    """Show the progress until the output ends."""
+    live = console.is_terminal
+    with console.status(str(progress)) if live else nullcontext() as line:
+        if not live:
+            print(progress, flush=True)
+        while reader.is_alive():
+            reader.join(0.5 if live else interval)
+            if live:
+                line.update(str(progress))
+            elif reader.is_alive():
+                print(progress, flush=True)
 
 
 def _follow(stream, log: str, progress: Progress) -> None:
