@@ -19,10 +19,7 @@ model = dict(
             f'diff_p{p}': dict(
                 type='mmdiffkd.DiffKDConnector',
                 student_channels=64,
-                teacher_channels=64,
-                # AdamW bears it, see docs/en/results.md; SGD does not.
-                projection_norm=False,
-                output_gain=0.1)
+                teacher_channels=64)
             for p in range(3, 6)
         },
         connector_forward_mappings={

@@ -25,15 +25,20 @@ class BatchNorm2d(nn.BatchNorm2d):
         return super().forward(x)
 
 
-def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
-    """Build the norm layer of a conv-norm pair.
+def build_norm(norm_cfg: dict,
+               channels: int,
+               affine: bool = True) -> nn.Module:
+    """Build a norm layer.
 
     Args:
         norm_cfg (dict): ``dict(type=...)`` with ``'BN'`` (as in the paper's
             code), ``'SyncBN'``, ``'GN'`` or ``'IN'``, and the layer's own
-            arguments. ``num_groups`` of GN, default 32, is lowered to the
-            largest divisor of ``channels``.
+            arguments. ``num_groups`` of GN, default 32, or less so that a
+            group has 8 channels, is lowered to the largest divisor of
+            ``channels``.
         channels (int): Channels C of the normalised map.
+        affine (bool): Whether it learns a factor and a shift per channel.
+            Defaults to True.
 
     Returns:
         nn.Module: A layer on (N, C, H, W).
@@ -42,6 +47,8 @@ def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
         ValueError: If the type is none of these.
     """
     cfg = dict(norm_cfg)
+    if not affine:
+        cfg['affine'] = False
     kind = cfg.pop('type')
     cfg.pop('requires_grad', None)  # OpenMMLab habit; the norms are trained
     if kind in ('BN', 'BN2d'):
@@ -49,9 +56,12 @@ def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
     if kind == 'SyncBN':
         return nn.SyncBatchNorm(channels, **cfg)
     if kind == 'IN':
-        return nn.InstanceNorm2d(channels, affine=True, **cfg)
+        return nn.InstanceNorm2d(channels, **{'affine': True, **cfg})
     if kind == 'GN':
-        groups = min(cfg.pop('num_groups', 32), channels)
+        # One or two numbers normalised together, those of a vector, say
+        # nothing.
+        default = min(32, max(channels // 8, 1))
+        groups = min(cfg.pop('num_groups', default), channels)
         while channels % groups:
             groups -= 1
         return nn.GroupNorm(groups, channels, **cfg)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
-from .blocks import build, conv_norm
+from .blocks import build, build_norm, conv_norm
 from .guidance import ClassifierGuidance
 from .paired_output import PairedOutput
 from .teacher_diffusion import Noise, TeacherDiffusion
@@ -15,6 +15,7 @@ RECIPES: Dict[str, Dict[str, Any]] = dict(
     # Structure, initialisation and gradients of the paper's published code.
     released=dict(
         zero_init=False,
+        student_norm=False,
         projection_norm=True,
         output_gain=1.0,
         initial_gamma=None,
@@ -22,12 +23,14 @@ RECIPES: Dict[str, Dict[str, Any]] = dict(
         kd_grad_to_denoiser=True),
     # What the ablation in docs/en/results.md ends with: the diffusion model
     # learns the teacher and nothing else, and until it has, the chain does no
-    # harm. The norm bounds what the student is multiplied by on its way to
-    # the distance: without it, SGD at a stock learning rate diverges.
+    # harm. Both features come to it with unit variance, whatever their size:
+    # then no learning rate that suits the student is too large for the
+    # projections.
     tuned=dict(
         zero_init=True,
-        projection_norm=True,
-        output_gain=1.0,
+        student_norm=True,
+        projection_norm=False,
+        output_gain=0.1,
         initial_gamma=0.999,
         normalize=True,
         kd_grad_to_denoiser=False))
@@ -40,11 +43,13 @@ class FeatureDiffusion(TeacherDiffusion):
     1. Autoencoder, if ``latent_channels`` is given (Eq. 6):
        ``loss_ae = mse(decode(encode(F_t)), F_t)``, and ``z_t = encode(F_t)``,
        detached. Without it, ``z_t = F_t``.
-    2. Projection of the student, a 1x1 convolution: ``z_s``.
+    2. Projection of the student, a 1x1 convolution, and a norm without
+       parameters in the tuned recipe: ``z_s``.
     3. Noise matching (Eq. 8): ``x = gamma * z_s + (1 - gamma) * eps``.
     4. DDIM chain (Eq. 5) from ``x`` to the denoised feature.
-    5. Projection of the denoised feature, a 1x1 convolution and a norm. It is
-       what a distance compares with ``z_t`` (Eq. 7).
+    5. Projection of the denoised feature to the units of ``z_t``, a 1x1
+       convolution, and a norm in the released recipe. It is what a distance
+       compares with ``z_t`` (Eq. 7).
     6. Diffusion loss (Eq. 4) on the teacher alone:
        ``loss_diff = mse(denoiser(sqrt(a_t) z_t + sqrt(1 - a_t) eps, t), eps)``
        with t uniform over all timesteps. 1.0 is what predicting nothing
@@ -59,22 +64,23 @@ class FeatureDiffusion(TeacherDiffusion):
         teacher_channels (int): Channels C_t of the teacher feature.
         latent_channels (int, optional): Channels of the autoencoder's latent.
             Defaults to None: no autoencoder.
-        recipe (str): Values of the six arguments that follow, where they are
+        recipe (str): Values of the seven arguments that follow, where they are
             None. ``'released'`` is the paper's published code, ``'tuned'``
             what trains best in short schedules. Defaults to ``'released'``;
             the connector and the configs choose ``'tuned'``.
         zero_init (bool, optional): Whether the denoiser starts by predicting
             no noise.
+        student_norm (bool, optional): Whether a norm ends step 2.
         projection_norm (bool, optional): Whether a norm ends step 5. Without
-            it, SGD diverges where the teacher's feature has a standard
+            any of the two norms SGD diverges where a feature has a standard
             deviation of 3 or more.
         output_gain (float, optional): Factor on the initial weights of
-            step 5; without a norm, a small one starts at predicting the mean.
+            step 5. It has no effect where a norm follows.
         initial_gamma (float, optional): gamma at the start of training;
             random weights give about 0.5.
         normalize (bool, optional): Whether ``z_t`` is divided by its standard
-            deviation, one number, in front of the denoiser, and the denoised
-            feature multiplied by it; see :class:`FeatureScale`.
+            deviation, one number, in front of the denoiser; see
+            :class:`FeatureScale`.
         kd_grad_to_denoiser (bool, optional): Whether the distance trains the
             denoiser's weights too. It flows through them in any case.
         diffusion_loss_weight (float): lambda_1 of Eq. 9. Defaults to 1.0.
@@ -111,6 +117,7 @@ class FeatureDiffusion(TeacherDiffusion):
         latent_channels: Optional[int] = None,
         recipe: str = 'released',
         zero_init: Optional[bool] = None,
+        student_norm: Optional[bool] = None,
         projection_norm: Optional[bool] = None,
         output_gain: Optional[float] = None,
         initial_gamma: Optional[float] = None,
@@ -135,6 +142,7 @@ class FeatureDiffusion(TeacherDiffusion):
                              f'{sorted(RECIPES)}')
         options = dict(
             zero_init=zero_init,
+            student_norm=student_norm,
             projection_norm=projection_norm,
             output_gain=output_gain,
             initial_gamma=initial_gamma,
@@ -170,6 +178,9 @@ class FeatureDiffusion(TeacherDiffusion):
             spatial=getattr(self.denoiser, 'spatial', True),
             initial_gamma=options['initial_gamma'],
             norm_cfg=norm_cfg)
+        self.student_norm = build_norm(
+            norm_cfg, self.width,
+            affine=False) if options['student_norm'] else nn.Identity()
         self.output_projection = nn.Sequential(*conv_norm(
             self.width, self.width, 1,
             norm_cfg if options['projection_norm'] else None))
@@ -210,15 +221,13 @@ class FeatureDiffusion(TeacherDiffusion):
         """
         student, teacher = self.as_maps(student_feature, teacher_feature)
         latent, losses = self.encode(teacher)
-        projected = self.project(student)
+        projected = self.student_norm(self.project(student)).to(student.dtype)
         noise = self.draw(projected, latent, noise)
         clean, scale = self.normalize(latent)
 
         noisy, gamma = self.noise_matching(projected, noise.student)
         denoised = self.sample(noisy, scale, guidance,
                                self.kd_grad_to_denoiser)
-        if scale is not None:
-            denoised = denoised * scale
         # Sums of squares over a map overflow in half precision.
         output = self.output_projection(denoised).to(latent.dtype)
 

@@ -13,7 +13,7 @@ import mmdiffkd  # noqa: F401  (registers the connectors)
 BASE = Path(__file__).parents[2] / 'configs' / '_base_' / 'distillers'
 
 
-def distances(steps=60, **change):
+def distances(steps=60):
     """Distance at each step of SGD at 0.05, without a warm-up.
 
     The features are such as a network has in front of its pooling: not
@@ -22,7 +22,7 @@ def distances(steps=60, **change):
     torch.manual_seed(0)
     cfg = Config.fromfile(BASE / 'diffkd_cls_cifar100.py').distiller
     connector = MODELS.build(
-        dict(cfg.connectors.diff_feature, _scope_='mmrazor', **change))
+        dict(cfg.connectors.diff_feature, _scope_='mmrazor'))
     inputs = torch.randn(32, 16, 8, 8).relu()
     teacher = nn.Conv2d(16, 64, 3, padding=1)(inputs).relu().detach()
     teacher = 1.7 * teacher / teacher.square().mean().sqrt()
@@ -48,8 +48,3 @@ def distances(steps=60, **change):
 def test_distance_falls():
     found = distances()
     assert found[-5:].mean() < 0.8 * found[:5].mean()
-
-
-def test_norm_is_what_bears_it():
-    found = distances(projection_norm=False, output_gain=0.1)
-    assert not found.isfinite().all() or found[-1] > found[0]

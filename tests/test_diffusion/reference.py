@@ -29,7 +29,8 @@ def ddim_chain(denoiser, x, timesteps):
     return x
 
 
-def diffkd(module, student, teacher, student_noise, teacher_noise, timesteps):
+def diffkd(module, student, teacher, student_noise, teacher_noise, timesteps,
+           tuned=False):
     """The three losses of Eq. 9 from a FeatureDiffusion's networks.
 
     Returns:
@@ -41,6 +42,10 @@ def diffkd(module, student, teacher, student_noise, teacher_noise, timesteps):
         loss_ae = ((reconstruction - teacher)**2).mean()
         latent = latent.detach()
     z = module.student_projection(student)
+    if tuned:  # unit variance, biased as in batch norm
+        mean = z.mean(dim=(0, 2, 3), keepdim=True)
+        variance = ((z - mean)**2).mean(dim=(0, 2, 3), keepdim=True)
+        z = (z - mean) / (variance + 1e-5)**0.5
     matching = module.noise_matching
     pooled = matching.features(z).flatten(2).mean(-1)
     gamma = torch.softmax(matching.classifier(pooled), -1)[:, :1, None, None]
@@ -49,7 +54,8 @@ def diffkd(module, student, teacher, student_noise, teacher_noise, timesteps):
     loss_kd = ((module.output_projection(x) - latent)**2).mean()
 
     alphas = torch.from_numpy(alphas_cumprod())[timesteps][:, None, None, None]
-    noisy = alphas.sqrt() * latent + (1 - alphas).sqrt() * teacher_noise
+    clean = latent / (latent**2).mean()**0.5 if tuned else latent
+    noisy = alphas.sqrt() * clean + (1 - alphas).sqrt() * teacher_noise
     loss_diff = ((module.denoiser(noisy, timesteps) - teacher_noise)**2).mean()
     return loss_kd, loss_diff, loss_ae
 

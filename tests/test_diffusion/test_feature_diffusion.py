@@ -59,11 +59,14 @@ def test_all_three_losses_equal_the_literal_formulation(latent):
             torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
-def test_gradients_equal_the_literal_formulation():
+@pytest.mark.parametrize('recipe', ['released', 'tuned'])
+def test_gradients_equal_the_literal_formulation(recipe):
     torch.manual_seed(0)
     module = FeatureDiffusion(
-        12, 16, latent_channels=8, recipe='released').double()
+        12, 16, latent_channels=8, recipe=recipe, zero_init=False,
+        kd_grad_to_denoiser=True).double()
     student, teacher = features(dtype=torch.float64)
+    student, teacher = 3 * student + 1, 5 * teacher
     noise = draw((2, 8, 5, 7))
     grads = []
     for formulation in ('ours', 'literal'):
@@ -73,7 +76,8 @@ def test_gradients_equal_the_literal_formulation():
             out = module(x, teacher, noise=noise)
             losses = [kd_loss(out), *out.losses.values()]
         else:
-            losses = reference.diffkd(module, x, teacher, *noise)
+            losses = reference.diffkd(
+                module, x, teacher, *noise, tuned=recipe == 'tuned')
         sum(losses).backward()
         grads.append([x.grad] + [p.grad for p in module.parameters()])
     for ours, literal in zip(*grads):
@@ -194,6 +198,17 @@ def test_a_batch_of_one_works(vectors):
     (kd_loss(out) + out.losses['loss_diff']).backward()
 
 
+@pytest.mark.parametrize('norm', ['BN', 'GN'])
+def test_ten_logits_train_the_student_under_each_norm(norm):
+    torch.manual_seed(0)
+    module = FeatureDiffusion(
+        10, 10, denoiser=dict(type='MLPDenoiser'), recipe='tuned',
+        norm_cfg=dict(type=norm))
+    student = torch.randn(8, 10, requires_grad=True)
+    kd_loss(module(student, 3 * torch.randn(8, 10))).backward()
+    assert student.grad.abs().max() > 1e-3
+
+
 def test_a_paired_output_has_stats_without_gradient():
     out = FeatureDiffusion(12, 16)(*features())
     assert isinstance(out, PairedOutput)
@@ -302,6 +317,40 @@ def test_normalize_feeds_the_diffusion_model_unit_variance():
                                          noise.timesteps)
     torch.testing.assert_close(seen[-1], expected)
     assert torch.equal(out.teacher, 7 * teacher), 'the target stays raw'
+
+
+def test_the_size_of_the_student_does_not_matter_when_tuned():
+    torch.manual_seed(0)
+    module = FeatureDiffusion(12, 16, recipe='tuned')
+    torch.nn.init.zeros_(module.student_projection.bias)
+    student, teacher = features()
+    noise = draw((2, 16, 5, 7), torch.float32)
+    small, large = (
+        module(factor * student, teacher, noise=noise).student
+        for factor in (1, 100))
+    torch.testing.assert_close(small, large, rtol=1e-3, atol=1e-4)
+
+
+def last_distance(**options):
+    """Distance behind 60 steps of SGD, as a share of doing nothing."""
+    torch.manual_seed(0)
+    module = FeatureDiffusion(32, 32, recipe='tuned', **options)
+    student = nn.Conv2d(8, 32, 3, padding=1)
+    inputs = torch.randn(2, 8, 16, 16)
+    teacher = 20 * nn.Conv2d(8, 32, 3, padding=1)(inputs).detach()
+    optimizer = torch.optim.SGD(
+        [*student.parameters(), *module.parameters()], 0.02, momentum=0.9)
+    for _ in range(60):
+        out = module(5 * student(inputs), teacher)
+        optimizer.zero_grad()
+        (5 * kd_loss(out) + sum(out.losses.values())).backward()
+        optimizer.step()
+    return float(kd_loss(out).detach() / teacher.square().mean())
+
+
+def test_large_features_do_not_diverge_under_the_rate_of_a_detector():
+    assert last_distance() < 0.5
+    assert not last_distance(student_norm=False) < 1, 'the norm is why'
 
 
 def test_the_feature_scale_is_an_average_that_comes_to_rest():

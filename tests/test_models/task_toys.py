@@ -68,8 +68,8 @@ def distiller(task, **connector):
     if task == 'cls':
         # A norm over three numbers leaves the student next to no gradient.
         connector = dict(
-            denoiser=dict(type='MLPDenoiser'), projection_norm=False,
-            output_gain=0.1, **connector)
+            denoiser=dict(type='MLPDenoiser'), student_norm=False,
+            **connector)
     return dict(
         _scope_='mmrazor', type='mmdiffkd.DiffKDDistiller',
         student_recorders=record, teacher_recorders=copy.deepcopy(record),
