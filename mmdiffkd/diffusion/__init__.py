@@ -3,12 +3,13 @@
 from .autoencoder import LinearAutoencoder
 from .ddim_sampler import DDIMSampler
 from .denoisers import BottleneckDenoiser, MLPDenoiser
-from .feature_diffusion import RECIPES, FeatureDiffusion
+from .feature_diffusion import FeatureDiffusion
 from .guidance import ClassifierGuidance
 from .noise_matching import AdaptiveNoiseMatching
 from .noise_schedule import NoiseSchedule
 from .noise_source import NoiseDraw, NoiseSource
 from .paired_output import PairedOutput
+from .recipes import RECIPES
 from .self_diffusion import SelfDiffusion
 
 __all__ = [

@@ -1,6 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD of one pair of features, composed from its parts."""
-from typing import Any, Dict, Optional, Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -9,31 +9,8 @@ from mmdiffkd.registry import MODELS
 from .blocks import build, build_norm, conv_norm
 from .guidance import ClassifierGuidance
 from .paired_output import PairedOutput
+from .recipes import resolve_recipe
 from .teacher_diffusion import Noise, TeacherDiffusion
-
-RECIPES: Dict[str, Dict[str, Any]] = dict(
-    # Structure, initialisation and gradients of the paper's published code.
-    released=dict(
-        zero_init=False,
-        student_norm=False,
-        projection_norm=True,
-        output_gain=1.0,
-        initial_gamma=None,
-        normalize=False,
-        kd_grad_to_denoiser=True),
-    # What the ablation in docs/en/results.md ends with: the diffusion model
-    # learns the teacher and nothing else, and until it has, the chain does no
-    # harm. Both features come to it with unit variance, whatever their size:
-    # then no learning rate that suits the student is too large for the
-    # projections.
-    tuned=dict(
-        zero_init=True,
-        student_norm=True,
-        projection_norm=False,
-        output_gain=0.1,
-        initial_gamma=0.999,
-        normalize=True,
-        kd_grad_to_denoiser=False))
 
 
 @MODELS.register_module()
@@ -137,10 +114,8 @@ class FeatureDiffusion(TeacherDiffusion):
         with_cp: bool = False,
         seed: Optional[int] = None,
     ) -> None:
-        if recipe not in RECIPES:
-            raise ValueError(f"recipe '{recipe}' is unknown; choose one of "
-                             f'{sorted(RECIPES)}')
-        options = dict(
+        options = resolve_recipe(
+            recipe,
             zero_init=zero_init,
             student_norm=student_norm,
             projection_norm=projection_norm,
@@ -148,10 +123,6 @@ class FeatureDiffusion(TeacherDiffusion):
             initial_gamma=initial_gamma,
             normalize=normalize,
             kd_grad_to_denoiser=kd_grad_to_denoiser)
-        options = {
-            key: RECIPES[recipe][key] if value is None else value
-            for key, value in options.items()
-        }
         super().__init__(
             student_channels,
             teacher_channels,
@@ -221,9 +192,9 @@ class FeatureDiffusion(TeacherDiffusion):
         """
         student, teacher = self.as_maps(student_feature, teacher_feature)
         latent, losses = self.encode(teacher)
+        clean, scale = self.normalize(latent)
         projected = self.student_norm(self.project(student)).to(student.dtype)
         noise = self.draw(projected, latent, noise)
-        clean, scale = self.normalize(latent)
 
         noisy, gamma = self.noise_matching(projected, noise.student)
         denoised = self.sample(noisy, scale, guidance,
