@@ -20,8 +20,8 @@ class FeatureDiffusion(TeacherDiffusion):
     1. Autoencoder, if ``latent_channels`` is given (Eq. 6):
        ``loss_ae = mse(decode(encode(F_t)), F_t)``, and ``z_t = encode(F_t)``,
        detached. Without it, ``z_t = F_t``.
-    2. Projection of the student, a 1x1 convolution, and a norm without
-       parameters in the tuned recipe: ``z_s``.
+    2. Projection of the student, a 1x1 convolution, and in the tuned recipe a
+       norm without parameters, ``(z - mean) / sqrt(variance + 1)``: ``z_s``.
     3. Noise matching (Eq. 8): ``x = gamma * z_s + (1 - gamma) * eps``.
     4. DDIM chain (Eq. 5) from ``x`` to the denoised feature.
     5. Projection of the denoised feature to the units of ``z_t``, a 1x1
@@ -149,8 +149,11 @@ class FeatureDiffusion(TeacherDiffusion):
             spatial=getattr(self.denoiser, 'spatial', True),
             initial_gamma=options['initial_gamma'],
             norm_cfg=norm_cfg)
+        # With 1 added to the variance it brings large features to unit
+        # variance and leaves small ones small. Those of a student at its
+        # start hold little but noise; blown up, it drowns the student's task.
         self.student_norm = build_norm(
-            norm_cfg, self.width,
+            dict(norm_cfg, eps=1.0), self.width,
             affine=False) if options['student_norm'] else nn.Identity()
         self.output_projection = nn.Sequential(*conv_norm(
             self.width, self.width, 1,

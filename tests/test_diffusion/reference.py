@@ -42,10 +42,10 @@ def diffkd(module, student, teacher, student_noise, teacher_noise, timesteps,
         loss_ae = ((reconstruction - teacher)**2).mean()
         latent = latent.detach()
     z = module.student_projection(student)
-    if tuned:  # unit variance, biased as in batch norm
+    if tuned:  # at most unit variance, biased as in batch norm
         mean = z.mean(dim=(0, 2, 3), keepdim=True)
         variance = ((z - mean)**2).mean(dim=(0, 2, 3), keepdim=True)
-        z = (z - mean) / (variance + 1e-5)**0.5
+        z = (z - mean) / (variance + 1)**0.5
     matching = module.noise_matching
     pooled = matching.features(z).flatten(2).mean(-1)
     gamma = torch.softmax(matching.classifier(pooled), -1)[:, :1, None, None]
