@@ -26,7 +26,8 @@ class FeatureDiffusion(TeacherDiffusion):
     3. Noise matching (Eq. 8): ``x = gamma * z_s + (1 - gamma) * eps``.
     4. DDIM chain (Eq. 5) from ``x`` to the denoised feature.
     5. Projection of the denoised feature to the units of ``z_t``, a 1x1
-       convolution, and a norm in the released recipe. It is what a distance
+       convolution, and a norm in the released recipe; the tuned one first
+       divides by ``sqrt(a_t)`` of step 2. The output is what a distance
        compares with ``z_t`` (Eq. 7).
     6. Diffusion loss (Eq. 4) on the teacher alone:
        ``loss_diff = mse(denoiser(sqrt(a_t) z_t + sqrt(1 - a_t) eps, t), eps)``
@@ -151,8 +152,10 @@ class FeatureDiffusion(TeacherDiffusion):
             initial_gamma=options['initial_gamma'],
             norm_cfg=norm_cfg)
         self.student_norm: nn.Module = nn.Identity()
-        # The chain expects a signal as small as it is at its first timestep,
-        # and multiplies it by this.
+        # The denoiser has learned a signal of size sqrt(a_t) at the chain's
+        # first timestep; a larger one it takes for noise. The output is brought
+        # back, or SGD would hardly train its projection. The factor, of a
+        # chain that finds no noise, is 1 / sqrt(a_t).
         self.chain_gain = 1.0
         if options['student_norm']:
             self.student_norm = build_norm(norm_cfg, self.width, affine=False)
