@@ -153,7 +153,7 @@ class FeatureDiffusion(TeacherDiffusion):
             norm_cfg=norm_cfg)
         self.student_norm: nn.Module = nn.Identity()
         # The denoiser has learned a signal of size sqrt(a_t) at the chain's
-        # first timestep; a larger one it takes for noise. The output is brought
+        # first timestep; a larger one it takes for noise. The output is scaled
         # back, or SGD would hardly train its projection. The factor, of a
         # chain that finds no noise, is 1 / sqrt(a_t).
         self.chain_gain = 1.0
