@@ -21,13 +21,11 @@ class FeatureDiffusion(TeacherDiffusion):
        ``loss_ae = mse(decode(encode(F_t)), F_t)``, and ``z_t = encode(F_t)``,
        detached. Without it, ``z_t = F_t``.
     2. Projection of the student, a 1x1 convolution, and in the tuned recipe a
-       norm without parameters, to the standard deviation ``sqrt(a_t)`` that
-       the signal has where the chain starts: ``z_s``.
+       norm without parameters, ``(z - mean) / sqrt(variance + 1)``: ``z_s``.
     3. Noise matching (Eq. 8): ``x = gamma * z_s + (1 - gamma) * eps``.
     4. DDIM chain (Eq. 5) from ``x`` to the denoised feature.
     5. Projection of the denoised feature to the units of ``z_t``, a 1x1
-       convolution, and a norm in the released recipe; the tuned one first
-       divides by ``sqrt(a_t)`` of step 2. The output is what a distance
+       convolution, and a norm in the released recipe. It is what a distance
        compares with ``z_t`` (Eq. 7).
     6. Diffusion loss (Eq. 4) on the teacher alone:
        ``loss_diff = mse(denoiser(sqrt(a_t) z_t + sqrt(1 - a_t) eps, t), eps)``
@@ -151,17 +149,12 @@ class FeatureDiffusion(TeacherDiffusion):
             spatial=getattr(self.denoiser, 'spatial', True),
             initial_gamma=options['initial_gamma'],
             norm_cfg=norm_cfg)
-        self.student_norm: nn.Module = nn.Identity()
-        # The denoiser has learned a signal of size sqrt(a_t) at the chain's
-        # first timestep; a larger one it takes for noise. The output is scaled
-        # back, or SGD would hardly train its projection. The factor, of a
-        # chain that finds no noise, is 1 / sqrt(a_t).
-        self.chain_gain = 1.0
-        if options['student_norm']:
-            self.student_norm = build_norm(norm_cfg, self.width, affine=False)
-            one = torch.ones(1, 1, 1, 1, dtype=torch.float64)
-            self.chain_gain = float(
-                self.sampler(lambda x, t: torch.zeros_like(x), one))
+        # With 1 added to the variance it brings large features to unit
+        # variance and leaves small ones small. Those of a student at its
+        # start hold little but noise; blown up, it drowns the student's task.
+        self.student_norm = build_norm(
+            dict(norm_cfg, eps=1.0), self.width,
+            affine=False) if options['student_norm'] else nn.Identity()
         self.output_projection = nn.Sequential(*conv_norm(
             self.width, self.width, 1,
             norm_cfg if options['projection_norm'] else None))
@@ -204,15 +197,13 @@ class FeatureDiffusion(TeacherDiffusion):
         latent, losses = self.encode(teacher)
         clean, scale = self.normalize(latent)
         projected = self.student_norm(self.project(student)).to(student.dtype)
-        projected = projected / self.chain_gain
         noise = self.draw(projected, latent, noise)
 
         noisy, gamma = self.noise_matching(projected, noise.student)
         denoised = self.sample(noisy, scale, guidance,
                                self.kd_grad_to_denoiser)
         # Sums of squares over a map overflow in half precision.
-        output = self.output_projection(self.chain_gain * denoised)
-        output = output.to(latent.dtype)
+        output = self.output_projection(denoised).to(latent.dtype)
 
         losses['loss_diff'] = self.diffusion_loss(clean, noise)
         if scale is None:

@@ -14,9 +14,9 @@ RECIPES: Dict[str, Dict[str, Any]] = dict(
         kd_grad_to_denoiser=True),
     # What the ablation in docs/en/results.md ends with: the diffusion model
     # learns the teacher and nothing else, and until it has, the chain does no
-    # harm. Both features come to it in the size it expects, whatever their
-    # own: then no learning rate that suits the student is too large for the
-    # projections.
+    # harm. The teacher's feature comes to it with unit variance, the student's
+    # with no more, whatever their size: then no learning rate that suits the
+    # student is too large for the projections.
     tuned=dict(
         zero_init=True,
         student_norm=True,

@@ -55,7 +55,7 @@ def test_method_takes_a_training_step(name):
 
 def test_student_alone_takes_a_training_step():
     model, log = step('resnet20')
-    assert log['loss'].item() == pytest.approx(2.3, abs=0.5)
+    assert torch.isfinite(log['loss'])
     assert sum(p.numel() for p in model.parameters()) == 269722
 
 

@@ -42,18 +42,15 @@ def diffkd(module, student, teacher, student_noise, teacher_noise, timesteps,
         loss_ae = ((reconstruction - teacher)**2).mean()
         latent = latent.detach()
     z = module.student_projection(student)
-    if tuned:  # the size of the signal at t = 400
+    if tuned:  # at most unit variance, biased as in batch norm
         mean = z.mean(dim=(0, 2, 3), keepdim=True)
         variance = ((z - mean)**2).mean(dim=(0, 2, 3), keepdim=True)
-        z = (z - mean) / (variance + 1e-5)**0.5
-        z = z * np.sqrt(alphas_cumprod()[400])
+        z = (z - mean) / (variance + 1)**0.5
     matching = module.noise_matching
     pooled = matching.features(z).flatten(2).mean(-1)
     gamma = torch.softmax(matching.classifier(pooled), -1)[:, :1, None, None]
     x = gamma * z + (1 - gamma) * student_noise
     x = ddim_chain(module.denoiser, x, [400, 300, 200, 100, 0])
-    if tuned:
-        x = x / np.sqrt(alphas_cumprod()[400])
     loss_kd = ((module.output_projection(x) - latent)**2).mean()
 
     alphas = torch.from_numpy(alphas_cumprod())[timesteps][:, None, None, None]

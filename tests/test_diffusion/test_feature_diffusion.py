@@ -319,17 +319,20 @@ def test_normalize_feeds_the_diffusion_model_unit_variance():
     assert torch.equal(out.teacher, 7 * teacher), 'the target stays raw'
 
 
-@pytest.mark.parametrize('factor', [0.1, 100])
-def test_the_chain_gets_a_signal_of_the_size_it_expects(factor):
+def test_large_student_features_are_brought_to_size_and_small_ones_left():
     torch.manual_seed(0)
     module = FeatureDiffusion(12, 16, recipe='tuned')
     seen = []
     module.noise_matching.register_forward_pre_hook(
         lambda m, args: seen.append(args[0]))
     student, teacher = features(n=4)
-    module(factor * student, teacher)
-    signal = reference.alphas_cumprod()[400]**0.5
-    assert float(seen[0].std()) == pytest.approx(signal, rel=.02)
+    with torch.no_grad():
+        raw = module.student_projection(student)
+        large = float(raw.std(dim=(0, 2, 3)).mean())
+        for factor in (1e3, 1e-3):
+            module(factor * student, teacher)
+    assert float(seen[0].std()) == pytest.approx(1, abs=.02)
+    assert float(seen[1].std()) == pytest.approx(1e-3 * large, rel=.02)
 
 
 def last_distance(**options):
