@@ -54,8 +54,9 @@ def test_method_takes_a_training_step(name):
 
 
 def test_student_alone_takes_a_training_step():
+    torch.manual_seed(0)  # the weights of the student
     model, log = step('resnet20')
-    assert torch.isfinite(log['loss'])
+    assert log['loss'].item() == pytest.approx(2.3, abs=0.5)
     assert sum(p.numel() for p in model.parameters()) == 269722
 
 
