@@ -49,8 +49,7 @@ class FeatureDiffusion(TeacherDiffusion):
             no noise.
         student_norm (bool, optional): Whether a norm ends step 2.
         projection_norm (bool, optional): Whether a norm ends step 5. Without
-            any of the two norms SGD diverges where a feature has a standard
-            deviation of 3 or more.
+            either norm SGD can diverge on features of large deviation.
         output_gain (float, optional): Factor on the initial weights of
             step 5. It has no effect where a norm follows.
         initial_gamma (float, optional): gamma at the start of training;
