@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
-# The student alone: MobileNetV2 of half width, from scratch, whose maps of
-# strides 8, 16 and 32 are joined at stride 8, the teacher's.
+# The student alone: MobileNetV2 with ImageNet weights, whose maps of strides 8,
+# 16 and 32 are joined at stride 8, the teacher's. Any checkpoint with the keys
+# of MMPretrain's MobileNetV2 will do; MOBILENET_V2 names it.
 _base_ = './_base_/camvid_seg.py'
 
 model = dict(
@@ -14,10 +15,15 @@ model = dict(
         seg_pad_val=255,
         size=_base_.crop_size),
     backbone=dict(
-        type='MobileNetV2', widen_factor=0.5, out_indices=(2, 4, 6)),
+        type='MobileNetV2',
+        out_indices=(2, 4, 6),
+        init_cfg=dict(
+            type='Pretrained',
+            prefix='backbone.',
+            checkpoint='{{$MOBILENET_V2:weights/mobilenet_v2.pth}}')),
     decode_head=dict(
         type='FCNHead',
-        in_channels=[16, 48, 160],
+        in_channels=[32, 96, 320],
         in_index=[0, 1, 2],
         input_transform='resize_concat',
         channels=64,

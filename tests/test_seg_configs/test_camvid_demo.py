@@ -73,6 +73,7 @@ def test_teacher_sees_what_its_own_preprocessor_would_give():
 
 def options(root):
     return [
+        'model.architecture.backbone.init_cfg=None',
         'model.teacher.cfg_options.model.init_cfg=None',
         'model.teacher_ckpt=None', 'model.allow_random_teacher=True',
         'train_cfg.max_iters=2', 'train_cfg.val_interval=2',

@@ -22,13 +22,14 @@ read = functools.lru_cache(maxsize=None)(Config.fromfile)
 
 
 def load(path):
-    """Read a config for a teacher of random weights."""
+    """Read a config for student and teacher of random weights."""
     cfg = copy.deepcopy(read(path))
     if 'teacher' in cfg.model:
         cfg.model.teacher_ckpt = None
         cfg.model.allow_random_teacher = True
     student = cfg.model.get('architecture', cfg.model)
     student.pretrained = None
+    student.backbone.init_cfg = None
     # What smaller images are padded to.
     student.data_preprocessor.size = SIZE
     return cfg
