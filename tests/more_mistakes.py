@@ -2,7 +2,10 @@
 """Mistakes that a library would answer by a traceback, or not at all."""
 import json
 
-from mistake_words import config, distil, export, options, tester, train
+from mistake_words import (DISTILLER, config, distil, export, options, tester,
+                           train)
+
+DIFF = DISTILLER + 'connectors.diff_p3.'
 
 OTHER_CASES = {
     # --- settings that MMEngine would take, or answer by a traceback
@@ -78,6 +81,40 @@ OTHER_CASES = {
     'no student': (
         distil(*options('model.architecture=None')), 'model.architecture'),
     'no teacher': (distil(*options('model.teacher=None')), 'model.teacher'),
+    'normalisation beside the student': (
+        distil(*options('model.data_preprocessor.mean=[1,2,3]')),
+        'model.architecture.data_preprocessor'),
+    'empty teacher checkpoint': (
+        distil(*options('model.teacher_ckpt={tmp}/t.pth'), **{'t.pth': ''}),
+        'truncated'),
+    'teacher checkpoint with objects': (
+        distil(*options('model.teacher_ckpt={saved}/unsafe.pth')),
+        'SimpleNamespace.*--trust-checkpoint'),
+    'negative groups': (
+        distil(*options(DIFF + 'norm_cfg.type=GN',
+                        DIFF + 'norm_cfg.num_groups=-3')),
+        'num_groups must be a positive integer'),
+    'no groups': (
+        distil(*options(DIFF + 'norm_cfg.type=GN',
+                        DIFF + 'norm_cfg.num_groups=0')),
+        'num_groups must be a positive integer'),
+    'norm without a factor': (
+        distil(*options(DIFF + 'norm_cfg.type=BN',
+                        DIFF + 'norm_cfg.affine=False')), 'zero_init'),
+    'half a step': (
+        distil(*options(DIFF + 'sampler.num_inference_steps=2.5')),
+        'num_inference_steps.*2.5'),
+    'start in words': (
+        distil(*options(DIFF + 'sampler.start_timestep=a')),
+        'start_timestep'),
+    'negative seed': (
+        distil(*options(DIFF + 'seed=-1')), 'seed must not be negative'),
+    'negative weight': (
+        distil(*options(DIFF + 'diffusion_loss_weight=-1')),
+        'diffusion_loss_weight must not be negative'),
+    'denoiser that never learns': (
+        distil(*options(DIFF + 'diffusion_loss_weight=0')),
+        'denoiser of connector.*diffusion_loss_weight'),
     'teacher checkpoint that is a number': (
         distil(*options('model.teacher_ckpt=5')), 'model.teacher_ckpt'),
     'no teacher config': (

@@ -38,7 +38,7 @@ def test_head_scores_the_recorded_feature_as_the_teacher_does(path):
     cfg = copy.deepcopy(load(path))
     task = TASKS[cfg.default_scope]
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        teacher, _ = build_teacher(cfg.model.teacher)
+        teacher = build_teacher(cfg.model.teacher).model
         teacher.eval()
         distiller = MODELS.build(cfg.model.distiller)
         distiller.prepare_from_teacher(teacher)

@@ -13,6 +13,8 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
 import mmdiffkd  # noqa: E402,F401
 from mmdiffkd.engine import checks, launch  # noqa: E402
 from mmdiffkd.engine.reliable import make_reliable  # noqa: E402
+from mmdiffkd.engine.student_optim import \
+    show_student_to_constructor  # noqa: E402
 from mmdiffkd.utils.cli import command_line  # noqa: E402
 from mmdiffkd.utils.config import load_config  # noqa: E402
 
@@ -69,10 +71,11 @@ def main() -> None:
     checks.check_data(cfg, ('train', 'val'))
     if not args.overwrite:
         checks.check_work_dir(cfg)
-    what = make_reliable(cfg)
+    what = [show_student_to_constructor(cfg), make_reliable(cfg)]
     launch.init_processes(cfg, args.launcher, args.local_rank)
     runner = launch.build_runner(cfg)
-    runner.logger.info(what)
+    for line in filter(None, what):
+        runner.logger.info(line)
     runner.train()
     launch.end_processes()
 

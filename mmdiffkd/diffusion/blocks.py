@@ -44,7 +44,7 @@ def build_norm(norm_cfg: dict,
         nn.Module: A layer on (N, C, H, W).
 
     Raises:
-        ValueError: If the type is none of these.
+        ValueError: If the type is none of these, or there are no groups.
     """
     cfg = dict(norm_cfg)
     if not affine:
@@ -60,8 +60,11 @@ def build_norm(norm_cfg: dict,
     if kind == 'GN':
         # One or two numbers normalised together, those of a vector, say
         # nothing.
-        default = min(32, max(channels // 8, 1))
-        groups = min(cfg.pop('num_groups', default), channels)
+        groups = cfg.pop('num_groups', min(32, max(channels // 8, 1)))
+        if not isinstance(groups, int) or groups < 1:
+            raise ValueError('norm_cfg num_groups must be a positive integer, '
+                             f'got {groups!r}')
+        groups = min(groups, channels)
         while channels % groups:
             groups -= 1
         return nn.GroupNorm(groups, channels, **cfg)

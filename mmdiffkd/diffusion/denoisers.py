@@ -45,6 +45,10 @@ class Denoiser(nn.Module):
     def zero_init(self) -> None:
         """Start by predicting no noise at all, a ``loss_diff`` of 1.0."""
         last = self.layers[-1]
+        if last.weight is None:
+            raise ValueError('zero_init needs a norm that learns a factor; '
+                             'leave affine=False out of norm_cfg, or set '
+                             'zero_init=False')
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 from .blocks import build, build_norm, conv_norm
+from .fade_in import FadeIn
 from .guidance import ClassifierGuidance
 from .paired_output import PairedOutput
 from .recipes import resolve_recipe
@@ -59,6 +60,9 @@ class FeatureDiffusion(TeacherDiffusion):
             :class:`FeatureScale`.
         kd_grad_to_denoiser (bool, optional): Whether the distance trains the
             denoiser's weights too. It flows through them in any case.
+        kd_warmup_iters (int): Iterations in which the gradient of the distance
+            rises from 0 to its size, while the diffusion model learns; see
+            :class:`FadeIn`. Defaults to 0, as in the paper.
         diffusion_loss_weight (float): lambda_1 of Eq. 9. Defaults to 1.0.
         autoencoder_loss_weight (float): lambda_2 of Eq. 9. Defaults to 1.0.
         schedule (dict, optional): Config of the noise schedule. Defaults to
@@ -83,7 +87,7 @@ class FeatureDiffusion(TeacherDiffusion):
         seed (int, optional): See :class:`NoiseSource`. Defaults to None.
 
     Raises:
-        ValueError: If the recipe is unknown.
+        ValueError: If the recipe is unknown, or a number is out of range.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class FeatureDiffusion(TeacherDiffusion):
         initial_gamma: Optional[float] = None,
         normalize: Optional[bool] = None,
         kd_grad_to_denoiser: Optional[bool] = None,
+        kd_warmup_iters: int = 0,
         diffusion_loss_weight: float = 1.0,
         autoencoder_loss_weight: float = 1.0,
         schedule: Optional[dict] = None,
@@ -141,6 +146,11 @@ class FeatureDiffusion(TeacherDiffusion):
             with_cp=with_cp,
             seed=seed)
         self.kd_grad_to_denoiser = options['kd_grad_to_denoiser']
+        if kd_warmup_iters < 0:
+            raise ValueError('kd_warmup_iters must not be negative, got '
+                             f'{kd_warmup_iters}')
+        self.fade_in = FadeIn(kd_warmup_iters) if kd_warmup_iters else (
+            nn.Identity())
         self.noise_matching = build(
             noise_matching,
             'AdaptiveNoiseMatching',
@@ -203,6 +213,7 @@ class FeatureDiffusion(TeacherDiffusion):
                                self.kd_grad_to_denoiser)
         # Sums of squares over a map overflow in half precision.
         output = self.output_projection(denoised).to(latent.dtype)
+        output = self.fade_in(output)
 
         losses['loss_diff'] = self.diffusion_loss(clean, noise)
         if scale is None:

@@ -81,8 +81,11 @@ def match_size(student: Tensor, teacher: Tensor,
     if student.shape[2:] == size:
         return student
     if resize is None:
+        # Bilinear shrinking by more than 2 would skip most of the pixels.
+        shrinks = any(s > 2 * t for s, t in zip(student.shape[2:], size))
         raise ValueError(
             f'student feature {tuple(student.shape)} and teacher feature '
             f'{tuple(teacher.shape)} differ in height or width; pair levels '
-            "of equal stride, or set resize='bilinear' of the connector")
+            f"of equal stride, or set resize='"
+            f"{'area' if shrinks else 'bilinear'}' of the connector")
     return F.interpolate(student, size=size, mode=resize)

@@ -68,6 +68,9 @@ class AdaptiveNoiseMatching(nn.Module):
             (N,), both in the dtype of ``z``.
         """
         pooled = self.features(z).mean(dim=(2, 3))
-        gamma = self.classifier(pooled).softmax(dim=1)[:, 0].to(z.dtype)
+        # In bfloat16, 0.999 would be 1 and learn nothing more.
+        logits = self.classifier(pooled)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        gamma = logits.softmax(dim=1)[:, 0].to(z.dtype)
         # lerp(noise, z, gamma) = noise + gamma * (z - noise), one kernel.
         return torch.lerp(noise, z, gamma[:, None, None, None]), gamma

@@ -1,6 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The forward diffusion process."""
-from typing import Callable
+from typing import Callable, Optional
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,11 @@ class NoiseSchedule(nn.Module):
         num_train_timesteps (int): T, number of timesteps. Defaults to 1000.
         beta_start (float): beta at t = 0. Defaults to 1e-4.
         beta_end (float): beta at t = T - 1. Defaults to 0.02.
+        min_snr_gamma (float, optional): Weighs the diffusion loss of timestep
+            t by ``min(SNR_t, min_snr_gamma) / SNR_t`` with ``SNR_t = a_t / (1
+            - a_t)`` (min-SNR weighting), divided by its mean over t: less
+            noisy samples, whose noise is hardest to see, count less. Defaults
+            to None: all alike, as in the paper.
 
     Attributes:
         alphas_cumprod (Tensor): ``a_t``, float64 on the CPU, shape (T,).
@@ -31,7 +36,8 @@ class NoiseSchedule(nn.Module):
     def __init__(self,
                  num_train_timesteps: int = 1000,
                  beta_start: float = 1e-4,
-                 beta_end: float = 0.02) -> None:
+                 beta_end: float = 0.02,
+                 min_snr_gamma: Optional[float] = None) -> None:
         super().__init__()
         if num_train_timesteps < 1 or not 0 < beta_start <= beta_end < 1:
             raise ValueError(
@@ -39,11 +45,20 @@ class NoiseSchedule(nn.Module):
                 '0 < beta_start <= beta_end < 1, got num_train_timesteps='
                 f'{num_train_timesteps}, beta_start={beta_start}, '
                 f'beta_end={beta_end}')
+        if min_snr_gamma is not None and min_snr_gamma <= 0:
+            raise ValueError('NoiseSchedule: min_snr_gamma must be positive, '
+                             f'got {min_snr_gamma}')
         self.num_train_timesteps = num_train_timesteps
         betas = torch.linspace(
             beta_start, beta_end, num_train_timesteps, dtype=torch.float64)
         self.alphas_cumprod = torch.cumprod(1 - betas, dim=0)
         self.register_buffer('_mix', self._exact_mix(), persistent=False)
+        weights = None
+        if min_snr_gamma is not None:
+            snr = self.alphas_cumprod / (1 - self.alphas_cumprod)
+            weights = snr.clamp(max=min_snr_gamma) / snr
+            weights = (weights / weights.mean()).float()
+        self.register_buffer('_loss_weights', weights, persistent=False)
 
     def _exact_mix(self) -> Tensor:
         """Columns ``sqrt(a_t)`` and ``sqrt(1 - a_t)``, shape (T, 2)."""
@@ -77,6 +92,19 @@ class NoiseSchedule(nn.Module):
         shape = (-1, ) + (1, ) * (sample.dim() - 1)
         signal, sigma = mix[:, 0].view(shape), mix[:, 1].view(shape)
         return torch.addcmul(signal * sample.to(dtype), sigma, noise.to(dtype))
+
+    def loss_weights(self, timesteps: Tensor) -> Optional[Tensor]:
+        """Weights of the diffusion loss, of mean 1 over all timesteps.
+
+        Args:
+            timesteps (Tensor): Integer t in [0, T), shape (N,).
+
+        Returns:
+            Tensor | None: Shape (N,); None where all weigh alike.
+        """
+        if self._loss_weights is None:
+            return None
+        return self._loss_weights[timesteps]
 
     def extra_repr(self) -> str:
         return f'num_train_timesteps={self.num_train_timesteps}'

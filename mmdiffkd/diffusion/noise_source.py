@@ -36,9 +36,14 @@ class NoiseSource:
             the seed of PyTorch's global generator when the first noise is
             drawn, and a number taken from that generator now, so that every
             source has a stream of its own.
+
+    Raises:
+        ValueError: If the seed is negative.
     """
 
     def __init__(self, seed: Optional[int] = None) -> None:
+        if seed is not None and seed < 0:
+            raise ValueError(f'seed must not be negative, got {seed}')
         self.seed = seed
         self._stream = None if seed is not None else int(
             torch.randint(2**31, ()))

@@ -58,7 +58,8 @@ class TeacherDiffusion(nn.Module):
         seed (int, optional): See :class:`NoiseSource`. Defaults to None.
 
     Raises:
-        ValueError: If ``resize`` is no mode of interpolation.
+        ValueError: If ``resize`` is no mode of interpolation, or a number is
+            out of range.
     """
 
     def __init__(
@@ -85,6 +86,15 @@ class TeacherDiffusion(nn.Module):
         if resize not in (None, *RESIZE_MODES):
             raise ValueError(f'resize must be None or one of '
                              f'{list(RESIZE_MODES)}, got {resize!r}')
+        if token_shape is not None and min(token_shape) < 1:
+            raise ValueError('token_shape must be (H, W) of at least (1, 1), '
+                             f'got {token_shape}')
+        for name, value in dict(
+                num_class_tokens=num_class_tokens,
+                diffusion_loss_weight=diffusion_loss_weight,
+                autoencoder_loss_weight=autoencoder_loss_weight).items():
+            if value < 0:
+                raise ValueError(f'{name} must not be negative, got {value}')
         self.student_channels = student_channels
         self.teacher_channels = teacher_channels
         self.diffusion_loss_weight = diffusion_loss_weight
@@ -174,8 +184,16 @@ class TeacherDiffusion(nn.Module):
         """Error of the noise prediction on the teacher (Eq. 4)."""
         diffused = self.schedule.add_noise(clean, noise.teacher,
                                            noise.timesteps)
-        return self.diffusion_loss_weight * F.mse_loss(
-            self.denoise(diffused, noise.timesteps), noise.teacher)
+        predicted = self.denoise(diffused, noise.timesteps)
+        # A schedule of one's own need not know of weights.
+        weights = getattr(self.schedule, 'loss_weights', lambda t: None)(
+            noise.timesteps)
+        if weights is None:
+            loss = F.mse_loss(predicted, noise.teacher)
+        else:
+            errors = F.mse_loss(predicted, noise.teacher, reduction='none')
+            loss = (errors.flatten(1).mean(1) * weights).mean()
+        return self.diffusion_loss_weight * loss
 
     def sample(self,
                noisy: Tensor,

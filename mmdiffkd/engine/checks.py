@@ -3,6 +3,7 @@
 import glob
 import os
 import os.path as osp
+import tempfile
 import re
 from typing import Any, Iterator, List, Mapping, Tuple
 
@@ -48,6 +49,15 @@ def check_training(cfg: Config, path: str) -> None:
             raise UserError(f'{path} cannot be trained: its {key} must be a '
                             f'dict, and is {cfg.get(key)!r}')
     check_scope(cfg, path)
+    algorithm, student = cfg.model, cfg.model.get('architecture')
+    given = algorithm.get('data_preprocessor')
+    own = student.get('data_preprocessor') if isinstance(
+        student, Mapping) else None
+    if given and own and given != own and str(
+            algorithm.get('type')).endswith('FrozenTeacherDistill'):
+        raise UserError(
+            'model.data_preprocessor is not used, because the student has '
+            'one; set model.architecture.data_preprocessor in its place')
 
 
 def check_settings(cfg: Config) -> None:
@@ -110,6 +120,13 @@ def check_folder(path: str, name: str) -> None:
     if not os.access(above, os.W_OK | os.X_OK):
         raise UserError(f'{name} {path!r} cannot be written to: no permission '
                         f'in {above!r}')
+    if above != osp.abspath(path):
+        # Some file systems refuse what the permissions allow.
+        try:
+            tempfile.TemporaryDirectory(dir=above).cleanup()
+        except OSError as error:
+            raise UserError(
+                f'{name} {path!r} cannot be made: {error}') from error
 
 
 def check_work_dir(cfg: Config) -> None:

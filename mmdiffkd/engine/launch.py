@@ -4,7 +4,7 @@ import argparse
 import os
 import os.path as osp
 import subprocess
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 import torch.distributed as dist
@@ -17,6 +17,17 @@ from mmdiffkd.utils.config import CfgOptions
 from mmdiffkd.utils.errors import UserError
 from .latest import NOTE, latest_checkpoint
 from .norms import replace_sync_bn
+
+
+class _Trust(argparse.Action):
+    """Let ``torch.load`` read objects, here and in the libraries."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, nargs=0, **kwargs)
+
+    def __call__(self, *_: Any) -> None:
+        # PyTorch asks for it at each call that does not say otherwise.
+        os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +45,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
         help='job launcher; the dist_*.sh and slurm_*.sh scripts set it')
+    parser.add_argument(
+        '--trust-checkpoint',
+        action=_Trust,
+        help='load files that hold more than plain values, which can run any '
+        'code: for files of known origin')
     # PyTorch 2 launchers write the second spelling.
     parser.add_argument(
         '--local_rank', '--local-rank', type=int, default=0,

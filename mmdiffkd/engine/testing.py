@@ -15,6 +15,7 @@ from mmdiffkd.utils.checkpoint import NOT_A_DICT
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.student import (key_prefixes, student_config,
                                     student_weights)
+from mmdiffkd.utils.weights import load_fitting
 from .checks import check_folder
 
 
@@ -40,29 +41,23 @@ class StudentWeightsHook(Hook):
         except UserError as error:
             raise UserError(f'{path!r}: {error}') from error
         expected = model.state_dict()
-        fitting = sum(
-            key in weights and weights[key].shape == value.shape
-            for key, value in expected.items())
-        if fitting == 0:
+        missing, wrong = load_fitting(model, weights)
+        if len(missing) == sum(
+                not key.endswith('num_batches_tracked') for key in expected):
             raise UserError(
                 f'nothing in checkpoint {path!r} fits the model of the '
                 f'config: the model has {key_prefixes(expected)}; the '
                 f'checkpoint has {key_prefixes(weights)}')
-        wrong = [
-            f'{key} ({tuple(weights[key].shape)} in the checkpoint, '
-            f'{tuple(value.shape)} in the model)'
-            for key, value in expected.items()
-            if key in weights and weights[key].shape != value.shape
-        ]
         if wrong:
             raise UserError(
                 f'{len(wrong)} tensors of checkpoint {path!r} have another '
                 f'shape than in the model of the config, such as {wrong[0]}; '
                 'is num_classes that of the training?')
-        if fitting < len(expected):
+        if missing:
             print_log(
-                f'only {fitting} of the {len(expected)} tensors of the model '
-                f'are in {path!r}; the others keep random values',
+                f'{len(missing)} of the {len(expected)} tensors of the model '
+                f'are not in {path!r} and keep random values, such as '
+                f'{missing[0]}',
                 logger='current',
                 level=logging.WARNING)
         checkpoint.pop('ema_state_dict', None)

@@ -49,3 +49,8 @@ def build_diffusion(owner: str, student_channels: int, teacher_channels: int,
         return core(student_channels, teacher_channels, **options)
     except ValueError as error:
         raise UserError(f'{owner}: {error}') from error
+    except (TypeError, AttributeError, ArithmeticError, LookupError,
+            RuntimeError) as error:  # a value that a part cannot do with
+        parts = {k: v for k, v in options.items() if isinstance(v, Mapping)}
+        raise UserError(f'{owner} cannot be built of {parts or options}: '
+                        f'{type(error).__name__}: {error}') from error

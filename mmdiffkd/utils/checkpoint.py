@@ -35,7 +35,7 @@ def read_checkpoint(path: str, trust: bool = False) -> dict:
         raise UserError(f'checkpoint {path!r} does not exist')
     try:
         checkpoint = torch.load(
-            path, map_location='cpu', weights_only=not trust)
+            path, map_location='cpu', weights_only=False if trust else None)
     except Exception as error:  # each format fails in its own way
         raise UserError(unreadable(path, error)) from error
     if not isinstance(checkpoint, dict):
@@ -63,9 +63,9 @@ def unreadable(path: str, error: BaseException) -> str:
     if isinstance(error, pickle.UnpicklingError) and is_archive:
         return (f'checkpoint {path!r} holds objects that PyTorch does not '
                 f'load safely{_unsafe_names(path)}. If you know where the '
-                'file comes from: tools/model_converters/export_student.py '
-                'has --trust-checkpoint, and the other tools obey the '
-                'environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1')
+                'file comes from, add --trust-checkpoint to the command, or '
+                'set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 for scripts that do '
+                'not have it')
     first_line = str(error).strip().split('\n')[0]
     return (f'{path!r} is not a PyTorch checkpoint, or it is damaged '
             f'({type(error).__name__}: {first_line[:200]})')

@@ -53,6 +53,10 @@ def student_config(cfg: Config) -> Config:
     sampler = (cfg.get('train_dataloader') or {}).get('sampler')
     if str((sampler or {}).get('type')).endswith('SeededSampler'):
         cfg.train_dataloader.sampler = sampler.sampler
+    optim = cfg.get('optim_wrapper') or {}
+    if str(optim.get('constructor')).endswith(
+            'StudentOptimWrapperConstructor'):
+        optim.constructor = optim.paramwise_cfg.pop('student_constructor')
     for key in ('val_cfg', 'test_cfg'):
         if _of_distillation(cfg.get(key)):
             cfg[key] = dict(type='ValLoop' if key == 'val_cfg' else 'TestLoop')

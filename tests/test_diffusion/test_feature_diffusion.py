@@ -185,6 +185,59 @@ def test_autocast_stays_finite_for_50_iterations(dtype, recipe):
     assert all(torch.isfinite(p).all() for p in module.parameters())
 
 
+def test_gamma_near_one_learns_under_bfloat16():
+    module = FeatureDiffusion(12, 16, recipe='tuned')
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        out = module(*features(n=2, size=(4, 4)))
+        kd_loss(out).backward()
+    assert 0.99 < out.stats['gamma_mean'] < 1
+    classifier = module.noise_matching.classifier
+    assert (classifier.bias.grad != 0).all()
+
+
+def test_the_distance_fades_in_and_remembers_where_it_was():
+    def gradient(module):
+        module.zero_grad()
+        out = module(*data, noise=noise)
+        kd_loss(out).backward()
+        return kd_loss(out).detach(), module.student_projection.weight.grad
+
+    data = features(n=2, size=(4, 4))
+    torch.manual_seed(0)
+    plain = FeatureDiffusion(12, 16).eval()
+    noise = plain.draw(data[1], data[1], torch.Generator().manual_seed(1))
+    module = FeatureDiffusion(12, 16, kd_warmup_iters=4).eval()
+    module.load_state_dict(plain.state_dict(), strict=False)
+    full, expected = gradient(plain)
+    for i in (0, 1, 2):
+        module.fade_in.train()
+        loss, got = gradient(module)
+        assert torch.equal(loss, full), 'the log shows the distance as it is'
+        torch.testing.assert_close(got, expected * i / 4)
+    resumed = FeatureDiffusion(12, 16, kd_warmup_iters=4).eval()
+    resumed.load_state_dict(module.state_dict())
+    torch.testing.assert_close(gradient(resumed)[1], expected * 3 / 4)
+    for _ in range(2):
+        module.fade_in.train()
+        gradient(module)
+    assert torch.equal(gradient(module)[1], expected)
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(kd_warmup_iters=-1), 'kd_warmup_iters'),
+    (dict(norm_cfg=dict(type='GN', num_groups=-3)), 'positive integer'),
+    (dict(norm_cfg=dict(type='BN', affine=False), zero_init=True),
+     'zero_init'),
+    (dict(token_shape=(0, 4)), 'token_shape'),
+    (dict(num_class_tokens=-1), 'num_class_tokens'),
+    (dict(autoencoder_loss_weight=-1), 'autoencoder_loss_weight'),
+    (dict(seed=-1), 'seed'),
+])
+def test_values_out_of_range_are_refused_at_build(options, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureDiffusion(8, 8, **options)
+
+
 @pytest.mark.parametrize('vectors', [False, True])
 def test_a_batch_of_one_works(vectors):
     if vectors:
@@ -289,6 +342,9 @@ def test_wrong_sizes_name_both_shapes_and_the_option():
         FeatureDiffusion(12, 16)(student, teacher)
     out = FeatureDiffusion(12, 16, resize='bilinear')(student, teacher)
     assert out.student.shape == teacher.shape
+    # Bilinear interpolation to one pixel reads the middle and nothing else.
+    with pytest.raises(ValueError, match="resize='area'"):
+        FeatureDiffusion(12, 16)(student, teacher[:, :, :1, :1])
 
 
 def test_an_unknown_mode_of_resizing_is_refused_at_build():

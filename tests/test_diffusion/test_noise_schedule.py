@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmdiffkd.diffusion import NoiseSchedule
+from mmdiffkd.diffusion import FeatureDiffusion, NoiseSchedule
 
 
 def literal_alphas(total=1000, start=1e-4, end=0.02):
@@ -61,3 +61,32 @@ def test_tables_are_not_in_the_state_dict():
 def test_impossible_schedules_are_refused(kwargs):
     with pytest.raises(ValueError, match='NoiseSchedule needs'):
         NoiseSchedule(**kwargs)
+
+
+def test_min_snr_weights_have_mean_one_and_spare_noisy_timesteps():
+    assert NoiseSchedule().loss_weights(torch.arange(3)) is None
+    weights = NoiseSchedule(min_snr_gamma=5.0).loss_weights(torch.arange(1000))
+    alphas = literal_alphas()
+    snr = alphas / (1 - alphas)
+    expected = np.minimum(snr, 5.0) / snr
+    np.testing.assert_allclose(
+        weights.numpy(), expected / expected.mean(), rtol=1e-5)
+    assert weights.mean() == pytest.approx(1.0, rel=1e-5)
+    with pytest.raises(ValueError, match='min_snr_gamma must be positive'):
+        NoiseSchedule(min_snr_gamma=0)
+
+
+def test_the_diffusion_loss_is_weighted_sample_by_sample():
+    torch.manual_seed(0)
+    module = FeatureDiffusion(
+        4, 4, schedule=dict(min_snr_gamma=5.0), diffusion_loss_weight=2.0)
+    feature = torch.randn(3, 4, 5, 5)
+    noise = module.draw(feature, feature, None)
+    module.eval()
+    loss = module.diffusion_loss(feature, noise)
+    diffused = module.schedule.add_noise(feature, noise.teacher,
+                                         noise.timesteps)
+    errors = (module.denoiser(diffused, noise.timesteps) - noise.teacher)**2
+    weights = module.schedule.loss_weights(noise.timesteps)
+    expected = sum(w * e.mean() for w, e in zip(weights, errors)) / 3
+    assert loss.item() == pytest.approx(2 * expected.item(), rel=1e-5)

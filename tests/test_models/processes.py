@@ -47,10 +47,12 @@ def run_two(function, folder, *args, limit=400):
     results, end = {}, time.monotonic() + limit
     try:
         while len(results) < 2:
+            # What a process said before it ended is still to be heard.
+            codes = [p.exitcode for p in processes]
             try:
-                rank, result, failure = answers.get(timeout=1)
+                rank, result, failure = answers.get(
+                    timeout=10 if any(codes) else 1)
             except queues.Empty:
-                codes = [p.exitcode for p in processes]
                 assert not any(codes), f'a process ended with {codes}'
                 assert time.monotonic() < end, 'the processes hang'
                 continue

@@ -119,7 +119,8 @@ def test_constant_predictions_stay_finite(shape, dtype):
     """Zero variance on both sides, then on one."""
     for teacher in (torch.zeros(shape), logits(*shape)[1]):
         student = torch.zeros(shape, dtype=dtype, requires_grad=True)
-        loss = DISTLoss()(student, teacher.to(dtype))
+        loss = DISTLoss(activation='sigmoid' if shape[1] == 1 else 'softmax')(
+            student, teacher.to(dtype))
         loss.backward()
         assert loss.isfinite() and student.grad.isfinite().all()
     one_hot = torch.eye(5)[:3].mul(1e4).requires_grad_()
@@ -154,6 +155,7 @@ def test_half_precision_is_computed_in_single():
     (((2, 5, 4, 4), (2, 5, 8, 8)), 'resize'),
     (((2, 5, 4), (2, 5, 4)), r'expected \(N, C\) or'),
     (((2, 7, 4, 4), (2, 7, 4, 4)), 'no multiple of num_classes=4'),
+    (((2, 1, 4, 4), (2, 1, 4, 4)), "one channel.*activation='sigmoid'"),
 ])
 def test_wrong_shapes_are_refused(shapes, message):
     loss = DISTLoss(num_classes=4 if 'multiple' in message else None)

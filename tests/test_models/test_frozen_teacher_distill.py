@@ -191,10 +191,10 @@ def test_a_distilled_student_can_teach(tmp_path, model):
 @pytest.mark.parametrize('damage, message', [
     ('missing', r'2 are missing and 0 differ.*\n  missing: neck'),
     ('shape', r'0 are missing and 1 differ.*retina_cls.weight: '
-     r'\(5, 24, 3, 3\) in the file, \(3, 24, 3, 3\) in the teacher'
+     r'\(5, 24, 3, 3\) in the file, \(3, 24, 3, 3\) in the model'
      '.*cfg_options'),
     ('absent', 'does not exist; set model.teacher_ckpt'),
-    ('truncated', r'cannot be read .*copy it again'),
+    ('truncated', 'teacher cannot be read: .* is truncated'),
     ('empty', 'holds no weights'),
 ])
 def test_a_wrong_teacher_checkpoint_is_an_error(tmp_path, damage, message):
@@ -332,3 +332,11 @@ def test_preprocessor_of_the_student_wins_over_that_of_the_config():
     model = toys.build(toys.algorithm(
         architecture=student, data_preprocessor=top))
     assert model.data_preprocessor.pad_size_divisor == 8
+
+
+def test_a_teacher_that_fails_is_named():
+    model = toys.build(toys.algorithm())
+    model.teacher.backbone.forward = lambda x: x.no_such_thing
+    with pytest.raises(UserError, match="teacher's forward pass fails: "
+                       'AttributeError.*no_such_thing'):
+        toys.losses(model)

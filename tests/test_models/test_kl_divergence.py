@@ -74,5 +74,7 @@ def test_mistakes_are_refused():
     loss = MODELS.build(dict(type='mmdiffkd.KLDivergence'))
     with pytest.raises(UserError, match=r'\(4, 5\), the teacher of \(4, 6\)'):
         loss(torch.zeros(4, 5), torch.zeros(4, 6))
+    with pytest.raises(UserError, match="one channel.*activation='sigmoid'"):
+        loss(torch.zeros(4, 1), torch.zeros(4, 1))
     with pytest.raises(UserError, match='tau must be positive'):
         KLDivergence(tau=0)

@@ -46,3 +46,32 @@ def test_the_algorithm_renormalises():
     torch.testing.assert_close(seen[0], expected, rtol=1e-4, atol=1e-3)
     model = toys.build(dict(cfg, match_teacher_input=False))
     assert model.teacher_input is None
+
+
+@pytest.mark.parametrize('teacher_norm', [None, CAFFE])
+def test_a_teacher_without_a_preprocessor_gets_the_students_input(
+        teacher_norm):
+    """MMPretrain has it at the top of a config, where a dict has none."""
+    teacher = toys.detector(width=12, channels=24, norm=teacher_norm)
+    if teacher_norm is None:
+        teacher.pop('data_preprocessor')
+    model = toys.build(toys.algorithm(teacher=teacher))
+    assert (model.teacher_input is None) == (teacher_norm is None)
+    seen = []
+    for side in (model.student, model.teacher):
+        side.backbone.register_forward_pre_hook(
+            lambda m, args: seen.append(args[0]))
+    toys.losses(model)
+    assert torch.equal(*seen) == (teacher_norm is None)
+
+
+def test_padding_of_segmentation_has_the_teachers_value():
+    """MMSegmentation names it `pad_val`."""
+    from mmseg.models import SegDataPreProcessor
+    student = DetDataPreprocessor(pad_size_divisor=32, **RGB)
+    teacher = SegDataPreProcessor(size=(64, 96), pad_val=7, **CAFFE)
+    data = toys.batch(size=(41, 70))
+    ours = student(data, False)
+    result = TeacherInput(student, teacher)(ours['inputs'],
+                                            ours['data_samples'])
+    assert result[:, :, 41:].eq(7).all() and result[..., 70:].eq(7).all()

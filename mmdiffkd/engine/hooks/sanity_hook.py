@@ -207,6 +207,14 @@ class SanityHook(Hook):
                     f"connector '{name}' gets no gradient: none of its "
                     f'{len(own)} parameters would be trained. Check its loss '
                     'weights, and which losses use it')
+            denoiser = [key for key in own if '.denoiser.' in key]
+            if denoiser and not any(
+                    bool(look.gradients[key] != 0) for key in denoiser
+                    if key in look.gradients):
+                raise UserError(
+                    f"the denoiser of connector '{name}' gets no gradient, so "
+                    'it would never learn the teacher; check its '
+                    'diffusion_loss_weight')
             self._add('', f'{name}: {learning} of {len(own)} parameters get '
                       'one (a part that starts at zero waits a step)')
 

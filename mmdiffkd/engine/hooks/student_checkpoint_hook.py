@@ -50,18 +50,11 @@ class StudentCheckpointHook(Hook):
     priority = 'LOWEST'
 
     def before_train(self, runner: Runner) -> None:
-        """Write the student's config; remember what is resumed from."""
+        """Remember what is resumed from."""
         self._cfg = plain_config(runner.cfg)
         self._seen = self._noted(runner)
         self._last_iter: Optional[int] = None
         self._checked = False
-        if is_main_process():
-            # `fileDirname` is MMEngine's: the folder may be moved.
-            text = ("load_from = '{{ fileDirname }}/student_last.pth'\n" +
-                    self._cfg.pretty_text)
-            path = osp.join(runner.work_dir, 'student_last.py')
-            with open(path, 'w') as file:
-                file.write(text)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Follow a checkpoint of the epoch."""
@@ -134,3 +127,9 @@ class StudentCheckpointHook(Hook):
         runner.logger.info(f'wrote the plain student to {path}')
         if name == 'last':
             self._last_iter = iteration
+            # `fileDirname` is MMEngine's: the folder may be moved.
+            text = ("load_from = '{{ fileDirname }}/student_last.pth'\n" +
+                    self._cfg.pretty_text)
+            with open(osp.join(runner.work_dir, 'student_last.py'),
+                      'w') as file:
+                file.write(text)

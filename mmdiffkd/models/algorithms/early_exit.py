@@ -49,12 +49,12 @@ class EarlyExit:
         """Call the teacher within the recorders' context.
 
         Raises:
-            UserError: If a recorder stays empty without losses, and the
-                teacher cannot compute its losses.
+            UserError: If the forward pass fails, or if a recorder stays empty
+                without losses and the teacher cannot compute its losses.
         """
         self._armed = self._possible
         try:
-            teacher(*args, mode=self._mode)
+            self._call(teacher, *args)
             empty = [
                 name for name in self.needed
                 if not self._recorders[name].data_buffer
@@ -65,6 +65,16 @@ class EarlyExit:
             pass
         finally:
             self._armed = False
+
+    def _call(self, teacher: nn.Module, *args: Any) -> None:
+        try:
+            teacher(*args, mode=self._mode)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"the teacher's forward pass fails: {type(error).__name__}: "
+                f'{error}') from error
 
     def _run_with_losses(self, teacher: nn.Module, empty: List[str],
                          *args: Any) -> None:

@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Distillation from one frozen teacher."""
 import copy
+import logging
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -49,8 +50,8 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             Defaults to None: those that its config names.
         allow_random_teacher (bool): Whether a teacher without any weights
             may be trained with; for tests. Defaults to False.
-        match_teacher_input (bool): Whether to re-normalise the input.
-            Defaults to True.
+        match_teacher_input (bool): Whether to re-normalise the input, where
+            the teacher's config has a ``data_preprocessor``. Defaults to True.
         inherit_teacher (Sequence[str]): Modules, such as ``'neck'``, whose
             weights the student takes from the teacher when it is
             initialised; a checkpoint to start or resume from comes after and
@@ -106,8 +107,9 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         # What follows draws random numbers that the student alone would not.
         with isolated_rng():
             built = not isinstance(teacher, dict)
+            own_input = True
             if not built:
-                teacher, named = build_teacher(teacher)
+                teacher, named, own_input = build_teacher(teacher)
                 teacher_ckpt = teacher_ckpt or named
             super().__init__(
                 distiller=distiller,
@@ -129,7 +131,12 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         self.teacher_input: Optional[TeacherInput] = None
         if not teacher_trainable:
             self._hide_teacher()
-            if match_teacher_input:
+            if match_teacher_input and not own_input:
+                print_log(
+                    'the config of the teacher has no data_preprocessor: it '
+                    "gets the student's input as it is", 'current',
+                    logging.WARNING)
+            elif match_teacher_input:
                 adapter = TeacherInput(self.data_preprocessor,
                                        self.teacher.data_preprocessor)
                 self.teacher_input = None if adapter.identity else adapter

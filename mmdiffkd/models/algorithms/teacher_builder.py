@@ -4,7 +4,7 @@ import importlib
 import os.path as osp
 import pickle
 from difflib import get_close_matches
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from mmengine.config import Config
 from mmengine.hub import get_config
@@ -15,10 +15,28 @@ from mmrazor.registry import MODELS
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError
+from mmdiffkd.utils.checkpoint import unreadable
 from mmdiffkd.utils.own_configs import link_own_configs
+from mmdiffkd.utils.student import student_weights
+from mmdiffkd.utils.weights import load_fitting
 
 
-def build_teacher(cfg: Dict[str, Any]) -> Tuple[BaseModel, Optional[str]]:
+class BuiltTeacher(NamedTuple):
+    """A teacher, and what its config says of it.
+
+    Attributes:
+        model (BaseModel): The teacher, with random weights.
+        checkpoint (str, optional): What the config names: that of the zoo,
+            or ``init_cfg`` of type ``Pretrained`` of the model.
+        own_input (bool): Whether it says how images are normalised.
+    """
+
+    model: BaseModel
+    checkpoint: Optional[str]
+    own_input: bool
+
+
+def build_teacher(cfg: Dict[str, Any]) -> BuiltTeacher:
     """Build a teacher, with random weights.
 
     Args:
@@ -30,15 +48,15 @@ def build_teacher(cfg: Dict[str, Any]) -> Tuple[BaseModel, Optional[str]]:
             the checkpoint that the library's model zoo names for it.
 
     Returns:
-        tuple[BaseModel, str | None]: The teacher, and a checkpoint if the
-        config names one: that of the zoo, or ``init_cfg`` of type
-        ``Pretrained`` of the model.
+        BuiltTeacher: The teacher, a checkpoint if the config names one, and
+        whether it has a ``data_preprocessor``.
 
     Raises:
         UserError: If the config does not exist or an option fits nothing.
     """
     if 'type' in cfg or 'cfg_path' not in cfg:
-        return MODELS.build(cfg), _pretrained(cfg)
+        return BuiltTeacher(
+            MODELS.build(cfg), _pretrained(cfg), _has_preprocessor(cfg))
 
     cfg = dict(cfg)
     path = cfg.pop('cfg_path')
@@ -66,7 +84,9 @@ def build_teacher(cfg: Dict[str, Any]) -> Tuple[BaseModel, Optional[str]]:
             if hasattr(library, 'register_all_modules'):
                 library.register_all_modules(init_default_scope=False)
         teacher = MODELS.build({'_scope_': scope, **config.model})
-    return teacher, config.get('model_path') or _pretrained(config.model)
+    return BuiltTeacher(teacher,
+                        config.get('model_path') or _pretrained(config.model),
+                        _has_preprocessor(config.model))
 
 
 def load_teacher(teacher: nn.Module, checkpoint: str) -> None:
@@ -83,29 +103,17 @@ def load_teacher(teacher: nn.Module, checkpoint: str) -> None:
         UserError: If it cannot be read, or if it leaves any parameter or
             buffer of the teacher as it was.
     """
-    state = _read_state_dict(checkpoint)
-    own = teacher.state_dict()
-    missing = [
-        key for key in own
-        if key not in state and not key.endswith('num_batches_tracked')
-    ]
-    wrong = [
-        f'{key}: {tuple(state[key].shape)} in the file, '
-        f'{tuple(value.shape)} in the teacher' for key, value in own.items()
-        if key in state and state[key].shape != value.shape
-    ]
+    missing, wrong = load_fitting(teacher, _read_state_dict(checkpoint))
     if missing or wrong:
         problems = [f'missing: {key}' for key in missing] + [
             f'of another shape: {line}' for line in wrong]
         raise UserError(
             f'teacher checkpoint {checkpoint} does not fit the teacher '
-            f'{type(teacher).__name__}: of its {len(own)} weights, '
-            f'{len(missing)} are missing and {len(wrong)} differ in shape.'
-            f'{_listing(problems)}\nCheck that model.teacher and '
+            f'{type(teacher).__name__}: of its {len(teacher.state_dict())} '
+            f'weights, {len(missing)} are missing and {len(wrong)} differ in '
+            f'shape.{_listing(problems)}\nCheck that model.teacher and '
             'model.teacher_ckpt belong together; a teacher of another number '
             'of classes needs teacher.cfg_options')
-    teacher.load_state_dict({k: state[k] for k in own if k in state},
-                            strict=False)
     # MMEngine must not initialise what has been loaded.
     for module in teacher.modules():
         if hasattr(module, '_is_init'):
@@ -147,6 +155,10 @@ def _pretrained(model_cfg: Dict[str, Any]) -> Optional[str]:
     return None
 
 
+def _has_preprocessor(model_cfg: Dict[str, Any]) -> bool:
+    return model_cfg.get('data_preprocessor') is not None
+
+
 def _current_scope() -> Optional[str]:
     scope = DefaultScope.get_current_instance()
     return None if scope is None else scope.scope_name
@@ -162,22 +174,20 @@ def _read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
             checkpoint, map_location='cpu', logger='silent')
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError,
             ValueError) as error:
-        raise UserError(
-            f"teacher checkpoint '{checkpoint}' cannot be read "
-            f'({type(error).__name__}: {str(error).splitlines()[0]}); '
-            'download or copy it again') from error
+        why = unreadable(checkpoint, error) if osp.isfile(checkpoint) else (
+            f'{checkpoint}: {type(error).__name__}: {error}; download it '
+            'yourself and name the file')
+        raise UserError(f'the teacher cannot be read: {why}') from error
     state = content.get('state_dict', content) if isinstance(
         content, dict) else None
     if not isinstance(state, dict) or not any(
             isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"teacher checkpoint '{checkpoint}' holds no weights")
-    for prefix in ('module.', 'architecture.'):
-        if any(key.startswith(prefix) for key in state):
-            state = {
-                key[len(prefix):]: value
-                for key, value in state.items() if key.startswith(prefix)
-            }
-    return state
+    try:
+        return student_weights(content)  # a distilled student may teach
+    except UserError as error:
+        raise UserError(
+            f"teacher checkpoint '{checkpoint}': {error}") from error
 
 
 def _listing(lines: List[str], limit: int = 6) -> str:

@@ -27,7 +27,9 @@ class TeacherInput(nn.Module):
 
     def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
         super().__init__()
-        self.pad_value = float(getattr(teacher, 'pad_value', 0))
+        # MMSegmentation has a name of its own for it.
+        self.pad_value = float(
+            getattr(teacher, 'pad_value', getattr(teacher, 'pad_val', 0)))
         mean_s, std_s, rgb_s = _normalisation(student, 'student')
         mean_t, std_t, rgb_t = _normalisation(teacher, 'teacher')
         self.flip = rgb_s != rgb_t

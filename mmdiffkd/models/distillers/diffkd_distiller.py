@@ -163,7 +163,9 @@ class DiffKDDistiller(ConfigurableDistiller):
                 f"the {side_name} recorder '{recorder}' (source "
                 f"'{buffer.source}') holds {len(records)} records in this "
                 f'iteration, but record_idx={record_idx} is asked for; name a '
-                'module that the forward pass calls that often')
+                'module that the forward pass calls that often' +
+                ('' if records else '. MMSegmentation calls heads past their '
+                 'hooks: name a module inside, such as decode_head.conv_seg'))
         record = records[record_idx]
         if data_idx is not None and (
                 not isinstance(record, (list, tuple))
@@ -173,7 +175,9 @@ class DiffKDDistiller(ConfigurableDistiller):
             raise UserError(
                 f"the {side_name} recorder '{recorder}' (source "
                 f"'{buffer.source}') recorded {what}, but "
-                f'data_idx={data_idx} is asked for')
+                f'data_idx={data_idx} is asked for' +
+                ('; set data_idx=None for a Tensor' if isinstance(
+                    record, Tensor) else ''))
         feature = record if data_idx is None else record[data_idx]
         with self._told(f"connector '{connector}'",
                         {f'the {side_name} feature': feature}):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
-from .instances import as_instances
+from .instances import as_instances, check_softmax
 
 
 @MODELS.register_module()
@@ -86,10 +86,13 @@ class DISTLoss(RazorDISTLoss):
             Tensor: Scalar.
 
         Raises:
-            UserError: If the shapes do not fit.
+            UserError: If the shapes do not fit, or there is one class under
+                a softmax.
         """
         logits_S, logits_T = as_instances('DISTLoss', logits_S, logits_T,
                                           self.num_classes)
+        if self.activation == 'softmax':
+            check_softmax('DISTLoss', logits_S, "set activation='sigmoid'")
         y_s, y_t = self._activate(logits_S), self._activate(logits_T)
         instances, classes = y_s.shape
         loss = y_s.sum() * 0.  # a gradient, if of zero, in every case

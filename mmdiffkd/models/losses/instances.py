@@ -53,3 +53,20 @@ def as_instances(owner: str,
 def _rows(logits: Tensor, width: int) -> Tensor:
     dtype = torch.promote_types(logits.dtype, torch.float32)
     return logits.movedim(1, -1).reshape(-1, width).to(dtype)
+
+
+def check_softmax(owner: str, logits: Tensor, hint: str) -> None:
+    """Refuse a softmax over one class, which is 1 whatever the logit.
+
+    Args:
+        owner (str): Class of the loss, for the message.
+        logits (Tensor): Shape (instances, classes).
+        hint (str): What to do instead.
+
+    Raises:
+        UserError: If there is a single class.
+    """
+    if logits.shape[1] == 1:
+        raise UserError(
+            f'{owner}: the logits have one channel, and the softmax over one '
+            f'class is 1 whatever the logit; {hint}')

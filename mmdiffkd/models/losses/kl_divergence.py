@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
-from .instances import as_instances
+from .instances import as_instances, check_softmax
 
 
 @MODELS.register_module()
@@ -41,9 +41,11 @@ class KLDivergence(RazorKLDivergence):
             Tensor: Scalar; zero where there are no instances.
 
         Raises:
-            UserError: If the shapes do not fit.
+            UserError: If the shapes do not fit, or there is one class.
         """
         preds_S, preds_T = as_instances('KLDivergence', preds_S, preds_T)
+        check_softmax('KLDivergence', preds_S,
+                      "use mmdiffkd.DISTLoss(activation='sigmoid')")
         if not len(preds_S):
             return preds_S.sum()
         return super().forward(preds_S, preds_T)

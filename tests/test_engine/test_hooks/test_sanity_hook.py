@@ -65,9 +65,19 @@ def test_losses_without_the_student_are_refused(tmp_path):
 
 
 def test_connector_that_learns_nothing_is_refused(tmp_path):
-    cfg = task_toys.algorithm('det', diffusion_loss_weight=0.)
+    cfg = task_toys.algorithm('det')
+    cfg['distiller']['connectors']['diff_p4']['diffusion_loss_weight'] = 0.
     cfg['distiller']['distill_losses']['loss_kd_p4']['loss_weight'] = 0.
     with pytest.raises(UserError, match="connector 'diff_p4' gets no grad"):
+        check(tmp_path, model=cfg)
+
+
+def test_denoiser_that_never_learns_is_refused(tmp_path):
+    """The distance alone trains all of the connector but the denoiser."""
+    cfg = task_toys.algorithm('det', recipe='tuned')
+    cfg['distiller']['connectors']['diff_p4']['diffusion_loss_weight'] = 0.
+    with pytest.raises(UserError, match="denoiser of connector 'diff_p4'.*"
+                       'diffusion_loss_weight'):
         check(tmp_path, model=cfg)
 
 

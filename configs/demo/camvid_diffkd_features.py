@@ -1,0 +1,15 @@
+# Copyright (c) mmdiffkd contributors.
+# DiffKD on the map that is classified, both of stride 8, as `camvid_mse.py`
+# compares it. Without an autoencoder.
+_base_ = [
+    './_base_/camvid_distill.py',
+    '../_base_/distillers/diffkd_features_seg.py'
+]
+
+_base_.distiller.student_recorders.feature.source = 'decode_head.convs'
+_base_.distiller.connectors.diff_feature.update(
+    student_channels=64, teacher_channels=256, latent_channels=None)
+# A module gives a map where a backbone gives a list of them.
+_base_.distiller.connector_forward_mappings.diff_feature.s_feature.update(
+    data_idx=None)
+model = dict(distiller=_base_.distiller)

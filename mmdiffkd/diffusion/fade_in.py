@@ -1,0 +1,34 @@
+# Copyright (c) mmdiffkd contributors.
+"""Let the distance train the student only once there is a diffusion model."""
+import torch
+from torch import Tensor, nn
+
+
+class FadeIn(nn.Module):
+    """Multiply a gradient by a factor that rises from 0 to 1.
+
+    The value passes unchanged, so that the log shows the distance as it is.
+
+    Args:
+        num_iters (int): Training iterations until the factor is 1; it rises
+            linearly.
+    """
+
+    def __init__(self, num_iters: int) -> None:
+        super().__init__()
+        self.num_iters = num_iters
+        self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
+        # The same count for the host, which must not wait for the device.
+        self._count = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``, and count the iteration in training."""
+        factor = min(self._count / self.num_iters, 1.)
+        if self.training and self._count < self.num_iters:
+            self._count += 1
+            self.iteration += 1
+        return x if factor == 1 else x.detach().lerp(x, factor)
+
+    def _load_from_state_dict(self, *args) -> None:
+        super()._load_from_state_dict(*args)
+        self._count = int(self.iteration)
