@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
-# The student alone: MobileNetV2 with ImageNet weights, whose maps of strides 8,
-# 16 and 32 are joined at stride 8, the teacher's. Any checkpoint with the keys
-# of MMPretrain's MobileNetV2 will do; MOBILENET_V2 names it.
+# The student alone: MobileNetV2 with ImageNet weights, whose maps of strides
+# 8, 16 and 32 are joined at stride 8, that of the teacher. Any checkpoint with
+# the keys of MMPretrain's MobileNetV2 will do; MOBILENET_V2 names it.
 _base_ = './_base_/camvid_seg.py'
 
 model = dict(
