@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What the pages say about classification holds."""
+import copy
 import re
 
 import pytest
@@ -75,6 +76,26 @@ def test_released_recipe_differs_by_one_key(variant):
     for connector in released.connectors.values():
         assert connector.pop('recipe') == 'released'
     assert released.to_dict() == ours.to_dict()
+
+
+@pytest.mark.parametrize('name', sorted(
+    path.name for path in tiny.CLS.glob('dist_*.py')))
+def test_kd_is_one_base_away_from_dist(name, tmp_path):
+    """As the page says, and nothing but the distiller changes."""
+    text, count = re.subn(r'dist_cls(_cifar100)?\.py', 'kd_cls.py',
+                          (tiny.CLS / name).read_text())
+    assert count == 1
+    text = text.replace("'baselines/", f"'{tiny.CLS}/baselines/")
+    text = text.replace("'../_base_/", f"'{tiny.CLS.parent}/_base_/")
+    (tmp_path / 'kd.py').write_text(text)
+    dist, kd = (
+        copy.deepcopy(cfg).to_dict()
+        for cfg in (tiny.read(tiny.CLS / name),
+                    Config.fromfile(tmp_path / 'kd.py')))
+    assert list(kd['model']['distiller']['distill_losses']) == ['loss_kd']
+    for cfg in (dist, kd):
+        del cfg['distiller'], cfg['model']['distiller']
+    assert kd == dist
 
 
 @pytest.mark.parametrize('name', sorted(
