@@ -4,18 +4,19 @@ import io
 import json
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
 from .style import FALSE, FOUND, TRUTH
 from .task_view import TaskView, show_image
+
+if TYPE_CHECKING:  # MMDetection brings it; other tasks do without
+    from pycocotools.coco import COCO
 
 
 class Box(NamedTuple):
@@ -41,6 +42,7 @@ class DetectionView(TaskView):
     scale = 100.
 
     def __init__(self, data: str, score: float = 0.3) -> None:
+        from pycocotools.coco import COCO
         self.score = score
         self.folder = Path(data) / 'test'
         path = Path(data) / 'annotations' / 'instances_test.json'
@@ -96,7 +98,7 @@ def read_predictions(path: str, score: float) -> Dict[int, List[Box]]:
     return found
 
 
-def read_truth(coco: COCO, image_id: int) -> List[Box]:
+def read_truth(coco: 'COCO', image_id: int) -> List[Box]:
     """Return the annotated boxes of an image."""
     return [
         Box(row['bbox'], row['category_id'])
@@ -115,6 +117,7 @@ def match(found: List[Box], truth: List[Box], iou: float = 0.5) -> List[bool]:
     Returns:
         List[bool]: One answer for each detection.
     """
+    from pycocotools import mask as coco_mask
     if not found or not truth:
         return [False] * len(found)
     overlaps = coco_mask.iou(
