@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Hooks of scope ``mmdiffkd``."""
 from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .feature_visualization_hook import FeatureVisualizationHook
 from .finite_loss_hook import FiniteLossHook
 from .loop_state_hook import LoopStateHook
 from .preemption_hook import PreemptionHook
@@ -10,7 +11,7 @@ from .stop_distill_hook import StopDistillHook
 from .student_checkpoint_hook import StudentCheckpointHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'FiniteLossHook', 'LoopStateHook',
-    'PreemptionHook', 'RNGStateHook', 'SanityHook', 'StopDistillHook',
-    'StudentCheckpointHook'
+    'AtomicCheckpointHook', 'FeatureVisualizationHook', 'FiniteLossHook',
+    'LoopStateHook', 'PreemptionHook', 'RNGStateHook', 'SanityHook',
+    'StopDistillHook', 'StudentCheckpointHook'
 ]

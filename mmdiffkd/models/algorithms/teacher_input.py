@@ -30,8 +30,8 @@ class TeacherInput(nn.Module):
         # MMSegmentation has a name of its own for it.
         self.pad_value = float(
             getattr(teacher, 'pad_value', getattr(teacher, 'pad_val', 0)))
-        mean_s, std_s, rgb_s = _normalisation(student, 'student')
-        mean_t, std_t, rgb_t = _normalisation(teacher, 'teacher')
+        mean_s, std_s, rgb_s = normalisation(student, 'student')
+        mean_t, std_t, rgb_t = normalisation(teacher, 'teacher')
         self.flip = rgb_s != rgb_t
         if self.flip:
             mean_s, std_s = mean_s.flip(0), std_s.flip(0)
@@ -71,9 +71,13 @@ class TeacherInput(nn.Module):
         return outputs
 
 
-def _normalisation(preprocessor: nn.Module,
-                   side: str) -> Tuple[Tensor, Tensor, bool]:
-    """Mean and std by channel in the network's order, and whether RGB."""
+def normalisation(preprocessor: nn.Module,
+                  side: str) -> Tuple[Tensor, Tensor, bool]:
+    """Mean and std by channel in the network's order, and whether RGB.
+
+    Raises:
+        UserError: If the preprocessor says neither.
+    """
     mean = getattr(preprocessor, 'mean', None)
     std = getattr(preprocessor, 'std', None)
     # MMEngine's and MMDetection's, MMSegmentation's, MMPretrain's.

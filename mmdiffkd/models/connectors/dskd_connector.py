@@ -52,6 +52,8 @@ class DSKDConnector(PairedConnector):
         UserError: If one of them is unknown or impossible.
     """
 
+    denoised = 'teacher'
+
     def __init__(self,
                  student_channels: int,
                  teacher_channels: int,

@@ -24,6 +24,9 @@ class PairedConnector(BaseConnector):
             Defaults to None.
     """
 
+    #: Side of the output that is the denoised student, for pictures of it.
+    denoised = 'student'
+
     def prepare_from_teacher(self, teacher: nn.Module) -> None:
         """Look at the teacher, once, before training.
 
