@@ -39,10 +39,11 @@ def _work(rank, folder):
     stop = dict(type='mmdiffkd.StopDistillHook')
     sanity = dict(type='mmdiffkd.SanityHook')
     student = dict(type='mmdiffkd.StudentCheckpointHook')
+    draw = dict(type='mmdiffkd.FeatureVisualizationHook', interval=1)
     skip = dict(type='mmdiffkd.FiniteLossHook', on_nonfinite='skip')
     return dict(
         by_iter=_run(folder / 'i', iters=4,
-                     hooks=[dict(stop, stop_iter=2), sanity, student],
+                     hooks=[dict(stop, stop_iter=2), sanity, student, draw],
                      log_level='INFO'),
         by_epoch=_run(folder / 'e', hooks=[dict(stop, stop_epoch=1)]),
         skipped=_run(folder / 's', broken=(3, ), optim_wrapper=ADAM,
@@ -84,3 +85,11 @@ def test_one_process_writes_the_student(ranks):
     assert (folder / 'i' / 'student_last.pth').is_file()
     log = ''.join(p.read_text() for p in (folder / 'i').glob('*/*.log'))
     assert 'different on 2 rank(s)' in log
+
+
+@pytest.mark.slow
+def test_one_process_draws_the_features(ranks):
+    """Until distillation stops, and the other waits for nothing."""
+    folder, _ = ranks
+    found = sorted(p.name for p in (folder / 'i').rglob('features_*.png'))
+    assert found == ['features_1.png', 'features_2.png']
