@@ -4,6 +4,7 @@ from .autoencoder import LinearAutoencoder
 from .ddim_sampler import DDIMSampler
 from .denoisers import BottleneckDenoiser, MLPDenoiser
 from .feature_diffusion import FeatureDiffusion
+from .feature_scale import FeatureScale
 from .guidance import ClassifierGuidance
 from .noise_matching import AdaptiveNoiseMatching
 from .noise_schedule import NoiseSchedule
@@ -14,7 +15,7 @@ from .self_diffusion import SelfDiffusion
 
 __all__ = [
     'RECIPES', 'AdaptiveNoiseMatching', 'BottleneckDenoiser',
-    'ClassifierGuidance', 'DDIMSampler', 'FeatureDiffusion',
+    'ClassifierGuidance', 'DDIMSampler', 'FeatureDiffusion', 'FeatureScale',
     'LinearAutoencoder', 'MLPDenoiser', 'NoiseDraw', 'NoiseSchedule',
     'NoiseSource', 'PairedOutput', 'SelfDiffusion'
 ]

@@ -1,6 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD of one pair of features, composed from its parts."""
-from typing import Optional, Tuple
+from typing import Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -55,9 +55,9 @@ class FeatureDiffusion(TeacherDiffusion):
             step 5. It has no effect where a norm follows.
         initial_gamma (float, optional): gamma at the start of training;
             random weights give about 0.5.
-        normalize (bool, optional): Whether ``z_t`` is divided by its standard
-            deviation, one number, in front of the denoiser; see
-            :class:`FeatureScale`.
+        normalize (bool | dict, optional): Whether ``z_t`` is divided by its
+            root mean square, one number, in front of the denoiser; a dict is
+            the config of another scale than :class:`FeatureScale`.
         kd_grad_to_denoiser (bool, optional): Whether the distance trains the
             denoiser's weights too. It flows through them in any case.
         kd_warmup_iters (int): Iterations in which the gradient of the distance
@@ -101,7 +101,7 @@ class FeatureDiffusion(TeacherDiffusion):
         projection_norm: Optional[bool] = None,
         output_gain: Optional[float] = None,
         initial_gamma: Optional[float] = None,
-        normalize: Optional[bool] = None,
+        normalize: Union[bool, dict, None] = None,
         kd_grad_to_denoiser: Optional[bool] = None,
         kd_warmup_iters: int = 0,
         diffusion_loss_weight: float = 1.0,
@@ -196,7 +196,7 @@ class FeatureDiffusion(TeacherDiffusion):
             for vectors; ``losses`` with ``loss_diff`` and, with an
             autoencoder, ``loss_ae``; ``stats`` with ``gamma_mean`` (share of
             the student that noise matching keeps) and ``feature_scale``
-            (standard deviation of ``z_t``).
+            (root mean square of ``z_t``).
 
         Raises:
             ValueError: If channels or sizes do not fit; the message names

@@ -1,12 +1,15 @@
 # Copyright (c) mmdiffkd contributors.
-"""Standard deviation of the teacher's feature."""
+"""Size of the teacher's feature."""
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from mmdiffkd.registry import MODELS
 
+
+@MODELS.register_module()
 class FeatureScale(nn.Module):
-    """One number per feature pair: the standard deviation around zero.
+    """One number per feature pair: the root mean square.
 
     The diffusion model expects samples of about unit variance, and FPN maps
     have standard deviations of 3 to 7. The number is averaged over the first
@@ -32,7 +35,7 @@ class FeatureScale(nn.Module):
             feature (Tensor): Detached teacher feature of any shape.
 
         Returns:
-            Tensor: Standard deviation, a scalar without gradient, float32.
+            Tensor: Root mean square, a scalar without gradient, float32.
         """
         if self.training and self._count < self.num_iters:
             self._update(feature)

@@ -66,7 +66,7 @@ class SelfDiffusion(TeacherDiffusion):
             ``teacher``, denoised and detached, both maps of the latent's
             channels, or vectors for vectors; ``losses`` with ``loss_diff``
             and, with an autoencoder, ``loss_ae``; ``stats`` with
-            ``feature_scale`` (standard deviation of the teacher's latent)
+            ``feature_scale`` (root mean square of the teacher's latent)
             and, if guided, ``log_prob`` (of the target, at the last step).
 
         Raises:

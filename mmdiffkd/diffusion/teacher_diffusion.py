@@ -11,7 +11,6 @@ from torch.utils.checkpoint import checkpoint
 from .blocks import build
 from .feature_layout import (RESIZE_MODES, as_map, check_channels,
                              match_size)
-from .feature_scale import FeatureScale
 from .guidance import ClassifierGuidance
 from .noise_source import NoiseDraw, NoiseSource
 
@@ -33,9 +32,9 @@ class TeacherDiffusion(nn.Module):
             Defaults to None: no autoencoder.
         zero_init (bool): Whether the denoiser starts by predicting no noise.
             Defaults to True.
-        normalize (bool): Whether the diffusion model sees the latent divided
-            by its standard deviation, one number; see :class:`FeatureScale`.
-            Defaults to True.
+        normalize (bool | dict): Whether the diffusion model sees the latent
+            divided by its root mean square, one number; a dict is the config
+            of another scale than :class:`FeatureScale`. Defaults to True.
         diffusion_loss_weight (float): lambda_1 of Eq. 9. Defaults to 1.0.
         autoencoder_loss_weight (float): lambda_2 of Eq. 9. Defaults to 1.0.
         schedule (dict, optional): Config of the noise schedule. Defaults to
@@ -68,7 +67,7 @@ class TeacherDiffusion(nn.Module):
         teacher_channels: int,
         latent_channels: Optional[int] = None,
         zero_init: bool = True,
-        normalize: bool = True,
+        normalize: Union[bool, dict] = True,
         diffusion_loss_weight: float = 1.0,
         autoencoder_loss_weight: float = 1.0,
         schedule: Optional[dict] = None,
@@ -121,7 +120,9 @@ class TeacherDiffusion(nn.Module):
             channels=width,
             num_train_timesteps=self.schedule.num_train_timesteps,
             norm_cfg=norm_cfg)
-        self.feature_scale = FeatureScale() if normalize else None
+        self.feature_scale = build(
+            normalize if isinstance(normalize, dict) else None,
+            'FeatureScale') if normalize else None
         if zero_init and hasattr(self.denoiser, 'zero_init'):
             self.denoiser.zero_init()
 

@@ -81,6 +81,14 @@ class Report(NamedTuple):
         allowed = max(8., 0.02 * self.samples[-1].rss)
         return self.rss_growth < allowed and self.files_growth <= 0
 
+    @property
+    def steady(self) -> bool:
+        """Whether an iteration takes no longer than after warm-up.
+
+        A quarter is allowed for what else the machine does.
+        """
+        return self.step_ratio < 1.25
+
     def __str__(self) -> str:
         lines = ['iteration   RSS (MiB)   open files   ms/iteration']
         lines += [f'{s.iteration:9d}   {s.rss:9.1f}   {s.files:10d}   '

@@ -1,16 +1,19 @@
 # Copyright (c) mmdiffkd contributors.
 """Build the diffusion core from a user's config."""
 from inspect import signature
-from typing import Any, Mapping, Type
+from typing import Any, Mapping, Type, Union
 
 from mmdiffkd.diffusion import FeatureDiffusion
 from mmdiffkd.diffusion.teacher_diffusion import TeacherDiffusion
+from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
 from mmdiffkd.utils.kinds import check_kinds
 
 
-def build_diffusion(owner: str, student_channels: int, teacher_channels: int,
-                    core: Type[TeacherDiffusion] = FeatureDiffusion,
+def build_diffusion(owner: str,
+                    student_channels: int,
+                    teacher_channels: int,
+                    core: Union[str, Type] = FeatureDiffusion,
                     **options: Any) -> TeacherDiffusion:
     """Build the diffusion core for a component of MMRazor.
 
@@ -18,7 +21,8 @@ def build_diffusion(owner: str, student_channels: int, teacher_channels: int,
         owner (str): Class in the config, for the message.
         student_channels (int): Channels of the student feature.
         teacher_channels (int): Channels of the teacher feature.
-        core (type): Its class. Defaults to :class:`FeatureDiffusion`.
+        core (type | str): Its class, or the registered name of it. Defaults
+            to :class:`FeatureDiffusion`.
         **options: Its further arguments.
 
     Returns:
@@ -27,6 +31,12 @@ def build_diffusion(owner: str, student_channels: int, teacher_channels: int,
     Raises:
         UserError: If an option is unknown or impossible.
     """
+    if not isinstance(core, type):
+        name, core = core, MODELS.get(core) if isinstance(core, str) else None
+        if not (isinstance(core, type) and issubclass(core, TeacherDiffusion)):
+            raise UserError(f'{owner}.core must name a registered subclass of '
+                            f'mmdiffkd.diffusion.FeatureDiffusion, got '
+                            f'{name!r}')
     known = signature(core).parameters
     for option in options:
         if option not in known:
@@ -49,7 +59,7 @@ def build_diffusion(owner: str, student_channels: int, teacher_channels: int,
         return core(student_channels, teacher_channels, **options)
     except ValueError as error:
         raise UserError(f'{owner}: {error}') from error
-    except (TypeError, AttributeError, ArithmeticError, LookupError,
+    except (TypeError, AttributeError, ArithmeticError, IndexError,
             RuntimeError) as error:  # a value that a part cannot do with
         parts = {k: v for k, v in options.items() if isinstance(v, Mapping)}
         raise UserError(f'{owner} cannot be built of {parts or options}: '

@@ -120,6 +120,11 @@ def report(rss, files):
     return Report(samples, rss[-1] - rss[0], files[-1] - files[0], 1.)
 
 
+def test_what_is_steady():
+    assert Report([], 0., 0, 1.2).steady
+    assert not Report([], 0., 0, 1.3).steady
+
+
 def test_what_is_flat():
     assert report([500, 505], [9, 9]).flat
     assert report([500, 505], [9, 8]).flat

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmdiffkd.diffusion import PairedOutput
+from mmdiffkd.diffusion import FeatureDiffusion, PairedOutput
 from mmdiffkd.models import PairedConnector
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
@@ -209,6 +209,38 @@ def test_a_misspelt_option_of_a_connector_is_named():
 def test_an_unknown_recipe_is_named():
     with pytest.raises(UserError, match="recipe 'relaesed' is unknown"):
         toys.build(toys.algorithm(distiller=toys.distiller(recipe='relaesed')))
+
+
+@MODELS.register_module(force=True)
+class LoudDiffusion(FeatureDiffusion):
+    """A composition of one's own."""
+
+    def project(self, student):
+        return 2 * super().project(student)
+
+
+@MODELS.register_module(force=True)
+class HalfScale(nn.Module):
+    """A scale of one's own."""
+
+    def forward(self, feature):
+        return feature.new_tensor(0.5)
+
+
+def test_the_composing_module_and_the_scale_can_be_replaced():
+    cfg = toys.algorithm(distiller=toys.distiller(
+        core='mmdiffkd.LoudDiffusion', recipe='tuned',
+        normalize=dict(type='mmdiffkd.HalfScale')))
+    model = toys.build(cfg)
+    for connector in model.distiller.connectors.values():
+        assert type(connector.diffusion) is LoudDiffusion
+    assert toys.losses(model)['distill.diff_p3.feature_scale'] == 0.5
+
+
+@pytest.mark.parametrize('core', ['FaetureDiffusion', 'NoiseSchedule', 5])
+def test_a_core_that_is_none_is_refused(core):
+    with pytest.raises(UserError, match='core'):
+        toys.build(toys.algorithm(distiller=toys.distiller(core=core)))
 
 
 def mimic(in_channels=16, out_channels=24):

@@ -21,9 +21,10 @@ class DiffKDConnector(PairedConnector):
             code. Defaults to ``'tuned'``.
         init_cfg (dict, optional): Initialisation config of MMEngine.
             Defaults to None.
-        **diffusion: Further arguments of
-            :class:`~mmdiffkd.diffusion.FeatureDiffusion`: autoencoder
-            width, sampler, loss weights and so on.
+        core (str): Registered class that composes the parts. Defaults to
+            :class:`~mmdiffkd.diffusion.FeatureDiffusion`.
+        **diffusion: Its further arguments: autoencoder width, sampler, loss
+            weights and so on.
 
     Raises:
         UserError: If one of them is unknown or impossible.
@@ -34,12 +35,14 @@ class DiffKDConnector(PairedConnector):
                  teacher_channels: int,
                  recipe: str = 'tuned',
                  init_cfg: Optional[dict] = None,
+                 core: str = 'FeatureDiffusion',
                  **diffusion: Any) -> None:
         super().__init__(init_cfg)
         self.diffusion = build_diffusion(
             type(self).__name__,
             student_channels,
             teacher_channels,
+            core=core,
             recipe=recipe,
             **diffusion)
 

@@ -227,8 +227,8 @@ class DiffKDDistiller(ConfigurableDistiller):
                 'predicts nothing, below 1 that it has learned the teacher, '
                 'above 1 that it adds noise (times diffusion_loss_weight). '
                 'gamma_mean is the share of the student feature that noise '
-                'matching keeps; feature_scale is the standard deviation of '
-                "the teacher's feature.", 'current')
+                'matching keeps; feature_scale is the size (root mean square) '
+                "of the teacher's feature.", 'current')
         self._explained = True
 
     def _run_connector(self, name: str, records: Mapping) -> PairedOutput:
