@@ -113,6 +113,8 @@ done
 
 # --- environment -------------------------------------------------------------
 python=$(bash tools/setup_env.sh --print-python)
+# Without nvcc, mmcv has no operators for the GPU that PyTorch would choose.
+if [[ $python == */py*-cpu-* ]]; then export CUDA_VISIBLE_DEVICES=; fi
 
 # --- steps -------------------------------------------------------------------
 # step NAME TITLE COMMAND...: one step, unless an earlier run finished it.

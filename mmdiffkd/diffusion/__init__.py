@@ -6,6 +6,7 @@ from .denoisers import BottleneckDenoiser, MLPDenoiser
 from .feature_diffusion import FeatureDiffusion
 from .feature_scale import FeatureScale
 from .guidance import ClassifierGuidance
+from .iteration_count import IterationCount
 from .noise_matching import AdaptiveNoiseMatching
 from .noise_schedule import NoiseSchedule
 from .noise_source import NoiseDraw, NoiseSource
@@ -16,6 +17,6 @@ from .self_diffusion import SelfDiffusion
 __all__ = [
     'RECIPES', 'AdaptiveNoiseMatching', 'BottleneckDenoiser',
     'ClassifierGuidance', 'DDIMSampler', 'FeatureDiffusion', 'FeatureScale',
-    'LinearAutoencoder', 'MLPDenoiser', 'NoiseDraw', 'NoiseSchedule',
-    'NoiseSource', 'PairedOutput', 'SelfDiffusion'
+    'IterationCount', 'LinearAutoencoder', 'MLPDenoiser', 'NoiseDraw',
+    'NoiseSchedule', 'NoiseSource', 'PairedOutput', 'SelfDiffusion'
 ]

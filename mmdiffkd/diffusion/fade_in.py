@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from .iteration_count import IterationCount
 
-class FadeIn(nn.Module):
+
+class FadeIn(IterationCount, nn.Module):
     """Multiply a gradient by a factor that rises from 0 to 1.
 
     The value passes unchanged, so that the log shows the distance as it is.
@@ -28,7 +30,3 @@ class FadeIn(nn.Module):
             self._count += 1
             self.iteration += 1
         return x if factor == 1 else x.detach().lerp(x, factor)
-
-    def _load_from_state_dict(self, *args) -> None:
-        super()._load_from_state_dict(*args)
-        self._count = int(self.iteration)

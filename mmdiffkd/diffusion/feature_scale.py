@@ -5,10 +5,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+from .iteration_count import IterationCount
 
 
 @MODELS.register_module()
-class FeatureScale(nn.Module):
+class FeatureScale(IterationCount, nn.Module):
     """One number per feature pair: the root mean square.
 
     The diffusion model expects samples of about unit variance, and FPN maps
@@ -52,7 +53,3 @@ class FeatureScale(nn.Module):
         self.iteration += 1
         square = square.clamp(min=1e-12).to(self.mean_square.dtype)
         self.mean_square.lerp_(square, 1 / self._count)
-
-    def _load_from_state_dict(self, *args) -> None:
-        super()._load_from_state_dict(*args)
-        self._count = int(self.iteration)

@@ -90,20 +90,13 @@ class NoiseSource:
         """
         device = student.device
         generator = generator or self.generator(device)
-        student_noise = torch.randn(
-            student.shape,
-            generator=generator,
-            device=device,
-            dtype=student.dtype)
+        # In the memory format of the feature, channels last or not.
+        student_noise = torch.empty_like(student).normal_(generator=generator)
         timesteps = torch.randint(
             num_train_timesteps, (teacher.shape[0], ),
             generator=generator,
             device=device)
-        teacher_noise = torch.randn(
-            teacher.shape,
-            generator=generator,
-            device=device,
-            dtype=teacher.dtype)
+        teacher_noise = torch.empty_like(teacher).normal_(generator=generator)
         return NoiseDraw(student_noise, teacher_noise, timesteps)
 
     # Generators can neither be copied nor pickled on every PyTorch we

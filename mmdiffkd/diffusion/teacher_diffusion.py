@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """A diffusion model of the teacher's feature, and the way into it."""
+from functools import partial
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import torch
@@ -220,7 +221,12 @@ class TeacherDiffusion(nn.Module):
         if guidance is not None and guidance.scale > 0:
             options['guidance'] = guidance.behind(
                 lambda x: self.to_teacher(x, scale))
-        denoiser = self.denoise if train_denoiser else self.denoise_frozen
+        denoiser = self.denoise
+        if not train_denoiser:
+            denoiser = partial(self.denoise, parameters={
+                name: p.detach()
+                for name, p in self.denoiser.named_parameters()
+            })
         denoised = self.sampler(denoiser, noisy, **options)
         if options:
             guidance.value = options['guidance'].value
@@ -259,11 +265,6 @@ class TeacherDiffusion(nn.Module):
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(run, x, timesteps, use_reentrant=False)
         return run(x, timesteps)
-
-    def denoise_frozen(self, x: Tensor, timesteps: Tensor) -> Tensor:
-        """Predict noise without a gradient for the denoiser's parameters."""
-        frozen = {k: p.detach() for k, p in self.denoiser.named_parameters()}
-        return self.denoise(x, timesteps, frozen)
 
 
 def at_least_float32(x: Tensor) -> torch.dtype:

@@ -146,6 +146,9 @@ def init_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
             Defaults to 0.
     """
     cfg.launcher = launcher
+    if launcher == 'mpi' and 'OMPI_COMM_WORLD_LOCAL_RANK' in os.environ:
+        # MMEngine takes the GPU from the one, and DDP's from the other.
+        os.environ['LOCAL_RANK'] = os.environ['OMPI_COMM_WORLD_LOCAL_RANK']
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     if not os.environ['LOCAL_RANK'].isdigit():
         raise UserError('the environment variable LOCAL_RANK must be a '

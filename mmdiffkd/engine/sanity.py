@@ -1,8 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Look at the first iteration of a distillation from outside."""
 import copy
-from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -77,10 +76,11 @@ class FirstIteration:
                 continue
             # Small gradients vanish in half precision.
             half = any(f.dtype == torch.float16 for f in features)
+            factor = 2**16 if half else 1
             gradients = torch.autograd.grad(
-                total * (2**16 if half else 1), features, retain_graph=True,
+                total * factor, features, retain_graph=True,
                 allow_unused=True)
-            largest = [g.abs().max().float() for g in gradients
+            largest = [g.abs().max().float() / factor for g in gradients
                        if g is not None]
             if largest:
                 self.into_student[name] = torch.stack(largest).max()
@@ -106,7 +106,7 @@ def teacher_loss(model: nn.Module, batch: Any) -> Tuple[Dict[str, float], str]:
         return {}, f'the teacher has {classes[0]} classes, the student ' \
             f'{classes[1]}'
     try:
-        with torch.no_grad(), _all_rng_isolated():
+        with torch.no_grad(), isolated_rng(gpu=True):
             data = model.data_preprocessor(copy.deepcopy(batch), False)
             inputs = data['inputs']
             samples = data.get('data_samples')
@@ -119,14 +119,6 @@ def teacher_loss(model: nn.Module, batch: Any) -> Tuple[Dict[str, float], str]:
             }, ''
     except Exception as error:  # any model; this is a hint and no more
         return {}, f'{type(error).__name__}: {str(error).splitlines()[:1]}'
-
-
-@contextmanager
-def _all_rng_isolated() -> Iterator[None]:
-    devices = [torch.cuda.current_device()] if (
-        torch.cuda.is_available() and torch.cuda.is_initialized()) else []
-    with isolated_rng(), torch.random.fork_rng(devices=devices):
-        yield
 
 
 def num_classes(model: nn.Module) -> Optional[int]:

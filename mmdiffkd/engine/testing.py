@@ -57,7 +57,7 @@ class StudentWeightsHook(Hook):
             print_log(
                 f'{len(missing)} of the {len(expected)} tensors of the model '
                 f'are not in {path!r} and keep random values, such as '
-                f'{missing[0]}',
+                f'{missing[0]!r}',
                 logger='current',
                 level=logging.WARNING)
         checkpoint.pop('ema_state_dict', None)

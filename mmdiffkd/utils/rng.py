@@ -9,14 +9,21 @@ import torch
 
 
 @contextmanager
-def isolated_rng() -> Iterator[None]:
-    """Leave the global generators of the CPU as they were before.
+def isolated_rng(gpu: bool = False) -> Iterator[None]:
+    """Leave the global generators as they were before.
 
     Teacher and distiller are built and initialised in it, so that the
     student starts from the very weights that it has without distillation.
+
+    Args:
+        gpu (bool): Whether that of the current GPU is left as it was too, if
+            there is one; asking for it waits for the GPU. Defaults to False.
     """
     states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    devices = [torch.cuda.current_device()] if (
+        gpu and torch.cuda.is_available()
+        and torch.cuda.is_initialized()) else []
+    with torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:

@@ -48,6 +48,7 @@ def to_pixels(image: Tensor, mean: Tensor, std: Tensor,
         np.ndarray: RGB, uint8, shape (H, W, 3), or (H, W) where there are
         not three channels.
     """
+    mean, std = mean.to(image.device), std.to(image.device)
     pixels = image.detach().float() * std[:, None, None] + mean[:, None, None]
     if not rgb:
         pixels = pixels.flip(0)

@@ -75,3 +75,11 @@ def test_ranks_draw_different_noise_and_timesteps(tmp_path):
         assert process.exitcode == 0
     assert drawn[0][:16] != drawn[1][:16], 'same noise on both ranks'
     assert drawn[0][-2:] != drawn[1][-2:], 'same timesteps on both ranks'
+
+
+def test_noise_has_the_memory_format_of_the_feature():
+    source = NoiseSource(seed=0)
+    feature = torch.randn(2, 4, 3, 3).to(memory_format=torch.channels_last)
+    noise = source.draw(feature, feature.contiguous(), 10)
+    assert noise.student.is_contiguous(memory_format=torch.channels_last)
+    assert noise.teacher.is_contiguous()

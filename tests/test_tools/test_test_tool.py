@@ -73,7 +73,9 @@ def test_partly_matching_checkpoint_is_said(tool, tiny, plain, tmp_path):
     torch.save(dict(state_dict=kept), path)
     run = tool('test.py', tiny.student, path, '--work-dir', tmp_path)
     assert run.code == 0
-    assert f'only {len(kept)} of the {len(weights)} tensors' in run.out
+    missing = len(weights) - len(kept)
+    assert f'{missing} of the {len(weights)} tensors' in run.out
+    assert 'keep random values' in run.out
 
 
 def test_absent_checkpoint(mistake, tiny):

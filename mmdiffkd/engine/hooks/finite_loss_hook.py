@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmdiffkd.registry import HOOKS
+from mmdiffkd.diffusion import IterationCount
 from mmdiffkd.utils import NonFiniteLossError, UserError
 from mmdiffkd.utils.batch_dump import (batch_content, image_paths, limited,
                                        rebuild_batch)
@@ -80,6 +81,7 @@ class FiniteLossHook(Hook):
         self._batch: Any = None
         self._states: Dict[str, Any] = {}
         self._buffers: List[Tensor] = []
+        self._live: List[Tensor] = []
 
     def before_train(self, runner: Runner) -> None:
         """Put the guard into the algorithm."""
@@ -110,8 +112,13 @@ class FiniteLossHook(Hook):
             'global': rng._get_global(),
             'noise': {name: source.state() for name, source in self._sources}
         }
-        # Batch statistics, which the forward pass updates.
-        self._buffers = [b.clone() for b in self._model.buffers()]
+        # Batch statistics, which the forward pass updates. Finding them costs
+        # more than copying them, and they hardly ever change.
+        if not self._buffers or batch_idx % 100 == 0:
+            self._live = list(self._model.buffers())
+            self._buffers = [b.clone() for b in self._live]
+        elif self._live:
+            torch._foreach_copy_(self._buffers, self._live)
 
     def after_train_iter(self, runner: Runner, *args: Any,
                          **kwargs: Any) -> None:
@@ -172,8 +179,11 @@ class FiniteLossHook(Hook):
             message += f'. {self.max_skips} steps in a row had been skipped'
         if not self.skip or broken or self._skips_in_a_row > self.max_skips:
             raise NonFiniteLossError(message)
-        for buffer, saved in zip(self._model.buffers(), self._buffers):
+        for buffer, saved in zip(self._live, self._buffers):
             buffer.copy_(saved)
+        for module in self._model.modules():
+            if isinstance(module, IterationCount):
+                module.recount()
         self._skipped += 1
         self._runner.logger.warning(f'{message}. Skipped, as '
                                     f'{self._skipped} in this run')

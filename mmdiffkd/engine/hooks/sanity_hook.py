@@ -259,17 +259,18 @@ class SanityHook(Hook):
         for name, value in outputs.items():
             if (name.startswith('distill.') and 'loss' in name
                     and name != 'distill.loss_stopped'):
-                value = torch.as_tensor(value).abs()
+                value = torch.as_tensor(value).detach().abs()
                 self._largest[name] = torch.maximum(
                     self._largest.get(name, value), value)
         self._seen += 1
         if self._seen < self.zero_patience or not self._largest:
             return
-        zero = [k for k, value in self._largest.items() if value == 0]
+        largest, self._largest = self._largest, {}
+        zero = [k for k, value in largest.items() if value == 0]
         message = (f'{", ".join(zero)}: exactly zero for '
                    f'{self.zero_patience} iterations. Check loss_weight and '
                    'the mappings, or set SanityHook.zero_patience=0')
-        if len(zero) == len(self._largest):
+        if len(zero) == len(largest):
             raise UserError(message)
         if zero:
             runner.logger.log(logging.WARNING, message)

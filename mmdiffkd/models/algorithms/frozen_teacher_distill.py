@@ -179,7 +179,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                 'the teacher has random weights: set model.teacher_ckpt to a '
                 'checkpoint of the trained teacher (or, to try something out, '
                 'model.allow_random_teacher=True)')
-        with isolated_rng():
+        with isolated_rng(gpu=True):
             self.distiller.init_weights()
         first = not self.is_init  # MMEngine does nothing the second time
         super().init_weights()

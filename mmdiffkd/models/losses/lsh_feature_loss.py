@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmdiffkd.diffusion import NoiseSource
+from mmdiffkd.diffusion import IterationCount, NoiseSource
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 
 
 @MODELS.register_module()
-class LSHFeatureLoss(BaseModule):
+class LSHFeatureLoss(IterationCount, BaseModule):
     """Mean squared error plus the disagreement of binary hash codes.
 
     ``h(f) = W f + b`` with a frozen Gaussian W; the code of a feature is
@@ -187,7 +187,9 @@ class LSHFeatureLoss(BaseModule):
         """
         hashes = hashes.to(self.median.dtype)
         if self._count == 0:
-            self.median.copy_(_mean_over_ranks(hashes.median(dim=0).values))
+            # By sorting: `median` is refused by deterministic algorithms.
+            middle = hashes.sort(dim=0).values[(len(hashes) - 1) // 2]
+            self.median.copy_(_mean_over_ranks(middle))
         difference = hashes - self.median
         sign, deviation = _mean_over_ranks(
             torch.stack([difference.sign().mean(0), difference.abs().mean(0)]))
@@ -197,10 +199,6 @@ class LSHFeatureLoss(BaseModule):
         self.deviation.lerp_(deviation, rate)
         self.median.add_(
             sign * self.deviation, alpha=rate * math.pi / 2)
-
-    def _load_from_state_dict(self, *args) -> None:
-        super()._load_from_state_dict(*args)
-        self._count = int(self.iteration)
 
     def extra_repr(self) -> str:
         num_hashes, channels = self.weight.shape

@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 from small_runs import config, run
 from test_models import task_toys
 
+from mmdiffkd.diffusion import IterationCount
 from mmdiffkd.engine.hooks.finite_loss_hook import (FiniteLossHook,
                                                     restore_dump)
 from mmdiffkd.models.algorithms.nonfinite import nonfinite_parts
@@ -105,6 +106,11 @@ def test_skip_trains_on_without_the_bad_batch(tmp_path):
     assert len(list(tmp_path.glob('nonfinite_*'))) == 2
     skipped = runner.message_hub.log_scalars['train/skipped_steps']
     assert list(skipped.data[0]) == [1, 2]
+    counting = [m for m in runner.model.modules()
+                if isinstance(m, IterationCount)]
+    assert counting
+    for module in counting:  # the host's count and the buffer that is saved
+        assert module._count == int(module.iteration) == 4
 
 
 def test_skip_under_accumulation_leaves_out_the_bad_batch_alone(tmp_path):
