@@ -20,7 +20,7 @@ PLAIN = [f'digits_{task}_{model}' for task in TASKS
          for model in ('teacher', 'student')]
 DISTILLED = [
     'digits_cls_diffkd', 'digits_cls_kd', 'digits_seg_diffkd',
-    'digits_seg_dist'
+    'digits_seg_diffkd_features', 'digits_seg_dist'
 ]
 
 

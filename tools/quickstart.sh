@@ -158,6 +158,8 @@ config() {
     case $task-$1 in
         det-diffkd) echo configs/demo/digits_diffkd_retina.py ;;
         det-*) echo "configs/demo/digits_retina_$1.py" ;;
+        # On the pyramid: predictions want more iterations than a demo has.
+        seg-diffkd) echo configs/demo/digits_seg_diffkd_features.py ;;
         *) echo "configs/demo/digits_${task}_$1.py" ;;
     esac
 }

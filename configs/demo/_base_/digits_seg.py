@@ -55,8 +55,8 @@ test_dataloader = dict(
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 
-# 1200 iterations x 16 images = 16 times the 1200 images
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=200)
+# 800 iterations x 16 images = 10.7 times the 1200 images
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=800, val_interval=200)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(

@@ -8,7 +8,7 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::demo/digits_seg_teacher.py'),
     # Train it with digits_seg_teacher.py, or let tools/quickstart.sh do so.
-    teacher_ckpt='work_dirs/digits_seg_teacher/iter_1200.pth')
+    teacher_ckpt='work_dirs/digits_seg_teacher/iter_800.pth')
 
 # The connectors start from scratch and have little time.
 optim_wrapper = dict(
