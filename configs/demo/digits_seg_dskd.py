@@ -14,6 +14,6 @@ _base_.distiller.connector_forward_mappings.dskd_feature.s_feature.update(
 _base_.distiller.connector_forward_mappings.dskd_feature.t_feature.update(
     data_idx=0)
 _base_.distiller.connectors.dskd_feature.update(
-    student_channels=32, teacher_channels=96, norm_cfg=dict(type='BN'))
-_base_.distiller.distill_losses.loss_dskd_feature.update(channels=96)
+    student_channels=32, teacher_channels=64, norm_cfg=dict(type='BN'))
+_base_.distiller.distill_losses.loss_dskd_feature.update(channels=64)
 model = dict(distiller=_base_.distiller)
