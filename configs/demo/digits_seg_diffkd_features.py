@@ -37,6 +37,7 @@ model = dict(
                 s_feature=dict(
                     recorder='fpn', from_student=True, connector=f'diff_p{p}'),
                 t_feature=dict(
-                    recorder='fpn', from_student=False, connector=f'diff_p{p}'))
+                    recorder='fpn', from_student=False,
+                    connector=f'diff_p{p}'))
             for p in range(2, 6)
         }))
