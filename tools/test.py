@@ -63,6 +63,7 @@ def main() -> None:
     runner.register_hook(testing.StudentWeightsHook())
     testing.add_dump(runner, args.out)
     runner.test()
+    del runner
     launch.end_processes()
 
 

@@ -77,6 +77,7 @@ def main() -> None:
     for line in filter(None, what):
         runner.logger.info(line)
     runner.train()
+    del runner
     launch.end_processes()
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """From command-line arguments to a runner that is ready to go."""
 import argparse
+import gc
 import os
 import os.path as osp
 import subprocess
@@ -233,7 +234,10 @@ def build_runner(cfg: Config) -> Runner:
 def end_processes() -> None:
     """Leave the process group, once all of a run is done.
 
-    Gloo's threads abort a process that ends with the group still open.
+    Gloo's threads abort a process that ends with the group still open, and it
+    is open as long as a DDP model holds it. So drop the runner before; the
+    garbage collector finds what holds itself in a circle.
     """
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
+        gc.collect()
