@@ -234,9 +234,9 @@ def build_runner(cfg: Config) -> Runner:
 def end_processes() -> None:
     """Leave the process group, once all of a run is done.
 
-    Gloo's threads abort a process that ends with the group still open. Drop the
-    runner before: what else has threads, data loaders for one, should end
-    before the interpreter does, and the garbage collector ends it here.
+    Gloo's threads abort a process that ends with the group still open. Drop
+    the runner before: what else has threads, data loaders for one, should
+    end before the interpreter does, and the garbage collector ends it here.
     """
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
