@@ -13,7 +13,7 @@ model = dict(
             f'diff_p{p}': dict(
                 type='mmdiffkd.DiffKDConnector',
                 student_channels=32,
-                teacher_channels=64)
+                teacher_channels=72)
             for p in range(2, 6)
         },
         connector_forward_mappings={
