@@ -7,9 +7,12 @@ from .iteration_count import IterationCount
 
 
 class FadeIn(IterationCount, nn.Module):
-    """Multiply a gradient by a factor that rises from 0 to 1.
+    """Multiply a gradient by a factor that rises to 1.
 
     The value passes unchanged, so that the log shows the distance as it is.
+    Iteration i has the factor ``(i + 1) / (num_iters + 1)``: the first is
+    small but not 0, so that the checks of the first iteration still see
+    whether the gradient reaches the student.
 
     Args:
         num_iters (int): Training iterations until the factor is 1; it rises
@@ -25,7 +28,7 @@ class FadeIn(IterationCount, nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x``, and count the iteration in training."""
-        factor = min(self._count / self.num_iters, 1.)
+        factor = min((self._count + 1) / (self.num_iters + 1), 1.)
         if self.training and self._count < self.num_iters:
             self._count += 1
             self.iteration += 1

@@ -61,7 +61,7 @@ class FeatureDiffusion(TeacherDiffusion):
         kd_grad_to_denoiser (bool, optional): Whether the distance trains the
             denoiser's weights too. It flows through them in any case.
         kd_warmup_iters (int): Iterations in which the gradient of the distance
-            rises from 0 to its size, while the diffusion model learns; see
+            rises to its size, while the diffusion model learns; see
             :class:`FadeIn`. Defaults to 0, as in the paper.
         diffusion_loss_weight (float): lambda_1 of Eq. 9. Defaults to 1.0.
         autoencoder_loss_weight (float): lambda_2 of Eq. 9. Defaults to 1.0.

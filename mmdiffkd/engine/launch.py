@@ -234,9 +234,9 @@ def build_runner(cfg: Config) -> Runner:
 def end_processes() -> None:
     """Leave the process group, once all of a run is done.
 
-    Gloo's threads abort a process that ends with the group still open. Drop
-    the runner before: what else has threads, data loaders for one, should
-    end before the interpreter does, and the garbage collector ends it here.
+    Gloo's threads can abort a process that ends before them, and they end
+    with the last reference to the group. Drop the runner before: its model
+    holds one.
     """
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

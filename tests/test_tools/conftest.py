@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -282,3 +283,10 @@ def distilled(tiny, tmp_path_factory):
         work_dir, '--seed', 1)
     assert run.returncode == 0, run.stderr[-4000:]
     return work_dir
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return str(server.getsockname()[1])

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import sys
 
 import pytest
@@ -88,12 +87,6 @@ def test_several_machines_agree_on_the_default_port(process, checkout,
     assert 'python: --master_port=29500\n' in run.stdout
 
 
-def free_port():
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return str(server.getsockname()[1])
-
-
 def with_srun(folder):
     path = folder / 'srun'
     path.write_text(SRUN)
@@ -123,14 +116,14 @@ def test_slurm_test_passes_everything_on(process, checkout, tmp_path):
 
 
 @pytest.mark.slow
-def test_slurm_train_trains(process, checkout, tiny, tmp_path):
+def test_slurm_train_trains(process, checkout, tiny, tmp_path, free_port):
     work_dir = tmp_path / 'work'
     run = process(
         'env', f'PATH={with_srun(tmp_path)}',
         checkout / 'tools' / 'slurm_train.sh', 'part', 'job', tiny.student,
         work_dir, '--cfg-options', 'val_cfg=None', 'val_dataloader=None',
         'val_evaluator=None', PYTHON=sys.executable, GPUS='1',
-        MASTER_PORT=free_port())
+        MASTER_PORT=free_port)
     assert run.returncode == 0, run.stderr[-3000:]
     assert (work_dir / 'epoch_1.pth').is_file()
 

@@ -8,13 +8,13 @@ import threading
 from typing import Any, Dict, NoReturn, Optional, Sequence
 
 import torch
-import torch.distributed as dist
 from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils.errors import UserError
+from ..launch import end_processes
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .loop_state_hook import is_accumulating
 
@@ -187,8 +187,8 @@ class PreemptionHook(Hook):
         if os.environ.get('LOCAL_RANK', '0') == '0' and (
                 os.environ.get(EXIT_FILE)):
             open(os.environ[EXIT_FILE], 'w').close()
-        if dist.is_available() and dist.is_initialized():
-            dist.destroy_process_group()
+        # Once nothing is on the stack any more that holds the model.
+        atexit.register(end_processes)
         raise SystemExit(EXIT_CODE)
 
 
