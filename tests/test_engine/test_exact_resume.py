@@ -35,6 +35,22 @@ def test_killed_at_random_moments(forked, uninterrupted, tmp_path, loop,
             assert losses(work_dir, rank) == losses(whole, rank)
 
 
+def test_scaler_of_mixed_precision(forked, tmp_path):
+    """On the CPU, in float16."""
+    options = {'optim_wrapper.type': 'CPUAmpOptimWrapper'}
+    spec = dict(work_dir=tmp_path / 'whole', loop='iter', options=options)
+    events = forked(spec).events
+    whole = final(tmp_path / 'whole')
+    steps = next(iter(whole['optimizer']['state'].values()))['step']
+    assert 0 < steps < whole['iter'], 'some steps must be left out'
+    for kill_at in (len(events) // 2, len(events) - 3):
+        spec['work_dir'] = tmp_path / f'run{kill_at}'
+        killed = forked(spec, kill_at=kill_at, signals=[[0, 'SIGKILL']])
+        assert killed.codes == [-9], killed.log[-3000:]
+        forked(dict(spec, resume=True))
+        assert_same(final(spec['work_dir']), whole, f'killed at {kill_at}')
+
+
 @pytest.mark.parametrize('loop', LOOPS)
 def test_results_do_not_depend_on_workers(uninterrupted, loop):
     assert_same(

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -25,7 +26,9 @@ from mmengine.config import Config  # noqa: E402
 from mmengine.evaluator import BaseMetric  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 from mmengine.logging import MessageHub, MMLogger  # noqa: E402
-from mmengine.registry import HOOKS, METRICS, DefaultScope  # noqa: E402
+from mmengine.optim import AmpOptimWrapper, OptimWrapper  # noqa: E402
+from mmengine.registry import (HOOKS, METRICS,  # noqa: E402
+                               OPTIM_WRAPPERS, DefaultScope)
 from mmengine.runner import Runner  # noqa: E402
 from torch.utils.data import Dataset  # noqa: E402
 
@@ -69,6 +72,27 @@ class UpAndDown(BaseMetric):
     def compute_metrics(self, results):
         iteration = MessageHub.get_current_instance().get_info('iter', 0)
         return dict(score=float(np.sin(iteration)))
+
+
+@OPTIM_WRAPPERS.register_module(force=True)
+class CPUAmpOptimWrapper(AmpOptimWrapper):
+    """MMEngine's, with what asks for a GPU replaced by PyTorch's for the CPU.
+
+    The scale grows until gradients overflow and steps are left out, so that
+    a wrong scale or count after a resume gives other weights.
+    """
+
+    def __init__(self, **kwargs):
+        OptimWrapper.__init__(self, **kwargs)
+        self._scale_update_param = None
+        self.loss_scaler = torch.amp.GradScaler(
+            'cpu', init_scale=2.**14, growth_interval=2)
+
+    @contextmanager
+    def optim_context(self, model):
+        with OptimWrapper.optim_context(self, model), torch.autocast(
+                'cpu', torch.float16):
+            yield
 
 
 def tell(pipe, kind):
