@@ -63,9 +63,6 @@ class FeatureDiffusion(TeacherDiffusion):
         kd_warmup_iters (int): Iterations in which the gradient of the distance
             rises to its size, while the diffusion model learns; see
             :class:`FadeIn`. Defaults to 0, as in the paper.
-        identity_init (bool): Whether the convolutions of steps 2 and 5 start
-            as the identity, ``output_gain`` aside: for predictions, whose
-            channels are the same classes on both sides. Defaults to False.
         diffusion_loss_weight (float): lambda_1 of Eq. 9. Defaults to 1.0.
         autoencoder_loss_weight (float): lambda_2 of Eq. 9. Defaults to 1.0.
         schedule (dict, optional): Config of the noise schedule. Defaults to
@@ -107,7 +104,6 @@ class FeatureDiffusion(TeacherDiffusion):
         normalize: Union[bool, dict, None] = None,
         kd_grad_to_denoiser: Optional[bool] = None,
         kd_warmup_iters: int = 0,
-        identity_init: bool = False,
         diffusion_loss_weight: float = 1.0,
         autoencoder_loss_weight: float = 1.0,
         schedule: Optional[dict] = None,
@@ -171,22 +167,8 @@ class FeatureDiffusion(TeacherDiffusion):
         self.output_projection = nn.Sequential(*conv_norm(
             self.width, self.width, 1,
             norm_cfg if options['projection_norm'] else None))
-        if identity_init:
-            self._start_as_identity(student_channels)
-        else:
-            with torch.no_grad():
-                self.output_projection[0].weight *= options['output_gain']
-
-    def _start_as_identity(self, student_channels: int) -> None:
-        if student_channels != self.width:
-            raise ValueError(
-                f'identity_init maps {student_channels} student channels to '
-                f'{self.width}; it needs the same number: the predictions of '
-                'one set of classes, without latent_channels')
-        for conv in (self.student_projection, self.output_projection[0]):
-            nn.init.dirac_(conv.weight)
-            if conv.bias is not None:
-                nn.init.zeros_(conv.bias)
+        with torch.no_grad():
+            self.output_projection[0].weight *= options['output_gain']
 
     def forward(
             self,
