@@ -38,8 +38,9 @@ def test_method_takes_a_training_step(path):
 def test_methods_share_student_data_and_budget():
     """Nothing but the distiller may differ."""
     names = {path.stem for path in DISTILLED}
-    assert {f'camvid_{m}' for m in ('kd', 'dist', 'cwd', 'mse', 'diffkd')
-            } <= names
+    methods = ('kd', 'dist', 'cwd', 'mse', 'diffkd', 'diffkd_features',
+               'diffkd_dist')
+    assert {f'camvid_{m}' for m in methods} <= names
     configs = [load(path) for path in DISTILLED]
     alone = tiny.load(tiny.DEMO / 'camvid_student.py')
     for cfg in configs:
