@@ -1,17 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
-# DiffKD on the map that is classified, DIST on the predictions themselves.
-_base_ = './camvid_diffkd_features.py'
+# DiffKD as in `camvid_diffkd_features.py`, and DIST on the predictions.
+_base_ = [
+    './_base_/camvid_distill.py', '../_base_/distillers/diffkd_dist_seg.py'
+]
 
-model = dict(
-    distiller=dict(
-        student_recorders=dict(
-            logits=dict(type='ModuleOutputs', source='decode_head.conv_seg')),
-        teacher_recorders=dict(
-            logits=dict(type='ModuleOutputs', source='decode_head.conv_seg')),
-        distill_losses=dict(
-            loss_dist=dict(
-                type='mmdiffkd.DISTLoss', tau=1.0, loss_weight=1.0)),
-        loss_forward_mappings=dict(
-            loss_dist=dict(
-                logits_S=dict(recorder='logits', from_student=True),
-                logits_T=dict(recorder='logits', from_student=False)))))
+_base_.distiller.student_recorders.feature.source = 'decode_head.convs'
+_base_.distiller.connectors.diff_feature.update(
+    student_channels=64, teacher_channels=256, latent_channels=None)
+_base_.distiller.connector_forward_mappings.diff_feature.s_feature.update(
+    data_idx=None)
+_base_.distiller.distill_losses.loss_kd.loss_weight = 20.0
+model = dict(distiller=_base_.distiller)
