@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
-# DiffKD on P3 to P7.
+# DiffKD on P3 to P7. Until the diffusion model has learned, a quarter of the
+# run, its gradient disturbs the student's more than it helps.
 _base_ = './_base_/bccd_distill.py'
 
 levels = ['p3', 'p4', 'p5', 'p6', 'p7']
@@ -9,7 +10,8 @@ model = dict(
             f'diff_{p}': dict(
                 type='mmdiffkd.DiffKDConnector',
                 student_channels=64,
-                teacher_channels=64)
+                teacher_channels=64,
+                kd_warmup_iters=50)
             for p in levels
         },
         connector_forward_mappings={
