@@ -81,6 +81,13 @@ def test_denoiser_that_never_learns_is_refused(tmp_path):
         check(tmp_path, model=cfg)
 
 
+def test_a_warm_up_reaches_the_student_from_the_start(tmp_path):
+    cfg = task_toys.algorithm('det', recipe='tuned')
+    for connector in cfg['distiller']['connectors'].values():
+        connector['kd_warmup_iters'] = 1000
+    check(tmp_path, model=cfg)
+
+
 def test_parameters_outside_of_the_optimizer_are_refused(tmp_path):
     @HOOKS.register_module(force=True)
     class DropLastParameter(Hook):
