@@ -63,7 +63,7 @@ def main() -> None:
     runner.register_hook(testing.StudentWeightsHook())
     testing.add_dump(runner, args.out)
     runner.test()
-    del runner
+    del runner  # its model holds the process group
     launch.end_processes()
 
 

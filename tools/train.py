@@ -77,7 +77,7 @@ def main() -> None:
     for line in filter(None, what):
         runner.logger.info(line)
     runner.train()
-    del runner
+    del runner  # its model holds the process group
     launch.end_processes()
 
 

@@ -64,6 +64,7 @@ def main() -> None:
         pulls = loss_gradients(runner.model.train(),
                                islice(loader, args.batches))
     print(as_table(pulls))
+    del runner  # its model holds the process group
     launch.end_processes()
 
 
