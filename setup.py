@@ -87,7 +87,7 @@ def read_requirements(name: str) -> list:
 if __name__ == '__main__':
     extras = {
         name: read_requirements(f'{name}.txt')
-        for name in ('det', 'seg', 'cls', 'demo', 'tests')
+        for name in ('det', 'seg', 'cls', 'demo', 'study', 'tests', 'lint')
     }
     extras['all'] = sorted({r for group in extras.values() for r in group})
     setup(
@@ -107,7 +107,7 @@ if __name__ == '__main__':
             'Programming Language :: Python :: 3',
         ],
         packages=find_packages(include=['mmdiffkd', 'mmdiffkd.*']),
-        python_requires='>=3.9',
+        python_requires='>=3.10',
         install_requires=read_requirements('runtime.txt'),
         extras_require=extras,
         cmdclass=dict(build_py=BuildPyWithMim, link_mim=LinkMim),
