@@ -7,6 +7,7 @@ at the root; ``pip install -e .`` makes them, and ``python setup.py link_mim``
 makes them without installing anything. The usual way, to test ``sys.argv``
 for ``develop``, has no effect since editable installs follow PEP 660.
 """
+
 import os
 import runpy
 import shutil
@@ -65,7 +66,8 @@ class BuildPyWithMim(build_py):
                 shutil.copytree(
                     ROOT / name,
                     mim / name,
-                    ignore=shutil.ignore_patterns('__pycache__', '*.py[co]'))
+                    ignore=shutil.ignore_patterns('__pycache__', '*.py[co]'),
+                )
             else:
                 shutil.copy2(ROOT / name, mim / name)
 
@@ -92,8 +94,9 @@ if __name__ == '__main__':
     extras['all'] = sorted({r for group in extras.values() for r in group})
     setup(
         name='mmdiffkd',
-        version=runpy.run_path(str(ROOT /
-                                   'mmdiffkd/version.py'))['__version__'],
+        version=runpy.run_path(str(ROOT / 'mmdiffkd/version.py'))[
+            '__version__'
+        ],
         description='Diffusion-based knowledge distillation for OpenMMLab '
         'detectors, segmentors and classifiers',
         long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
@@ -111,4 +114,5 @@ if __name__ == '__main__':
         install_requires=read_requirements('runtime.txt'),
         extras_require=extras,
         cmdclass=dict(build_py=BuildPyWithMim, link_mim=LinkMim),
-        zip_safe=False)
+        zip_safe=False,
+    )

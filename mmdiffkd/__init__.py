@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Diffusion-based knowledge distillation for OpenMMLab."""
+
 from .compat import setup as _setup_compat
 from .version import __version__
 

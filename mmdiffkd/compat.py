@@ -18,6 +18,7 @@ shim                       what fails without it
                            ``import mmrazor.models`` on torch >= 2.0
 =========================  ==================================================
 """
+
 import importlib
 import importlib.metadata
 import importlib.util
@@ -57,12 +58,16 @@ def _has_distribution(name: str) -> bool:
 def _config_packages() -> None:
     """Tell MMEngine which package answers ``scope::path`` configs."""
     from mmengine.config.utils import MODULE2PACKAGE
+
     MODULE2PACKAGE.setdefault('mmdiffkd', 'mmdiffkd')
     # A fork has another distribution name, but the same module name. Left
     # alone, MMEngine would `pip install` the original over the fork.
     for module, package in MODULE2PACKAGE.items():
-        if (module != package and not _has_distribution(package)
-                and importlib.util.find_spec(module) is not None):
+        if (
+            module != package
+            and not _has_distribution(package)
+            and importlib.util.find_spec(module) is not None
+        ):
             MODULE2PACKAGE[module] = module
 
 
@@ -71,8 +76,12 @@ def _package_lookup() -> None:
     if _mmengine_finds_packages():
         return
     package_utils = importlib.import_module('mmengine.utils.package_utils')
-    for name in ('mmengine.utils.package_utils', 'mmengine.utils',
-                 'mmengine.config.config', 'mmengine.hub.hub'):
+    for name in (
+        'mmengine.utils.package_utils',
+        'mmengine.utils',
+        'mmengine.config.config',
+        'mmengine.hub.hub',
+    ):
         module = importlib.import_module(name)
         for function in (is_installed, get_installed_path):
             if hasattr(module, function.__name__):
@@ -95,6 +104,7 @@ def _mmengine_finds_packages() -> bool:
 
 def _module_of(package: str) -> str:
     from mmengine.config.utils import MODULE2PACKAGE
+
     for module, name in MODULE2PACKAGE.items():
         if name == package:
             return module
@@ -140,11 +150,13 @@ def _history_buffer_attribute(obj: Any, name: str) -> Any:
     the real ``getattr`` would open the door that ``weights_only`` closes.
     """
     from mmengine.logging import HistoryBuffer
+
     if obj is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
         return getattr(HistoryBuffer, name)
     raise RuntimeError(
         f'a checkpoint asks for attribute {name!r} of {obj!r}, which is not '
-        'part of a training log; it is refused')
+        'part of a training log; it is refused'
+    )
 
 
 def _checkpoint_globals() -> None:
@@ -159,14 +171,18 @@ def _checkpoint_globals() -> None:
     from mmengine.logging import HistoryBuffer
 
     core = importlib.import_module(
-        'numpy._core.multiarray' if importlib.util.find_spec('numpy._core')
-        else 'numpy.core.multiarray')
+        'numpy._core.multiarray'
+        if importlib.util.find_spec('numpy._core')
+        else 'numpy.core.multiarray'
+    )
     safe = [HistoryBuffer, np.ndarray, np.dtype]
     safe += [type(np.dtype(kind)) for kind in '?bBhHiIlLqQefdSU']
     # Both spellings: files are exchanged between NumPy 1 and 2.
-    named = [(getattr(core, function), f'{package}.multiarray.{function}')
-             for function in ('_reconstruct', 'scalar')
-             for package in ('numpy._core', 'numpy.core')]
+    named = [
+        (getattr(core, function), f'{package}.multiarray.{function}')
+        for function in ('_reconstruct', 'scalar')
+        for package in ('numpy._core', 'numpy.core')
+    ]
     named.append((_history_buffer_attribute, 'builtins.getattr'))
     try:
         add_safe_globals(safe + named)
@@ -204,7 +220,8 @@ def _mmrazor_import() -> None:
     # The quantisation tables use functions that PyTorch 2.0 removed. MMRazor
     # leaves the tables empty for torch < 1.13: say so while they are built.
     mappings = importlib.import_module(
-        'torch.ao.quantization.fuser_method_mappings')
+        'torch.ao.quantization.fuser_method_mappings'
+    )
     if hasattr(mappings, 'reverse2'):
         return
 
@@ -215,4 +232,5 @@ def _mmrazor_import() -> None:
 
     with _attribute(mmrazor, 'digit_version', without_quantization):
         importlib.import_module(
-            'mmrazor.structures.quantization.backend_config')
+            'mmrazor.structures.quantization.backend_config'
+        )

@@ -5,12 +5,14 @@
 ``type='mmdiffkd.DiffKDConnector'`` works in any config without
 ``custom_imports``.
 """
+
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import \
-    OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import (
+    OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+)
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -19,34 +21,40 @@ MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope='mmdiffkd',
-    locations=['mmdiffkd.diffusion', 'mmdiffkd.models'])
+    locations=['mmdiffkd.diffusion', 'mmdiffkd.models'],
+)
 
 HOOKS = Registry(
     'hook',
     parent=MMENGINE_HOOKS,
     scope='mmdiffkd',
-    locations=['mmdiffkd.engine.hooks'])
+    locations=['mmdiffkd.engine.hooks'],
+)
 
 DATASETS = Registry(
     'dataset',
     parent=MMENGINE_DATASETS,
     scope='mmdiffkd',
-    locations=['mmdiffkd.datasets'])
+    locations=['mmdiffkd.datasets'],
+)
 
 TRANSFORMS = Registry(
     'transform',
     parent=MMENGINE_TRANSFORMS,
     scope='mmdiffkd',
-    locations=['mmdiffkd.datasets'])
+    locations=['mmdiffkd.datasets'],
+)
 
 DATA_SAMPLERS = Registry(
     'data sampler',
     parent=MMENGINE_DATA_SAMPLERS,
     scope='mmdiffkd',
-    locations=['mmdiffkd.datasets.seeded_sampler'])
+    locations=['mmdiffkd.datasets.seeded_sampler'],
+)
 
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope='mmdiffkd',
-    locations=['mmdiffkd.engine.student_optim'])
+    locations=['mmdiffkd.engine.student_optim'],
+)

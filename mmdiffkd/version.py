@@ -1,3 +1,4 @@
 # Copyright (c) mmdiffkd contributors.
 """Version of the package, the only place where it is written."""
+
 __version__ = '0.1.0'

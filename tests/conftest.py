@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What holds for every test: threads, no network, no screen, shared data."""
+
 import os
 from pathlib import Path
 
@@ -19,7 +20,8 @@ os.environ['PIP_NO_INDEX'] = '1'
 ROOT = Path(__file__).resolve().parent.parent
 # Child processes run this checkout, whatever else is installed.
 os.environ['PYTHONPATH'] = os.pathsep.join(
-    filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])
+)
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
@@ -46,8 +48,11 @@ def shared_data() -> Path:
     beside the checkout.
     """
     path = Path(
-        os.environ.get('MMDIFFKD_SHARED_DATA', ROOT / '../shared/data'))
+        os.environ.get('MMDIFFKD_SHARED_DATA', ROOT / '../shared/data')
+    )
     if not path.is_dir():
-        pytest.skip(f'no real data in {path}; set MMDIFFKD_SHARED_DATA to the '
-                    'folder that holds bccd/')
+        pytest.skip(
+            f'no real data in {path}; set MMDIFFKD_SHARED_DATA to the '
+            'folder that holds bccd/'
+        )
     return path.resolve()

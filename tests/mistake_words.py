@@ -4,6 +4,7 @@
 Each is a tool, its arguments, and files to make (or, by their names,
 environment variables to set).
 """
+
 EXPORT = 'model_converters/export_student.py'
 
 
@@ -29,8 +30,11 @@ def distil(*words, **files):
 def config(text, *words, base='student'):
     """Train with a config of its own."""
     text = f"_base_ = '{{{base}}}'\n{text}" if base else text
-    return 'train.py', ['{tmp}/c.py', '--work-dir', '{tmp}/w', *words], {
-        'c.py': text}
+    return (
+        'train.py',
+        ['{tmp}/c.py', '--work-dir', '{tmp}/w', *words],
+        {'c.py': text},
+    )
 
 
 def tester(*words, **files):

@@ -14,81 +14,105 @@ from mmdiffkd import compat
 
 def python(code):
     """Run code in a fresh interpreter and return its output."""
-    result = subprocess.run([sys.executable, '-W', 'ignore', '-c', code],
-                            capture_output=True,
-                            text=True,
-                            timeout=300)
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     return result.stdout.strip()
 
 
 def test_mmrazor_imports_after_us_and_silently():
-    output = python('import mmdiffkd\n'
-                    'from mmrazor.models import ConfigurableDistiller\n'
-                    'print(ConfigurableDistiller.__name__)')
+    output = python(
+        'import mmdiffkd\n'
+        'from mmrazor.models import ConfigurableDistiller\n'
+        'print(ConfigurableDistiller.__name__)'
+    )
     assert output == 'ConfigurableDistiller'
 
 
 @pytest.mark.skipif(
     hasattr(torch.ao.quantization.fuser_method_mappings, 'reverse2'),
-    reason='this PyTorch needs no shim')
+    reason='this PyTorch needs no shim',
+)
 def test_mmrazor_does_not_import_without_us():
     """If this fails, the shim is no longer needed."""
     assert 'refused' in python(
         'try:\n    import mmrazor.models\n'
-        'except ImportError:\n    print("refused")')
+        'except ImportError:\n    print("refused")'
+    )
 
 
 def test_versions_are_as_they_were():
-    assert python(
-        'import mmcv, torch\nbefore = mmcv.__version__, torch.__version__\n'
-        'import mmdiffkd, mmrazor\nfrom mmengine.utils import digit_version\n'
-        'assert mmrazor.digit_version is digit_version\n'
-        'assert (mmcv.__version__, torch.__version__) == before') == ''
+    assert (
+        python(
+            'import mmcv, torch\nbefore = mmcv.__version__, torch.__version__\n'
+            'import mmdiffkd, mmrazor\nfrom mmengine.utils import digit_version\n'
+            'assert mmrazor.digit_version is digit_version\n'
+            'assert (mmcv.__version__, torch.__version__) == before'
+        )
+        == ''
+    )
 
 
 def test_a_newer_mmcv_is_accepted():
-    assert python('import mmcv\nmmcv.__version__ = "2.3.6"\n'
-                  'import mmdiffkd, mmrazor.registry\n'
-                  'print(mmcv.__version__)') == '2.3.6'
+    assert (
+        python(
+            'import mmcv\nmmcv.__version__ = "2.3.6"\n'
+            'import mmdiffkd, mmrazor.registry\n'
+            'print(mmcv.__version__)'
+        )
+        == '2.3.6'
+    )
 
 
 def test_setup_is_applied_once(monkeypatch):
-    monkeypatch.setattr(compat, '_mmrazor_import',
-                        lambda: pytest.fail('applied again'))
+    monkeypatch.setattr(
+        compat, '_mmrazor_import', lambda: pytest.fail('applied again')
+    )
     compat.setup()
 
 
 def test_a_fork_answers_for_its_module(monkeypatch):
-    monkeypatch.setattr(compat, '_has_distribution',
-                        lambda name: name != 'mmsegmentation')
+    monkeypatch.setattr(
+        compat, '_has_distribution', lambda name: name != 'mmsegmentation'
+    )
     monkeypatch.setitem(MODULE2PACKAGE, 'mmseg', 'mmsegmentation')
     # Stands for an installed module that no distribution is named after.
     monkeypatch.setattr(
-        compat.importlib.util, 'find_spec',
-        lambda name: object() if name == 'mmseg' else None)
+        compat.importlib.util,
+        'find_spec',
+        lambda name: object() if name == 'mmseg' else None,
+    )
     compat._config_packages()
     assert MODULE2PACKAGE['mmseg'] == 'mmseg'
     assert MODULE2PACKAGE['mmaction'] == 'mmaction2', 'absent: left alone'
 
 
 def test_configs_are_found_without_pkg_resources():
-    assert python(
-        'import sys\nsys.modules["pkg_resources"] = None\n'
-        'import importlib.util as u\nfind = u.find_spec\n'
-        'u.find_spec = lambda n, *a: None if n == "pkg_resources" '
-        'else find(n, *a)\n'
-        'import mmdiffkd\nfrom mmengine.config import Config\n'
-        'cfg = Config.fromstring(\'_base_ = '
-        '"mmdet::retinanet/retinanet_r18_fpn_1x_coco.py"\', ".py")\n'
-        'from mmengine.hub import get_config\n'
-        'get_config("mmdet::retinanet/retinanet_r18_fpn_1x_coco.py")\n'
-        'print(cfg.model.type)') == 'RetinaNet'
+    assert (
+        python(
+            'import sys\nsys.modules["pkg_resources"] = None\n'
+            'import importlib.util as u\nfind = u.find_spec\n'
+            'u.find_spec = lambda n, *a: None if n == "pkg_resources" '
+            'else find(n, *a)\n'
+            'import mmdiffkd\nfrom mmengine.config import Config\n'
+            "cfg = Config.fromstring('_base_ = "
+            '"mmdet::retinanet/retinanet_r18_fpn_1x_coco.py"\', ".py")\n'
+            'from mmengine.hub import get_config\n'
+            'get_config("mmdet::retinanet/retinanet_r18_fpn_1x_coco.py")\n'
+            'print(cfg.model.type)'
+        )
+        == 'RetinaNet'
+    )
 
 
 def test_own_configs_are_bases():
     cfg = Config.fromstring(
-        "_base_ = 'mmdiffkd::det/diffkd_retina_r101_r50.py'", '.py')
+        "_base_ = 'mmdiffkd::det/diffkd_retina_r101_r50.py'", '.py'
+    )
     assert cfg.model.type == 'mmdiffkd.FrozenTeacherDistill'
 
 
@@ -98,18 +122,19 @@ def test_training_logs_load_with_weights_only(tmp_path):
     content = dict(
         log=dict(loss=buffer),
         scalar=np.float32(3.5),
-        array=np.arange(3, dtype=np.int64))
+        array=np.arange(3, dtype=np.int64),
+    )
     torch.save(content, path)
     # A fresh process, where no log has been kept yet.
     output = python(
         'import mmdiffkd, torch\n'
         f'c = torch.load(r"{path}", weights_only=True)\n'
-        'print(c["log"]["loss"].mean(2), c["scalar"], c["array"].tolist())')
+        'print(c["log"]["loss"].mean(2), c["scalar"], c["array"].tolist())'
+    )
     assert output == '3.0 3.5 [0, 1, 2]'
 
 
 class Evil:
-
     def __reduce__(self):
         return getattr, (HistoryBuffer, '__subclasses__')
 

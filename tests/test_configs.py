@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Every shipped config can be read, and what it names exists."""
+
 import copy
 import functools
 import re
@@ -18,13 +19,12 @@ CONFIGS = sorted(ROOT.glob('configs/**/*.py'))
 RUNNABLE = [path for path in CONFIGS if '_base_' not in path.parts]
 DET = sorted(ROOT.glob('configs/det/*.py'))
 DIFFKD_DET = [path for path in DET if path.name.startswith('diffkd')]
-ZOO = [path for path in RUNNABLE
-       if path.parent.name in ('det', 'seg', 'cls')]
+ZOO = [path for path in RUNNABLE if path.parent.name in ('det', 'seg', 'cls')]
 METAFILES = sorted(ROOT.glob('configs/**/metafile.yml'))
 LIBRARIES = {
     'mmdet': 'mmdet',
     'mmseg': 'mmsegmentation',
-    'mmpretrain': 'mmpretrain'
+    'mmpretrain': 'mmpretrain',
 }
 
 METRICS = {
@@ -49,7 +49,7 @@ def zoo_entries(cfg_path):
     """Entries of the library's own metafile for ``scope::folder/file.py``."""
     scope, config = cfg_path.split('::')
     folder = library_configs(scope) / Path(config).parent
-    metafile, = folder.glob('metafile.y*ml')
+    (metafile,) = folder.glob('metafile.y*ml')
     models = yaml.safe_load(metafile.read_text())['Models']
     return [m for m in models if m['Config'] == f'configs/{config}']
 
@@ -57,8 +57,10 @@ def zoo_entries(cfg_path):
 def teacher_of(path):
     """``(cfg_path, teacher_ckpt)``, None each where there is none."""
     model = load(path).get('model', {})
-    return (model.get('teacher', {}).get('cfg_path'),
-            model.get('teacher_ckpt'))
+    return (
+        model.get('teacher', {}).get('cfg_path'),
+        model.get('teacher_ckpt'),
+    )
 
 
 def as_list(item):
@@ -90,13 +92,20 @@ def test_teachers_that_configs_name_exist():
             continue
         found += 1
         scope, separator, config = cfg_path.rpartition('::')
-        folder = ROOT if not separator else (
-            ROOT / 'configs' if scope == 'mmdiffkd' else
-            library_configs(scope))
+        folder = (
+            ROOT
+            if not separator
+            else (
+                ROOT / 'configs'
+                if scope == 'mmdiffkd'
+                else library_configs(scope)
+            )
+        )
         if not (folder / config).is_file():
             missing.append(name(path))
         elif str(checkpoint).startswith('http') and checkpoint not in [
-                m['Weights'] for m in zoo_entries(cfg_path)]:
+            m['Weights'] for m in zoo_entries(cfg_path)
+        ]:
             strange.append(name(path))
     assert found > len(RUNNABLE) / 2
     assert not missing and not strange
@@ -115,9 +124,11 @@ def test_pairs_distill_five_levels_under_true_names(path):
     for index, p in enumerate(levels):
         sides = distiller.connector_forward_mappings[f'diff_p{p}']
         assert sides.s_feature == dict(
-            recorder='fpn', from_student=True, data_idx=index)
+            recorder='fpn', from_student=True, data_idx=index
+        )
         assert sides.t_feature == dict(
-            recorder='fpn', from_student=False, data_idx=index)
+            recorder='fpn', from_student=False, data_idx=index
+        )
 
 
 @pytest.mark.parametrize('path', DIFFKD_DET, ids=name)
@@ -126,8 +137,11 @@ def test_pairs_follow_the_paper(path):
     cfg = load(path)
     weight = 15 if 'reppoints' in path.name else 5
     losses = cfg.model.distiller.distill_losses.items()
-    assert {loss.loss_weight for name, loss in losses
-            if name.startswith('loss_kd_p')} == {weight}
+    assert {
+        loss.loss_weight
+        for name, loss in losses
+        if name.startswith('loss_kd_p')
+    } == {weight}
     for connector in cfg.model.distiller.connectors.values():
         assert connector.diffusion_loss_weight == 1
 
@@ -164,14 +178,16 @@ def test_pairs_are_written_by_inheritance(path):
     assert 'find_unused_parameters' not in load(path)
 
 
-@pytest.mark.parametrize('variant', [
-    'fpn', 'fpn_p2_p6', 'fpn_w15', 'retina', 'reppoints', 'faster_rcnn'
-])
+@pytest.mark.parametrize(
+    'variant',
+    ['fpn', 'fpn_p2_p6', 'fpn_w15', 'retina', 'reppoints', 'faster_rcnn'],
+)
 def test_released_recipe_differs_by_one_key(variant):
     folder = ROOT / 'configs/_base_/distillers'
     ours = load(folder / f'diffkd_{variant}.py').distiller
-    released = Config.fromfile(folder /
-                               f'diffkd_{variant}_released.py').distiller
+    released = Config.fromfile(
+        folder / f'diffkd_{variant}_released.py'
+    ).distiller
     assert len(released.connectors) == 5
     for connector in released.connectors.values():
         assert connector.pop('recipe') == 'released'
@@ -179,7 +195,8 @@ def test_released_recipe_differs_by_one_key(variant):
 
 
 @pytest.mark.parametrize(
-    'path', sorted(ROOT.glob('configs/_base_/distillers/*.py')), ids=name)
+    'path', sorted(ROOT.glob('configs/_base_/distillers/*.py')), ids=name
+)
 def test_every_base_is_a_distiller(path):
     """Those that no pair uses too: names, arguments and connectors fit."""
     built = MODELS.build(copy.deepcopy(load(path).distiller))
@@ -199,8 +216,10 @@ def test_metafile_names_what_exists(path):
 
 
 @pytest.mark.parametrize(
-    'model', [m for path in METAFILES for m in models_of(path)],
-    ids=lambda model: model['Name'])
+    'model',
+    [m for path in METAFILES for m in models_of(path)],
+    ids=lambda model: model['Name'],
+)
 def test_metafile_agrees_with_config_and_library(model):
     cfg = load(ROOT / model['Config'])
     metadata = model['Metadata']
@@ -218,12 +237,15 @@ def test_metafile_agrees_with_config_and_library(model):
             continue  # a config of this package, trained by the user
         task, metric = METRICS[scope]
         entries = [
-            entry for entry in zoo_entries(metadata[role]['Config'])
+            entry
+            for entry in zoo_entries(metadata[role]['Config'])
             if entry['Weights'] == metadata[role]['Weights']
         ]
         results = [
-            result['Metrics'][metric] for entry in entries
-            for result in as_list(entry['Results']) if result['Task'] == task
+            result['Metrics'][metric]
+            for entry in entries
+            for result in as_list(entry['Results'])
+            if result['Task'] == task
         ]
         assert results == [metadata[role]['Metrics'][metric]]
 
@@ -235,7 +257,8 @@ def test_readme_lists_the_pair(path):
 
 
 @pytest.mark.parametrize(
-    'readme', sorted(ROOT.glob('configs/**/README.md')), ids=name)
+    'readme', sorted(ROOT.glob('configs/**/README.md')), ids=name
+)
 def test_readme_links_to_files_that_exist(readme):
     links = re.findall(r'\]\(([^)#]+)[^)]*\)', readme.read_text())
     for link in links:

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The demo's distillation configs train; blood cells also on real images."""
+
 import os
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from test_models import toys
 ROOT = Path(__file__).parents[1]
 # Those of the other tasks: test_seg_configs, test_cls_configs.
 DISTILLED = [
-    path for path in sorted((ROOT / 'configs/demo').glob('*.py'))
-    for cfg in [Config.fromfile(path)] if cfg.default_scope == 'mmdet'
+    path
+    for path in sorted((ROOT / 'configs/demo').glob('*.py'))
+    for cfg in [Config.fromfile(path)]
+    if cfg.default_scope == 'mmdet'
     and cfg.model.type == 'mmdiffkd.FrozenTeacherDistill'
 ]
 
@@ -36,7 +39,8 @@ def test_config_takes_a_training_step(path):
 def test_methods_share_student_data_and_schedule():
     """One budget: nothing but the distiller may differ."""
     configs = [
-        Config.fromfile(path) for path in DISTILLED
+        Config.fromfile(path)
+        for path in DISTILLED
         if path.stem.startswith('bccd')
     ]
     assert len(configs) >= 5
@@ -48,16 +52,29 @@ def test_methods_share_student_data_and_schedule():
 @pytest.mark.slow
 def test_blood_cells_are_distilled(shared_data, tmp_path):
     command = [
-        sys.executable, 'tools/train.py', 'configs/demo/bccd_diffkd.py',
-        '--work-dir', str(tmp_path), '--cfg-options',
-        'model.teacher_ckpt=None', 'model.allow_random_teacher=True',
-        'train_dataloader.dataset.indices=16', 'train_cfg.max_epochs=1',
-        'train_cfg.val_interval=1', 'val_dataloader.dataset.indices=4',
-        'val_evaluator.metric=bbox', 'default_hooks.logger.interval=1'
+        sys.executable,
+        'tools/train.py',
+        'configs/demo/bccd_diffkd.py',
+        '--work-dir',
+        str(tmp_path),
+        '--cfg-options',
+        'model.teacher_ckpt=None',
+        'model.allow_random_teacher=True',
+        'train_dataloader.dataset.indices=16',
+        'train_cfg.max_epochs=1',
+        'train_cfg.val_interval=1',
+        'val_dataloader.dataset.indices=4',
+        'val_evaluator.metric=bbox',
+        'default_hooks.logger.interval=1',
     ]
     result = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=600,
-        env=dict(os.environ, BCCD_ROOT=str(shared_data / 'bccd')))
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=dict(os.environ, BCCD_ROOT=str(shared_data / 'bccd')),
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     assert 'distill.diff_p7.loss_diff' in result.stdout
     assert 'loss_diff = 1.0 means' in result.stdout

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The digits demo of segmentation and classification, on its own data."""
+
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,17 @@ from mmdiffkd.utils.student import distill_types, student_config
 
 DEMO = Path(__file__).parents[1] / 'configs/demo'
 TASKS = dict(seg='mmseg', cls='mmpretrain')
-PLAIN = [f'digits_{task}_{model}' for task in TASKS
-         for model in ('teacher', 'student')]
+PLAIN = [
+    f'digits_{task}_{model}'
+    for task in TASKS
+    for model in ('teacher', 'student')
+]
 DISTILLED = [
-    'digits_cls_diffkd', 'digits_cls_kd', 'digits_seg_diffkd',
-    'digits_seg_diffkd_features', 'digits_seg_dist'
+    'digits_cls_diffkd',
+    'digits_cls_kd',
+    'digits_seg_diffkd',
+    'digits_seg_diffkd_features',
+    'digits_seg_dist',
 ]
 
 
@@ -93,5 +100,7 @@ def test_student_data_and_schedule_are_those_of_the_student_alone(name):
     cfg.optim_wrapper.pop('paramwise_cfg')
     plain = student_config(cfg)
     assert plain.to_dict() == alone.to_dict()
-    assert build_student(plain).state_dict().keys() == build_student(
-        alone).state_dict().keys()
+    assert (
+        build_student(plain).state_dict().keys()
+        == build_student(alone).state_dict().keys()
+    )

@@ -3,6 +3,7 @@
 
 That the configs train is checked with all others of their folder.
 """
+
 import copy
 import functools
 from pathlib import Path
@@ -18,8 +19,10 @@ from mmdiffkd.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 PATHS = sorted(
-    path for path in ROOT.glob('configs/**/*dskd*.py')
-    if '_base_' not in path.parts)
+    path
+    for path in ROOT.glob('configs/**/*dskd*.py')
+    if '_base_' not in path.parts
+)
 TASKS = dict(mmdet='det', mmseg='seg', mmpretrain='cls')
 # Teachers of full size.
 LARGE = ('in1k', 'deeplabv3', 'retina_r101')
@@ -29,7 +32,8 @@ load = functools.lru_cache(maxsize=None)(Config.fromfile)
 def marked(path):
     slow = any(word in path.stem for word in LARGE)
     return pytest.param(
-        path, id=path.stem, marks=pytest.mark.slow if slow else ())
+        path, id=path.stem, marks=pytest.mark.slow if slow else ()
+    )
 
 
 @pytest.mark.parametrize('path', [marked(path) for path in PATHS])
@@ -47,10 +51,12 @@ def test_head_scores_the_recorded_feature_as_the_teacher_does(path):
     for name, connector in distiller.connectors.items():
         head = connector.teacher_head
         assert connector.diffusion.teacher_channels == (
-            distiller.distill_losses[f'loss_{name}'].channels)
+            distiller.distill_losses[f'loss_{name}'].channels
+        )
         heads[name] = head
     head.modules[-1].register_forward_hook(
-        lambda m, args, out: scores.append(out))
+        lambda m, args, out: scores.append(out)
+    )
     size = (32, 32) if 'cifar' in path.stem else (64, 64)
     data = task_toys.batch(task, size=size)
     with torch.no_grad(), distiller.teacher_recorders:
@@ -67,7 +73,10 @@ def test_head_scores_the_recorded_feature_as_the_teacher_does(path):
 
 def test_pairs_are_found():
     assert {path.parent.name for path in PATHS} == {
-        'cls', 'demo', 'det', 'seg'
+        'cls',
+        'demo',
+        'det',
+        'seg',
     }
     assert len(PATHS) >= 13
 
@@ -76,7 +85,7 @@ def test_ablations_of_the_demo_are_single_leaves():
     text = (ROOT / 'configs/demo/cifar10_dskd.py').read_text()
     leaves = {
         'model.distiller.connectors.dskd_feature.guidance.scale': 0,
-        'model.distiller.distill_losses.loss_dskd_feature.hash_weight': 0
+        'model.distiller.distill_losses.loss_dskd_feature.hash_weight': 0,
     }
     cfg = copy.deepcopy(load(ROOT / 'configs/demo/cifar10_dskd.py'))
     before = cfg.to_dict()

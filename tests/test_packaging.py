@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Wheels, sdists, editable installs and plain checkouts ship the configs."""
+
 import os
 import re
 import shutil
@@ -16,8 +17,17 @@ from packaging.utils import canonicalize_name
 
 import mmdiffkd
 
-NOT_SOURCES = ('.git', '.mim', 'build', 'dist', 'work_dirs', 'data',
-               '__pycache__', '.pytest_cache', '*.egg-info')
+NOT_SOURCES = (
+    '.git',
+    '.mim',
+    'build',
+    'dist',
+    'work_dirs',
+    'data',
+    '__pycache__',
+    '.pytest_cache',
+    '*.egg-info',
+)
 # Reads a config through `mmdiffkd::`, and says which mmdiffkd did it.
 PROBE = """
 import mmdiffkd
@@ -30,15 +40,14 @@ print(mmdiffkd.__file__)
 def run(*command, cwd: Path, **env: str) -> str:
     """Run a command without this checkout on its path; return its output."""
     environ = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
-    done = subprocess.run([str(word) for word in command],
-                          cwd=cwd,
-                          env={
-                              **environ,
-                              **env
-                          },
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT,
-                          text=True)
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -48,22 +57,25 @@ def pip(*args, cwd: Path) -> str:
 
 
 def build_wheel(source: Path, out: Path) -> Path:
-    pip('wheel',
+    pip(
+        'wheel',
         '--no-deps',
         '--no-build-isolation',
         '--no-index',
         '-w',
         out,
         source,
-        cwd=out.parent)
-    wheel, = out.glob('mmdiffkd-*.whl')
+        cwd=out.parent,
+    )
+    (wheel,) = out.glob('mmdiffkd-*.whl')
     return wheel
 
 
 def resolves_config(python: Path, cwd: Path, **env: str) -> Path:
     """Load a config with an ``mmdiffkd::`` base; return the package folder."""
-    (cwd / 'probe.py'
-     ).write_text("_base_ = ['mmdiffkd::_base_/distillers/diffkd_fpn.py']\n")
+    (cwd / 'probe.py').write_text(
+        "_base_ = ['mmdiffkd::_base_/distillers/diffkd_fpn.py']\n"
+    )
     output = run(python, '-W', 'ignore', '-c', PROBE, cwd=cwd, **env)
     return Path(output.splitlines()[-1]).parent
 
@@ -75,28 +87,34 @@ def source(checkout: Path, tmp_path: Path) -> Path:
         shutil.copytree(
             checkout,
             tmp_path / 'source',
-            ignore=shutil.ignore_patterns(*NOT_SOURCES)))
+            ignore=shutil.ignore_patterns(*NOT_SOURCES),
+        )
+    )
 
 
 @pytest.fixture
 def fresh_python(tmp_path: Path) -> Path:
     """An environment without mmdiffkd that sees the libraries of this one."""
-    run(sys.executable,
+    run(
+        sys.executable,
         '-m',
         'venv',
         '--without-pip',
         tmp_path / 'env',
-        cwd=tmp_path)
-    site, = (tmp_path / 'env').glob('lib/python*/site-packages')
+        cwd=tmp_path,
+    )
+    (site,) = (tmp_path / 'env').glob('lib/python*/site-packages')
     # `--system-site-packages` would mean those of the base interpreter.
     parent = sysconfig.get_path('purelib')
-    (site /
-     'parent.pth').write_text(f'import site; site.addsitedir({parent!r})\n')
+    (site / 'parent.pth').write_text(
+        f'import site; site.addsitedir({parent!r})\n'
+    )
     return tmp_path / 'env/bin/python'
 
 
 def install(python: Path, *what) -> None:
-    pip('--python',
+    pip(
+        '--python',
         python,
         'install',
         '--no-deps',
@@ -104,7 +122,8 @@ def install(python: Path, *what) -> None:
         '--no-index',
         '--ignore-installed',
         *what,
-        cwd=python.parent)
+        cwd=python.parent,
+    )
 
 
 def shipped(source: Path) -> set:
@@ -113,7 +132,8 @@ def shipped(source: Path) -> set:
     for folder in ('configs', 'tools'):
         files |= {
             path.relative_to(source).as_posix()
-            for path in (source / folder).rglob('*') if path.is_file()
+            for path in (source / folder).rglob('*')
+            if path.is_file()
         }
     return files
 
@@ -123,8 +143,9 @@ def in_wheel(wheel: Path) -> dict:
     prefix = 'mmdiffkd/.mim/'
     with zipfile.ZipFile(wheel) as archive:
         return {
-            info.filename[len(prefix):]: info.external_attr >> 16
-            for info in archive.infolist() if info.filename.startswith(prefix)
+            info.filename[len(prefix) :]: info.external_attr >> 16
+            for info in archive.infolist()
+            if info.filename.startswith(prefix)
         }
 
 
@@ -143,11 +164,13 @@ def test_wheel_ships_configs_and_tools(source, tmp_path):
 
 @pytest.mark.slow
 def test_wheel_of_sdist_equals_wheel_of_checkout(source, tmp_path):
-    run(sys.executable,
+    run(
+        sys.executable,
         '-c',
         'from setuptools import build_meta; build_meta.build_sdist("../out")',
-        cwd=source)
-    sdist, = (tmp_path / 'out').glob('mmdiffkd-*.tar.gz')
+        cwd=source,
+    )
+    (sdist,) = (tmp_path / 'out').glob('mmdiffkd-*.tar.gz')
     direct = build_wheel(source, tmp_path / 'direct')
     through_sdist = build_wheel(sdist, tmp_path / 'through_sdist')
     names = []
@@ -171,8 +194,9 @@ def test_removed_config_is_not_shipped_by_the_next_build(source, tmp_path):
 
 
 @pytest.mark.slow
-def test_installed_wheel_answers_mmdiffkd_configs(source, fresh_python,
-                                                  tmp_path):
+def test_installed_wheel_answers_mmdiffkd_configs(
+    source, fresh_python, tmp_path
+):
     install(fresh_python, build_wheel(source, tmp_path / 'wheels'))
     package = resolves_config(fresh_python, tmp_path)
     assert tmp_path / 'env' in package.parents
@@ -180,8 +204,9 @@ def test_installed_wheel_answers_mmdiffkd_configs(source, fresh_python,
 
 
 @pytest.mark.slow
-def test_editable_install_answers_mmdiffkd_configs(source, fresh_python,
-                                                   tmp_path):
+def test_editable_install_answers_mmdiffkd_configs(
+    source, fresh_python, tmp_path
+):
     install(fresh_python, '-e', source)
     # Links, so that an edited config counts without a new installation.
     for name in ('configs', 'tools', 'model-index.yml'):
@@ -190,12 +215,16 @@ def test_editable_install_answers_mmdiffkd_configs(source, fresh_python,
 
 
 @pytest.mark.slow
-def test_checkout_on_the_path_answers_mmdiffkd_configs(source, fresh_python,
-                                                       tmp_path):
+def test_checkout_on_the_path_answers_mmdiffkd_configs(
+    source, fresh_python, tmp_path
+):
     for _ in range(2):  # the second time finds everything in place
         run(sys.executable, 'setup.py', '-q', 'link_mim', cwd=source)
-    assert sorted(os.listdir(
-        source / 'mmdiffkd/.mim')) == ['configs', 'model-index.yml', 'tools']
+    assert sorted(os.listdir(source / 'mmdiffkd/.mim')) == [
+        'configs',
+        'model-index.yml',
+        'tools',
+    ]
     package = resolves_config(fresh_python, tmp_path, PYTHONPATH=str(source))
     assert package == source / 'mmdiffkd'
 
@@ -212,7 +241,8 @@ def test_model_index_imports_every_metafile(checkout):
 def read_requirements(path: Path) -> list:
     lines = (
         line.partition('#')[0].strip()
-        for line in path.read_text().splitlines())
+        for line in path.read_text().splitlines()
+    )
     return [Requirement(line) for line in lines if line]
 
 
@@ -220,8 +250,9 @@ def test_constraints_pin_what_the_requirements_allow(checkout):
     folder = checkout / 'requirements'
     pinned = {}
     for requirement in read_requirements(folder / 'constraints.txt'):
-        version, = re.fullmatch(r'==([\w.]+)',
-                                str(requirement.specifier)).groups()
+        (version,) = re.fullmatch(
+            r'==([\w.]+)', str(requirement.specifier)
+        ).groups()
         pinned[canonicalize_name(requirement.name)] = version
     for path in folder.glob('*.txt'):
         for requirement in read_requirements(path):
@@ -233,5 +264,6 @@ def test_constraints_pin_what_the_requirements_allow(checkout):
 def test_version_is_the_same_everywhere(checkout):
     citation = yaml.safe_load((checkout / 'CITATION.cff').read_text())
     assert str(citation['version']) == mmdiffkd.__version__
-    assert f'## {mmdiffkd.__version__}' in (checkout /
-                                            'CHANGELOG.md').read_text()
+    assert (
+        f'## {mmdiffkd.__version__}' in (checkout / 'CHANGELOG.md').read_text()
+    )

@@ -4,6 +4,7 @@
 With pip kept off every index a set-up fails soon after it has made the
 virtual environment: a real set-up that ends in the middle.
 """
+
 import os
 import re
 import subprocess
@@ -16,7 +17,8 @@ ENVIRONMENT = Path(sys.prefix)
 needs_environment = pytest.mark.skipif(
     not (ENVIRONMENT / '.finished').exists(),
     reason='not in an environment of tools/setup_env.sh; run '
-    'tools/run_tests.sh')
+    'tools/run_tests.sh',
+)
 
 
 def command(checkout: Path, *args) -> list:
@@ -33,7 +35,8 @@ def setup_env(checkout: Path, tmp_path: Path):
             cwd=tmp_path,  # it must work from anywhere
             env=environ(tmp_path, **env),
             capture_output=True,
-            text=True)
+            text=True,
+        )
 
     return run
 
@@ -46,7 +49,8 @@ def environ(tmp_path: Path, **env) -> dict:
         PYTHON=sys.executable,
         CXX='true',
         PIP_NO_INDEX='1',
-        PIP_CONFIG_FILE=os.devnull)
+        PIP_CONFIG_FILE=os.devnull,
+    )
     return {**inherited, **defaults, **env}
 
 
@@ -82,8 +86,11 @@ def test_unsupported_python_is_refused(setup_env, tmp_path, version):
     other.write_text(f'#!/bin/sh\necho {version}\n')
     other.chmod(0o755)
     refuses(
-        setup_env('--python', str(other)), str(other), f'Python {version}',
-        '3.10 to 3.12')
+        setup_env('--python', str(other)),
+        str(other),
+        f'Python {version}',
+        '3.10 to 3.12',
+    )
 
 
 def test_unknown_ops_are_refused(setup_env):
@@ -106,7 +113,8 @@ def test_gpu_without_nvcc_is_said(setup_env, tmp_path):
         MMDIFFKD_OPS='auto',
         MMDIFFKD_HOME=str(tmp_path / 'file/home'),
         CUDA_HOME=str(tmp_path / 'no_cuda'),
-        PATH=f'{smi.parent}:/usr/bin:/bin')
+        PATH=f'{smi.parent}:/usr/bin:/bin',
+    )
     assert 'a GPU is here (GPU 0: Some GPU), but nvcc is not' in done.stderr
     assert 'Install the CUDA toolkit' in done.stderr
     refuses(done, 'cannot write to')  # it went on, with CPU operators
@@ -115,7 +123,7 @@ def test_gpu_without_nvcc_is_said(setup_env, tmp_path):
 @pytest.mark.slow
 def test_failure_names_the_log_and_its_last_lines(setup_env, tmp_path):
     done = setup_env()
-    log, = (tmp_path / 'home/logs').iterdir()
+    (log,) = (tmp_path / 'home/logs').iterdir()
     refuses(done, 'installing pip', str(log))
     last_line = log.read_text().splitlines()[-1]
     assert 'ERROR' in last_line and last_line in done.stderr
@@ -136,7 +144,7 @@ def damage_interpreter(environment: Path) -> None:
 @pytest.mark.parametrize('damage', [damage_nothing, damage_interpreter])
 def test_unusable_environment_is_built_anew(setup_env, tmp_path, damage):
     setup_env()  # ends in the middle
-    environment, = (tmp_path / 'home/envs').iterdir()
+    (environment,) = (tmp_path / 'home/envs').iterdir()
     damage(environment)
     leftover = environment / 'leftover'
     leftover.touch()
@@ -145,13 +153,15 @@ def test_unusable_environment_is_built_anew(setup_env, tmp_path, damage):
 
 
 @pytest.mark.slow
-def test_killed_set_up_is_not_taken_for_a_good_one(checkout, setup_env,
-                                                   tmp_path):
+def test_killed_set_up_is_not_taken_for_a_good_one(
+    checkout, setup_env, tmp_path
+):
     with subprocess.Popen(
-            command(checkout),
-            env=environ(tmp_path),
-            stderr=subprocess.PIPE,
-            text=True) as process:
+        command(checkout),
+        env=environ(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         for line in process.stderr:
             if 'creating the virtual environment' in line:
                 process.kill()
@@ -163,15 +173,17 @@ def test_killed_set_up_is_not_taken_for_a_good_one(checkout, setup_env,
 
 @needs_environment
 def test_print_python_prints_the_interpreter_and_changes_nothing(
-        setup_env, tmp_path):
+    setup_env, tmp_path
+):
     home = ENVIRONMENT.parent.parent
     before = (ENVIRONMENT / '.finished').stat(), os.listdir(home / 'logs')
     # The environment may have been built with any operators.
-    ops, = re.findall(r'^py[\d.]+-(cpu|cu)', ENVIRONMENT.name)
+    (ops,) = re.findall(r'^py[\d.]+-(cpu|cu)', ENVIRONMENT.name)
     done = setup_env(
         '--print-python',
         MMDIFFKD_HOME=str(home),
-        MMDIFFKD_OPS='cpu' if ops == 'cpu' else 'cuda')
+        MMDIFFKD_OPS='cpu' if ops == 'cpu' else 'cuda',
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f'{ENVIRONMENT}/bin/python\n'
     after = (ENVIRONMENT / '.finished').stat(), os.listdir(home / 'logs')

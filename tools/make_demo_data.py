@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 # Copyright (c) mmdiffkd contributors.
 """Make the embedded demo data from scikit-learn's handwritten digits."""
+
 import argparse
 import sys
 from dataclasses import replace
@@ -10,8 +11,14 @@ ROOT = Path(__file__).resolve().parents[1]
 if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
     sys.path.insert(0, str(ROOT))
 
-from mmdiffkd.datasets import (SCENES, STYLES, WRITERS, SceneStyle,  # noqa: E402
-                               make_demo_set, read_manifest)
+from mmdiffkd.datasets import (
+    SCENES,
+    STYLES,
+    WRITERS,
+    SceneStyle,  # noqa: E402
+    make_demo_set,
+    read_manifest,
+)
 from mmdiffkd.utils.cli import command_line  # noqa: E402
 
 
@@ -21,42 +28,53 @@ def parse_args() -> argparse.Namespace:
         description='Make the embedded demo data: scenes of handwritten '
         'digits on clutter, from the set that scikit-learn ships. Needs no '
         'network. Equal options give equal files, byte for byte.',
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument(
         '--task',
         choices=sorted(WRITERS),
         default='det',
         help='kind of set; det: COCO format, read by mmdet.CocoDataset; seg: '
         'Cityscapes format, read by mmseg.BaseSegDataset; cls: one folder a '
-        'class, read by mmpretrain.ImageNet')
+        'class, read by mmpretrain.ImageNet',
+    )
     parser.add_argument(
         '--out',
         default='data/demo',
-        help='folder of the demo sets; the set is made in OUT/TASK')
+        help='folder of the demo sets; the set is made in OUT/TASK',
+    )
     parser.add_argument(
         '--scenes',
         nargs=3,
         type=_positive,
         metavar=('TRAIN', 'VAL', 'TEST'),
         default=list(SCENES.values()),
-        help='number of scenes of each split')
+        help='number of scenes of each split',
+    )
     parser.add_argument(
         '--size',
         type=_positive,
         help='side of the square scenes, in pixels; without it, what suits '
-        'the task: ' + ', '.join(f'{task} {style.height}'
-                                 for task, style in STYLES.items()))
+        'the task: '
+        + ', '.join(
+            f'{task} {style.height}' for task, style in STYLES.items()
+        ),
+    )
     parser.add_argument(
-        '--seed', type=int, default=0, help='seed of scenes and splits')
+        '--seed', type=int, default=0, help='seed of scenes and splits'
+    )
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help='replace an earlier demo set that differs or is damaged')
+        help='replace an earlier demo set that differs or is damaged',
+    )
     args = parser.parse_args()
     largest = SceneStyle.sizes[1]
     if args.size is not None and args.size < largest:
-        parser.error(f'--size must be at least {largest}, the size of the '
-                     'largest digits')
+        parser.error(
+            f'--size must be at least {largest}, the size of the '
+            'largest digits'
+        )
     if args.seed < 0:
         parser.error('--seed must not be negative')
     return args
@@ -82,11 +100,14 @@ def main() -> None:
         scenes=dict(zip(SCENES, args.scenes)),
         seed=args.seed,
         style=style,
-        overwrite=args.overwrite)
+        overwrite=args.overwrite,
+    )
     print(f'{"Made" if made else "Found, unchanged"}: {root}')
     for split, size in read_manifest(root)['sizes'].items():
-        print(f'  {split:5s} ' +
-              ', '.join(f'{count} {what}' for what, count in size.items()))
+        print(
+            f'  {split:5s} '
+            + ', '.join(f'{count} {what}' for what, count in size.items())
+        )
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@
 
 CONFIG and CHECKPOINT may each be a distillation one or a plain student's.
 """
+
 import argparse
 import os.path as osp
 import sys
@@ -27,18 +28,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--work-dir',
         help="folder for logs and metrics; default: the config's work_dir, "
-        'or ./work_dirs/<config name>')
+        'or ./work_dirs/<config name>',
+    )
     parser.add_argument('--out', help='write the predictions to this .pkl')
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace the file of --out')
+        '--overwrite', action='store_true', help='replace the file of --out'
+    )
     parser.add_argument(
         '--show-dir',
-        help='draw the predictions into this folder, below the work dir')
+        help='draw the predictions into this folder, below the work dir',
+    )
     parser.add_argument(
         '--tta',
         action='store_true',
         help='test-time augmentation by tta_model and tta_pipeline of the '
-        'config')
+        'config',
+    )
     launch.add_common_arguments(parser)
     return parser.parse_args()
 
@@ -53,11 +58,12 @@ def main() -> None:
     cfg = testing.testing_config(cfg, args.config, args.checkpoint)
     if args.show_dir:
         checks.check_folder(
-            osp.join(cfg.work_dir, args.show_dir), '--show-dir')
+            osp.join(cfg.work_dir, args.show_dir), '--show-dir'
+        )
         testing.set_show_dir(cfg, args.show_dir)
     if args.tta:
         testing.set_tta(cfg)
-    checks.check_data(cfg, ('test', ))
+    checks.check_data(cfg, ('test',))
     launch.init_processes(cfg, args.launcher, args.local_rank)
     runner = launch.build_runner(cfg)
     runner.register_hook(testing.StudentWeightsHook())

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 # Copyright (c) mmdiffkd contributors.
 """Train a detector, segmentor or classifier, with or without distillation."""
+
 import argparse
 import sys
 from pathlib import Path
@@ -13,8 +14,7 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
 import mmdiffkd  # noqa: E402,F401
 from mmdiffkd.engine import checks, launch  # noqa: E402
 from mmdiffkd.engine.reliable import make_reliable  # noqa: E402
-from mmdiffkd.engine.student_optim import \
-    show_student_to_constructor  # noqa: E402
+from mmdiffkd.engine.student_optim import show_student_to_constructor  # noqa: E402
 from mmdiffkd.utils.cli import command_line  # noqa: E402
 from mmdiffkd.utils.config import load_config  # noqa: E402
 
@@ -25,26 +25,31 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--work-dir',
         help="folder for logs and checkpoints; default: the config's "
-        'work_dir, or ./work_dirs/<config name>')
+        'work_dir, or ./work_dirs/<config name>',
+    )
     parser.add_argument(
-        '--amp', action='store_true', help='train in mixed precision (GPU)')
+        '--amp', action='store_true', help='train in mixed precision (GPU)'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate from auto_scale_lr.base_batch_size of '
-        'the config to the actual total batch size')
+        'the config to the actual total batch size',
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='auto|PATH',
         help='continue from a checkpoint; without a value, or with auto, '
-        'from the latest in the work dir, or from the start if it has none')
+        'from the latest in the work dir, or from the start if it has none',
+    )
     parser.add_argument(
         '--overwrite',
         action='store_true',
         help='start anew in a work dir that holds checkpoints; those of the '
-        'same name are replaced')
+        'same name are replaced',
+    )
     parser.add_argument('--seed', type=int, help='random seed')
     launch.add_common_arguments(parser)
     return parser.parse_args()
@@ -57,8 +62,7 @@ def main() -> None:
     checks.check_training(cfg, args.config)
     launch.set_work_dir(cfg, args.config, args.work_dir)
     checks.check_folder(cfg.work_dir, '--work-dir')
-    launch.set_resume(
-        cfg, launch.resume_of_restart(cfg.work_dir, args.resume))
+    launch.set_resume(cfg, launch.resume_of_restart(cfg.work_dir, args.resume))
     if args.amp:
         launch.set_amp(cfg)
     if args.auto_scale_lr:

@@ -11,4 +11,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::cls/baselines/resnet56_cifar100.py'),
     teacher_ckpt='checkpoints/cifar100_resnet56.pth',
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -4,10 +4,11 @@
 # The paper's dagger: DIST as the distance of the logits.
 _base_ = [
     'baselines/mobilenet-v1_b1_in1k.py',
-    '../_base_/distillers/diffkd_cls_dist.py'
+    '../_base_/distillers/diffkd_cls_dist.py',
 ]
 _base_.distiller.connectors.diff_feature.update(
-    student_channels=1024, teacher_channels=2048)
+    student_channels=1024, teacher_channels=2048
+)
 
 model = dict(
     _delete_=True,
@@ -15,4 +16,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmpretrain::resnet/resnet50_8xb32_in1k.py'),
     teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/resnet/resnet50_8xb32_in1k_20210831-ea4938fc.pth',  # noqa: E501
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

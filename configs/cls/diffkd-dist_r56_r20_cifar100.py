@@ -4,7 +4,7 @@
 # The paper's dagger, on CIFAR-100: DIST as the distance of the logits.
 _base_ = [
     'baselines/resnet20_cifar100.py',
-    '../_base_/distillers/diffkd_cls_dist_cifar100.py'
+    '../_base_/distillers/diffkd_cls_dist_cifar100.py',
 ]
 
 model = dict(
@@ -13,4 +13,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::cls/baselines/resnet56_cifar100.py'),
     teacher_ckpt='checkpoints/cifar100_resnet56.pth',
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -3,10 +3,11 @@
 # 1 GPU x 64 images, 240 epochs (A1).
 _base_ = [
     'baselines/resnet8x4_cifar100.py',
-    '../_base_/distillers/diffkd_cls_cifar100.py'
+    '../_base_/distillers/diffkd_cls_cifar100.py',
 ]
 _base_.distiller.connectors.diff_feature.update(
-    student_channels=256, teacher_channels=256)
+    student_channels=256, teacher_channels=256
+)
 
 model = dict(
     _delete_=True,
@@ -14,4 +15,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::cls/baselines/resnet32x4_cifar100.py'),
     teacher_ckpt='checkpoints/cifar100_resnet32x4.pth',
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

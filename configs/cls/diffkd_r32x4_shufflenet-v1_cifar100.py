@@ -4,10 +4,11 @@
 # The student's map is 4x4, the teacher's 8x8.
 _base_ = [
     'baselines/shufflenet-v1_cifar100.py',
-    '../_base_/distillers/diffkd_cls_cifar100.py'
+    '../_base_/distillers/diffkd_cls_cifar100.py',
 ]
 _base_.distiller.connectors.diff_feature.update(
-    student_channels=960, teacher_channels=256, resize='bilinear')
+    student_channels=960, teacher_channels=256, resize='bilinear'
+)
 
 model = dict(
     _delete_=True,
@@ -15,4 +16,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::cls/baselines/resnet32x4_cifar100.py'),
     teacher_ckpt='checkpoints/cifar100_resnet32x4.pth',
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -2,7 +2,8 @@
 # Teacher 73.62 (the paper's has 73.31); student alone 69.76 in the paper.
 # 8 GPUs x 32 images = 256, 100 epochs (B1).
 _base_ = [
-    'baselines/resnet18_b1_in1k.py', '../_base_/distillers/diffkd_cls.py'
+    'baselines/resnet18_b1_in1k.py',
+    '../_base_/distillers/diffkd_cls.py',
 ]
 
 model = dict(
@@ -11,4 +12,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmpretrain::resnet/resnet34_8xb32_in1k.py'),
     teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/resnet/resnet34_8xb32_in1k_20210831-f257d4e6.pth',  # noqa: E501
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -3,16 +3,19 @@
 # 8 GPUs x 96 images = 768, 450 epochs (B2).
 _base_ = [
     'baselines/efficientnet-b0_b2_in1k.py',
-    '../_base_/distillers/diffkd_cls.py'
+    '../_base_/distillers/diffkd_cls.py',
 ]
 _base_.distiller.connectors.diff_feature.update(
-    student_channels=1280, teacher_channels=2048)
+    student_channels=1280, teacher_channels=2048
+)
 
 model = dict(
     _delete_=True,
     type='mmdiffkd.FrozenTeacherDistill',
     architecture=_base_.model,
     teacher=dict(
-        cfg_path='mmpretrain::resnet/resnet50_8xb256-rsb-a1-600e_in1k.py'),
+        cfg_path='mmpretrain::resnet/resnet50_8xb256-rsb-a1-600e_in1k.py'
+    ),
     teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/resnet/resnet50_8xb256-rsb-a1-600e_in1k_20211228-20e21305.pth',  # noqa: E501
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

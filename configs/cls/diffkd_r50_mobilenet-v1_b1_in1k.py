@@ -2,10 +2,12 @@
 # Teacher 76.55 (the paper's has 76.16); student alone 70.13 in the paper.
 # 8 GPUs x 32 images = 256, 100 epochs (B1).
 _base_ = [
-    'baselines/mobilenet-v1_b1_in1k.py', '../_base_/distillers/diffkd_cls.py'
+    'baselines/mobilenet-v1_b1_in1k.py',
+    '../_base_/distillers/diffkd_cls.py',
 ]
 _base_.distiller.connectors.diff_feature.update(
-    student_channels=1024, teacher_channels=2048)
+    student_channels=1024, teacher_channels=2048
+)
 
 model = dict(
     _delete_=True,
@@ -13,4 +15,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmpretrain::resnet/resnet50_8xb32_in1k.py'),
     teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/resnet/resnet50_8xb32_in1k_20210831-ea4938fc.pth',  # noqa: E501
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -4,10 +4,11 @@
 # The student's map is 2x2, the teacher's 4x4.
 _base_ = [
     'baselines/mobilenet-v2_cifar100.py',
-    '../_base_/distillers/diffkd_cls_cifar100.py'
+    '../_base_/distillers/diffkd_cls_cifar100.py',
 ]
 _base_.distiller.connectors.diff_feature.update(
-    student_channels=1280, teacher_channels=2048, resize='bilinear')
+    student_channels=1280, teacher_channels=2048, resize='bilinear'
+)
 
 model = dict(
     _delete_=True,
@@ -15,4 +16,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::cls/baselines/resnet50_cifar100.py'),
     teacher_ckpt='checkpoints/cifar100_resnet50.pth',
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -3,10 +3,11 @@
 # 1 GPU x 64 images, 240 epochs (A1).
 _base_ = [
     'baselines/wrn40-1_cifar100.py',
-    '../_base_/distillers/diffkd_cls_cifar100.py'
+    '../_base_/distillers/diffkd_cls_cifar100.py',
 ]
 _base_.distiller.connectors.diff_feature.update(
-    student_channels=64, teacher_channels=128)
+    student_channels=64, teacher_channels=128
+)
 
 model = dict(
     _delete_=True,
@@ -14,4 +15,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::cls/baselines/wrn40-2_cifar100.py'),
     teacher_ckpt='checkpoints/cifar100_wrn_40_2.pth',
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

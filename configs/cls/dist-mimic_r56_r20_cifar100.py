@@ -4,7 +4,7 @@
 # DIST on the logits, and mimicking. No row of a paper.
 _base_ = [
     'baselines/resnet20_cifar100.py',
-    '../_base_/distillers/dist_mimic_cls.py'
+    '../_base_/distillers/dist_mimic_cls.py',
 ]
 _base_.distiller.connectors.projection.update(in_channel=64, out_channel=64)
 _base_.distiller.distill_losses.loss_dist.tau = 4.0  # as on CIFAR-100
@@ -15,4 +15,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::cls/baselines/resnet56_cifar100.py'),
     teacher_ckpt='checkpoints/cifar100_resnet56.pth',
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

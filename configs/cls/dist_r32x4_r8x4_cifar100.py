@@ -3,7 +3,7 @@
 # 1 GPU x 64 images, 240 epochs (A1).
 _base_ = [
     'baselines/resnet8x4_cifar100.py',
-    '../_base_/distillers/dist_cls_cifar100.py'
+    '../_base_/distillers/dist_cls_cifar100.py',
 ]
 
 model = dict(
@@ -12,4 +12,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::cls/baselines/resnet32x4_cifar100.py'),
     teacher_ckpt='checkpoints/cifar100_resnet32x4.pth',
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -2,7 +2,8 @@
 # Teacher 80.12 (80.1 in DIST's paper); student alone 73.6 there.
 # 8 GPUs x 96 images = 768, 450 epochs (B2).
 _base_ = [
-    'baselines/mobilenet-v2_b2_in1k.py', '../_base_/distillers/dist_cls.py'
+    'baselines/mobilenet-v2_b2_in1k.py',
+    '../_base_/distillers/dist_cls.py',
 ]
 
 model = dict(
@@ -10,6 +11,8 @@ model = dict(
     type='mmdiffkd.FrozenTeacherDistill',
     architecture=_base_.model,
     teacher=dict(
-        cfg_path='mmpretrain::resnet/resnet50_8xb256-rsb-a1-600e_in1k.py'),
+        cfg_path='mmpretrain::resnet/resnet50_8xb256-rsb-a1-600e_in1k.py'
+    ),
     teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/resnet/resnet50_8xb256-rsb-a1-600e_in1k_20211228-20e21305.pth',  # noqa: E501
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -4,10 +4,11 @@
 # The student's map is 4x4, the teacher's 8x8.
 _base_ = [
     'baselines/shufflenet-v2_cifar100.py',
-    '../_base_/distillers/dskd_cls_cifar100.py'
+    '../_base_/distillers/dskd_cls_cifar100.py',
 ]
 _base_.distiller.connectors.dskd_feature.update(
-    student_channels=1024, teacher_channels=256, resize='bilinear')
+    student_channels=1024, teacher_channels=256, resize='bilinear'
+)
 _base_.distiller.distill_losses.loss_dskd_feature.update(channels=256)
 
 model = dict(
@@ -16,4 +17,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::cls/baselines/resnet32x4_cifar100.py'),
     teacher_ckpt='checkpoints/cifar100_resnet32x4.pth',
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -1,10 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 # Teacher 72.34, student alone 69.06 in the paper.
 # 1 GPU x 64 images, 240 epochs (A1).
-_base_ = [
-    'baselines/resnet20_cifar100.py',
-    '../_base_/distillers/mse_cls.py'
-]
+_base_ = ['baselines/resnet20_cifar100.py', '../_base_/distillers/mse_cls.py']
 _base_.distiller.connectors.projection.update(in_channel=64, out_channel=64)
 
 model = dict(
@@ -13,4 +10,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::cls/baselines/resnet56_cifar100.py'),
     teacher_ckpt='checkpoints/cifar100_resnet56.pth',
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -11,13 +11,15 @@ model = dict(
                 type='mmdiffkd.DiffKDConnector',
                 student_channels=64,
                 teacher_channels=64,
-                kd_warmup_iters=50)
+                kd_warmup_iters=50,
+            )
             for p in levels
         },
         connector_forward_mappings={
             f'diff_{p}': dict(
                 s_feature=dict(recorder='fpn', from_student=True, data_idx=i),
-                t_feature=dict(recorder='fpn', from_student=False, data_idx=i))
+                t_feature=dict(recorder='fpn', from_student=False, data_idx=i),
+            )
             for i, p in enumerate(levels)
         },
         distill_losses={
@@ -25,14 +27,20 @@ model = dict(
                 type='mmrazor.L2Loss',
                 normalize=False,
                 div_element=True,
-                loss_weight=5.0)
+                loss_weight=5.0,
+            )
             for p in levels
         },
         loss_forward_mappings={
             f'loss_kd_{p}': dict(
                 s_feature=dict(
-                    recorder='fpn', from_student=True, connector=f'diff_{p}'),
+                    recorder='fpn', from_student=True, connector=f'diff_{p}'
+                ),
                 t_feature=dict(
-                    recorder='fpn', from_student=False, connector=f'diff_{p}'))
+                    recorder='fpn', from_student=False, connector=f'diff_{p}'
+                ),
+            )
             for p in levels
-        }))
+        },
+    )
+)

@@ -8,6 +8,9 @@ model = dict(
             f'loss_kd_p{i}': dict(
                 _delete_=True,
                 type='mmdiffkd.AttentionMSELoss',
-                loss_weight=5.0)
+                loss_weight=5.0,
+            )
             for i in range(3, 8)
-        }))
+        }
+    )
+)

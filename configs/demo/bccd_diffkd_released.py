@@ -7,4 +7,6 @@ model = dict(
         connectors={
             f'diff_p{i}': dict(recipe='released', kd_warmup_iters=0)
             for i in range(3, 8)
-        }))
+        }
+    )
+)

@@ -10,7 +10,9 @@ model = dict(
                 type='TorchNNConnector',
                 module_name='Conv2d',
                 module_args=dict(
-                    in_channels=64, out_channels=64, kernel_size=1))
+                    in_channels=64, out_channels=64, kernel_size=1
+                ),
+            )
             for p in levels
         },
         distill_losses={
@@ -18,7 +20,8 @@ model = dict(
                 type='mmrazor.L2Loss',
                 normalize=False,
                 div_element=True,
-                loss_weight=5.0)
+                loss_weight=5.0,
+            )
             for p in levels
         },
         loss_forward_mappings={
@@ -27,7 +30,11 @@ model = dict(
                     recorder='fpn',
                     from_student=True,
                     data_idx=i,
-                    connector=f'align_{p}'),
-                t_feature=dict(recorder='fpn', from_student=False, data_idx=i))
+                    connector=f'align_{p}',
+                ),
+                t_feature=dict(recorder='fpn', from_student=False, data_idx=i),
+            )
             for i, p in enumerate(levels)
-        }))
+        },
+    )
+)

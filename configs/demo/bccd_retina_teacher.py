@@ -9,5 +9,8 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             prefix='backbone.',
-            checkpoint='{{$MOBILENET_V2:weights/mobilenet_v2.pth}}')),
-    neck=dict(in_channels=[32, 96, 320]))
+            checkpoint='{{$MOBILENET_V2:weights/mobilenet_v2.pth}}',
+        ),
+    ),
+    neck=dict(in_channels=[32, 96, 320]),
+)

@@ -1,13 +1,16 @@
 # Copyright (c) mmdiffkd contributors.
 # DiffKD as in `camvid_diffkd_features.py`, and DIST on the predictions.
 _base_ = [
-    './_base_/camvid_distill.py', '../_base_/distillers/diffkd_dist_seg.py'
+    './_base_/camvid_distill.py',
+    '../_base_/distillers/diffkd_dist_seg.py',
 ]
 
 _base_.distiller.student_recorders.feature.source = 'decode_head.convs'
 _base_.distiller.connectors.diff_feature.update(
-    student_channels=64, teacher_channels=256, latent_channels=None)
+    student_channels=64, teacher_channels=256, latent_channels=None
+)
 _base_.distiller.connector_forward_mappings.diff_feature.s_feature.update(
-    data_idx=None)
+    data_idx=None
+)
 _base_.distiller.distill_losses.loss_kd.loss_weight = 20.0
 model = dict(distiller=_base_.distiller)

@@ -13,14 +13,17 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size=_base_.crop_size),
+        size=_base_.crop_size,
+    ),
     backbone=dict(
         type='MobileNetV2',
         out_indices=(2, 4, 6),
         init_cfg=dict(
             type='Pretrained',
             prefix='backbone.',
-            checkpoint='{{$MOBILENET_V2:weights/mobilenet_v2.pth}}')),
+            checkpoint='{{$MOBILENET_V2:weights/mobilenet_v2.pth}}',
+        ),
+    ),
     decode_head=dict(
         type='FCNHead',
         in_channels=[32, 96, 320],
@@ -34,6 +37,8 @@ model = dict(
         num_classes=11,
         norm_cfg=dict(type='BN'),
         align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0)),
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0),
+    ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole'),
+)

@@ -3,10 +3,11 @@
 # logits is the Kullback-Leibler divergence.
 _base_ = [
     './_base_/cifar10_distill.py',
-    '../_base_/distillers/diffkd_cls_cifar100.py'
+    '../_base_/distillers/diffkd_cls_cifar100.py',
 ]
 
 # CIFAR-10 has ten classes.
 _base_.distiller.connectors.diff_logits.update(
-    student_channels=10, teacher_channels=10)
+    student_channels=10, teacher_channels=10
+)
 model = dict(distiller=_base_.distiller)

@@ -4,7 +4,7 @@
 # model.distiller.distill_losses.loss_dskd_feature.hash_weight=0.
 _base_ = [
     './_base_/cifar10_distill.py',
-    '../_base_/distillers/dskd_cls_cifar100.py'
+    '../_base_/distillers/dskd_cls_cifar100.py',
 ]
 
 model = dict(distiller=_base_.distiller)

@@ -8,7 +8,8 @@ model = dict(
         type='ClsDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        to_rgb=True),
+        to_rgb=True,
+    ),
     backbone=dict(type='mmdiffkd.CIFARResNet', depth=20, shortcut='A'),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
@@ -16,4 +17,6 @@ model = dict(
         num_classes=10,
         in_channels=64,
         loss=dict(type='CrossEntropyLoss'),
-        topk=(1, )))
+        topk=(1,),
+    ),
+)

@@ -19,15 +19,19 @@ model = dict(
             f'diff_p{p}': dict(
                 type='mmdiffkd.DiffKDConnector',
                 student_channels=64,
-                teacher_channels=64)
+                teacher_channels=64,
+            )
             for p in range(3, 6)
         },
         connector_forward_mappings={
             f'diff_p{p}': dict(
                 s_feature=dict(
-                    recorder='fpn', from_student=True, data_idx=p - 3),
+                    recorder='fpn', from_student=True, data_idx=p - 3
+                ),
                 t_feature=dict(
-                    recorder='fpn', from_student=False, data_idx=p - 3))
+                    recorder='fpn', from_student=False, data_idx=p - 3
+                ),
+            )
             for p in range(3, 6)
         },
         distill_losses={
@@ -35,19 +39,25 @@ model = dict(
                 type='mmrazor.L2Loss',
                 normalize=False,
                 div_element=True,
-                loss_weight=5.0)
+                loss_weight=5.0,
+            )
             for p in range(3, 6)
         },
         loss_forward_mappings={
             f'loss_kd_p{p}': dict(
                 s_feature=dict(
-                    recorder='fpn', from_student=True, connector=f'diff_p{p}'),
+                    recorder='fpn', from_student=True, connector=f'diff_p{p}'
+                ),
                 t_feature=dict(
-                    recorder='fpn', from_student=False,
-                    connector=f'diff_p{p}'))
+                    recorder='fpn', from_student=False, connector=f'diff_p{p}'
+                ),
+            )
             for p in range(3, 6)
-        }))
+        },
+    ),
+)
 
 # The connectors start from scratch and have little time.
 optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=5.0)}))
+    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=5.0)})
+)

@@ -11,9 +11,12 @@ model = dict(
                     type='TorchNNConnector',
                     module_name='Conv2d',
                     module_args=dict(
-                        in_channels=64, out_channels=64, kernel_size=1))
+                        in_channels=64, out_channels=64, kernel_size=1
+                    ),
+                )
                 for p in range(3, 6)
-            }),
+            },
+        ),
         connector_forward_mappings=dict(_delete_=True),
         loss_forward_mappings={
             f'loss_kd_p{p}': dict(
@@ -22,8 +25,13 @@ model = dict(
                     recorder='fpn',
                     from_student=True,
                     data_idx=p - 3,
-                    connector=f'align_p{p}'),
+                    connector=f'align_p{p}',
+                ),
                 t_feature=dict(
-                    recorder='fpn', from_student=False, data_idx=p - 3))
+                    recorder='fpn', from_student=False, data_idx=p - 3
+                ),
+            )
             for p in range(3, 6)
-        }))
+        },
+    )
+)

@@ -13,15 +13,19 @@ model = dict(
             f'diff_p{p}': dict(
                 type='mmdiffkd.DiffKDConnector',
                 student_channels=32,
-                teacher_channels=72)
+                teacher_channels=72,
+            )
             for p in range(2, 6)
         },
         connector_forward_mappings={
             f'diff_p{p}': dict(
                 s_feature=dict(
-                    recorder='fpn', from_student=True, data_idx=p - 2),
+                    recorder='fpn', from_student=True, data_idx=p - 2
+                ),
                 t_feature=dict(
-                    recorder='fpn', from_student=False, data_idx=p - 2))
+                    recorder='fpn', from_student=False, data_idx=p - 2
+                ),
+            )
             for p in range(2, 6)
         },
         distill_losses={
@@ -29,15 +33,20 @@ model = dict(
                 type='mmrazor.L2Loss',
                 normalize=False,
                 div_element=True,
-                loss_weight=1.0)
+                loss_weight=1.0,
+            )
             for p in range(2, 6)
         },
         loss_forward_mappings={
             f'loss_kd_p{p}': dict(
                 s_feature=dict(
-                    recorder='fpn', from_student=True, connector=f'diff_p{p}'),
+                    recorder='fpn', from_student=True, connector=f'diff_p{p}'
+                ),
                 t_feature=dict(
-                    recorder='fpn', from_student=False,
-                    connector=f'diff_p{p}'))
+                    recorder='fpn', from_student=False, connector=f'diff_p{p}'
+                ),
+            )
             for p in range(2, 6)
-        }))
+        },
+    )
+)

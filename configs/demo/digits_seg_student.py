@@ -12,11 +12,15 @@ model = dict(
         base_channels=16,
         stem_channels=16,
         zero_init_residual=False,  # learns several times faster here
-        norm_cfg=norm_cfg),
+        norm_cfg=norm_cfg,
+    ),
     neck=dict(
-        in_channels=[16, 32, 64, 128], out_channels=32, norm_cfg=norm_cfg),
+        in_channels=[16, 32, 64, 128], out_channels=32, norm_cfg=norm_cfg
+    ),
     decode_head=dict(
         in_channels=[32, 32, 32, 32],
         channels=32,
         num_classes=11,
-        norm_cfg=norm_cfg))
+        norm_cfg=norm_cfg,
+    ),
+)

@@ -4,7 +4,7 @@
 # Of the teacher's heads, the first box head of the cascade alone is run.
 _base_ = [
     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py',
-    '../_base_/distillers/diffkd_attention_faster_rcnn.py'
+    '../_base_/distillers/diffkd_attention_faster_rcnn.py',
 ]
 
 model = dict(
@@ -15,4 +15,5 @@ model = dict(
         cfg_path='mmdet::cascade_rcnn/cascade-mask-rcnn_x101-64x4d_fpn_20e_coco.py'  # noqa: E501
     ),
     teacher_ckpt='https://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/cascade_mask_rcnn_x101_64x4d_fpn_20e_coco/cascade_mask_rcnn_x101_64x4d_fpn_20e_coco_20200512_161033-bdb5126a.pth',  # noqa: E501
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -4,7 +4,7 @@
 # Both are Caffe models (BGR, no division by a standard deviation).
 _base_ = [
     'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_ms-640-800-2x_coco.py',
-    '../_base_/distillers/diffkd_attention_fpn.py'
+    '../_base_/distillers/diffkd_attention_fpn.py',
 ]
 
 model = dict(
@@ -15,4 +15,5 @@ model = dict(
         cfg_path='mmdet::fcos/fcos_r101-caffe_fpn_gn-head_ms-640-800-2x_coco.py'  # noqa: E501
     ),
     teacher_ckpt='https://download.openmmlab.com/mmdetection/v2.0/fcos/fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco/fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco-511424d6.pth',  # noqa: E501
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -2,7 +2,7 @@
 # Teacher AP 38.9; student alone 37.4. 8 GPUs x 2 images = 16, 24 epochs (2x).
 _base_ = [
     'mmdet::retinanet/retinanet_r50_fpn_2x_coco.py',
-    '../_base_/distillers/dskd_fpn.py'
+    '../_base_/distillers/dskd_fpn.py',
 ]
 
 model = dict(
@@ -11,4 +11,5 @@ model = dict(
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdet::retinanet/retinanet_r101_fpn_2x_coco.py'),
     teacher_ckpt='https://download.openmmlab.com/mmdetection/v2.0/retinanet/retinanet_r101_fpn_2x_coco/retinanet_r101_fpn_2x_coco_20200131-5560aee8.pth',  # noqa: E501
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

@@ -2,7 +2,8 @@
 # Teacher 80.2 (the paper has 78.07); DiffKD on features, not in the paper.
 # 8 GPUs x 2 crops = 16, 40k iterations.
 _base_ = [
-    'baselines/deeplabv3_r18.py', '../_base_/distillers/diffkd_features_seg.py'
+    'baselines/deeplabv3_r18.py',
+    '../_base_/distillers/diffkd_features_seg.py',
 ]
 
 model = dict(
@@ -13,4 +14,5 @@ model = dict(
         cfg_path='mmseg::deeplabv3/deeplabv3_r101-d8_4xb2-80k_cityscapes-512x1024.py'  # noqa: E501
     ),
     teacher_ckpt='https://download.openmmlab.com/mmsegmentation/v0.5/deeplabv3/deeplabv3_r101-d8_512x1024_80k_cityscapes/deeplabv3_r101-d8_512x1024_80k_cityscapes_20200606_113503-9e428899.pth',  # noqa: E501
-    distiller=_base_.distiller)
+    distiller=_base_.distiller,
+)

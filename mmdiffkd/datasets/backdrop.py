@@ -1,11 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 """What lies behind and between the digits of a scene."""
+
 import cv2
 import numpy as np
 
 
-def make_backdrop(rng: np.random.Generator, height: int,
-                  width: int) -> np.ndarray:
+def make_backdrop(
+    rng: np.random.Generator, height: int, width: int
+) -> np.ndarray:
     """Draw coloured texture: smooth noise of several grain sizes.
 
     Args:
@@ -20,17 +22,19 @@ def make_backdrop(rng: np.random.Generator, height: int,
     canvas[:] = rng.uniform(60, 195) + rng.uniform(-40, 40, 3)
     for cells, strength in ((3, 30), (9, 16), (40, 10)):
         # Mostly brightness, a little colour, as in paper, cloth and stone.
-        grain = (
-            rng.normal(0, 1, (cells, cells, 1)) +
-            rng.normal(0, 0.5, (cells, cells, 3)))
+        grain = rng.normal(0, 1, (cells, cells, 1)) + rng.normal(
+            0, 0.5, (cells, cells, 3)
+        )
         grain *= strength * rng.uniform(0.3, 1)
         canvas += cv2.resize(
-            grain, (width, height), interpolation=cv2.INTER_CUBIC)
+            grain, (width, height), interpolation=cv2.INTER_CUBIC
+        )
     return canvas
 
 
-def draw_clutter(canvas: np.ndarray, rng: np.random.Generator, count: int,
-                 inks: np.ndarray) -> None:
+def draw_clutter(
+    canvas: np.ndarray, rng: np.random.Generator, count: int, inks: np.ndarray
+) -> None:
     """Draw distractors: pen strokes, and handwriting cut up and shuffled.
 
     Args:
@@ -43,8 +47,9 @@ def draw_clutter(canvas: np.ndarray, rng: np.random.Generator, count: int,
         if rng.random() < 0.5:
             alpha = _stroke(canvas.shape[:2], rng)
         else:
-            alpha = _scrambled(canvas.shape[:2], rng,
-                               inks[rng.integers(len(inks))])
+            alpha = _scrambled(
+                canvas.shape[:2], rng, inks[rng.integers(len(inks))]
+            )
         opacity = alpha[..., None] * rng.uniform(0.3, 0.9)
         canvas += opacity * (rng.uniform(0, 255, 3) - canvas)
 
@@ -56,18 +61,27 @@ def _stroke(shape: tuple, rng: np.random.Generator) -> np.ndarray:
     centre = [int(rng.integers(side)) for side in (width, height)]
     if rng.random() < 0.5:
         end = [int(c + rng.normal(0, 0.2 * width)) for c in centre]
-        cv2.line(alpha, centre, end, 1., int(rng.integers(2, 6)), cv2.LINE_AA)
+        cv2.line(alpha, centre, end, 1.0, int(rng.integers(2, 6)), cv2.LINE_AA)
     else:
         axes = [int(rng.uniform(0.05, 0.3) * width) for _ in range(2)]
         start = rng.uniform(0, 360)
-        cv2.ellipse(alpha, centre, axes, rng.uniform(0, 180), start,
-                    start + rng.uniform(60, 220), 1., int(rng.integers(2, 6)),
-                    cv2.LINE_AA)
+        cv2.ellipse(
+            alpha,
+            centre,
+            axes,
+            rng.uniform(0, 180),
+            start,
+            start + rng.uniform(60, 220),
+            1.0,
+            int(rng.integers(2, 6)),
+            cv2.LINE_AA,
+        )
     return cv2.GaussianBlur(alpha, (3, 3), 0)
 
 
-def _scrambled(shape: tuple, rng: np.random.Generator,
-               ink: np.ndarray) -> np.ndarray:
+def _scrambled(
+    shape: tuple, rng: np.random.Generator, ink: np.ndarray
+) -> np.ndarray:
     """Return the opacity of a digit whose quarters changed places.
 
     It has the strokes of handwriting but is no digit, so that a detector
@@ -83,9 +97,10 @@ def _scrambled(shape: tuple, rng: np.random.Generator,
     glyph = np.block([quarters[:2], quarters[2:]])
     size = int(rng.integers(20, 56))
     glyph = cv2.resize(
-        np.pad(glyph, 1), (size, size), interpolation=cv2.INTER_CUBIC)
+        np.pad(glyph, 1), (size, size), interpolation=cv2.INTER_CUBIC
+    )
     glyph = np.clip((glyph - 0.3) / 0.3, 0, 1)
     alpha = np.zeros(shape, np.float32)
     y, x = (int(rng.integers(side - size + 1)) for side in shape)
-    alpha[y:y + size, x:x + size] = glyph
+    alpha[y : y + size, x : x + size] = glyph
     return alpha

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Unpack CIFAR-10 as JPEG files in NumPy archives into an image folder."""
+
 import tempfile
 import zipfile
 from pathlib import Path
@@ -13,8 +14,9 @@ SPLITS = ('train', 'test')
 KEYS = ('blob', 'offsets', 'labels', 'classes')
 
 
-def unpack_cifar(source: str, out: str,
-                 overwrite: bool = False) -> Dict[str, int]:
+def unpack_cifar(
+    source: str, out: str, overwrite: bool = False
+) -> Dict[str, int]:
     """Write ``OUT/SPLIT/CLASS/NUMBER.jpg`` and the list ``OUT/SPLIT.txt``.
 
     MMPretrain's own ``CustomDataset`` reads the result. The JPEG files are
@@ -37,15 +39,18 @@ def unpack_cifar(source: str, out: str,
     """
     root = Path(out)
     if root.exists() and not overwrite:
-        raise UserError(f'{out!r} exists; replace it with --overwrite, or '
-                        'choose another folder')
+        raise UserError(
+            f'{out!r} exists; replace it with --overwrite, or '
+            'choose another folder'
+        )
     archives = {
         split: _read(Path(source) / f'cifar10_{split}_jpeg.npz')
         for split in SPLITS
     }
     root.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
-            dir=root.absolute().parent, prefix='.cifar-') as temp:
+        dir=root.absolute().parent, prefix='.cifar-'
+    ) as temp:
         fresh = Path(temp) / 'new'
         for split, archive in archives.items():
             _write_split(fresh, split, archive)
@@ -62,24 +67,33 @@ def _read(path: Path) -> Dict[str, np.ndarray]:
         with path.open('rb') as file, np.load(file) as content:
             missing = [key for key in KEYS if key not in content]
             if missing:
-                raise UserError(f"archive '{path}' lacks {missing}; it holds "
-                                f'{sorted(content)}')
+                raise UserError(
+                    f"archive '{path}' lacks {missing}; it holds "
+                    f'{sorted(content)}'
+                )
             archive = {key: content[key] for key in KEYS}
     except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"'{path}' is not a NumPy archive, or it is damaged "
-                        f'({error})') from error
+        raise UserError(
+            f"'{path}' is not a NumPy archive, or it is damaged ({error})"
+        ) from error
     offsets, labels = archive['offsets'], archive['labels']
-    if (len(offsets) != len(labels) + 1 or offsets[-1] != archive['blob'].size
-            or labels.max() >= len(archive['classes'])):
-        raise UserError(f"archive '{path}': blob, offsets, labels and classes "
-                        'do not fit together')
+    if (
+        len(offsets) != len(labels) + 1
+        or offsets[-1] != archive['blob'].size
+        or labels.max() >= len(archive['classes'])
+    ):
+        raise UserError(
+            f"archive '{path}': blob, offsets, labels and classes "
+            'do not fit together'
+        )
     return archive
 
 
-def _write_split(root: Path, split: str, archive: Dict[str,
-                                                       np.ndarray]) -> None:
+def _write_split(
+    root: Path, split: str, archive: Dict[str, np.ndarray]
+) -> None:
     blob, offsets = archive['blob'].tobytes(), archive['offsets']
     labels, classes = archive['labels'], archive['classes']
     for name in classes:
@@ -87,7 +101,7 @@ def _write_split(root: Path, split: str, archive: Dict[str,
     lines: List[str] = []
     for i in _in_turn(labels):
         name = f'{classes[labels[i]]}/{i:05d}.jpg'
-        (root / split / name).write_bytes(blob[offsets[i]:offsets[i + 1]])
+        (root / split / name).write_bytes(blob[offsets[i] : offsets[i + 1]])
         lines.append(f'{name} {labels[i]}\n')
     (root / f'{split}.txt').write_text(''.join(lines))
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Write scenes as a Cityscapes-format segmentation set."""
+
 from pathlib import Path
 from typing import Iterable
 
@@ -14,9 +15,19 @@ from .scene import Scene
 SEGMENTATION_CLASSES = ('background', *CLASSES)
 
 # Colours to draw them in, RGB; the demo's configs name the same.
-PALETTE = ((40, 40, 40), (31, 119, 180), (255, 127, 14), (44, 160, 44),
-           (214, 39, 40), (148, 103, 189), (140, 86, 75), (227, 119, 194),
-           (255, 221, 51), (188, 189, 34), (23, 190, 207))
+PALETTE = (
+    (40, 40, 40),
+    (31, 119, 180),
+    (255, 127, 14),
+    (44, 160, 44),
+    (214, 39, 40),
+    (148, 103, 189),
+    (140, 86, 75),
+    (227, 119, 194),
+    (255, 221, 51),
+    (188, 189, 34),
+    (23, 190, 207),
+)
 
 # Pixels that count for nothing, neither in training nor in evaluation.
 VOID = 255
@@ -25,8 +36,9 @@ VOID = 255
 CITY = 'demo'
 
 
-def write_cityscapes_split(root: Path, split: str,
-                           scenes: Iterable[Scene]) -> dict:
+def write_cityscapes_split(
+    root: Path, split: str, scenes: Iterable[Scene]
+) -> dict:
     """Write the images and label maps of one split.
 
     The layout is Cityscapes': ``leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png``
@@ -48,8 +60,9 @@ def write_cityscapes_split(root: Path, split: str,
     for images, scene in enumerate(scenes, start=1):
         name = f'{CITY}_{images:06d}'
         write_image(pictures / f'{name}_leftImg8bit.png', scene.image)
-        write_image(labels / f'{name}_gtFine_labelTrainIds.png',
-                    label_map(scene))
+        write_image(
+            labels / f'{name}_gtFine_labelTrainIds.png', label_map(scene)
+        )
         digits += len(scene.digits)
     return dict(images=images, digits=digits)
 

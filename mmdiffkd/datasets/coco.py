@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Write scenes as a COCO-format detection set."""
+
 import json
 from pathlib import Path
 from typing import Iterable
@@ -34,7 +35,8 @@ def write_coco_split(root: Path, split: str, scenes: Iterable[Scene]) -> dict:
         write_image(root / split / name, scene.image)
         height, width = scene.image.shape[:2]
         images.append(
-            dict(id=image_id, file_name=name, height=height, width=width))
+            dict(id=image_id, file_name=name, height=height, width=width)
+        )
         for digit in scene.digits:
             annotations.append(
                 dict(
@@ -45,21 +47,26 @@ def write_coco_split(root: Path, split: str, scenes: Iterable[Scene]) -> dict:
                     area=int(digit.mask.sum()),
                     iscrowd=0,
                     segmentation=_encode_mask(digit.mask),
-                    sample_id=digit.sample_id))
+                    sample_id=digit.sample_id,
+                )
+            )
     instances = dict(
         info=dict(description='scenes of handwritten digits, scikit-learn'),
         images=images,
         annotations=annotations,
         categories=[
             dict(id=label + 1, name=name) for label, name in enumerate(CLASSES)
-        ])
+        ],
+    )
     (root / 'annotations' / f'instances_{split}.json').write_text(
-        json.dumps(instances, sort_keys=True))
+        json.dumps(instances, sort_keys=True)
+    )
     return dict(images=len(images), instances=len(annotations))
 
 
 def _encode_mask(mask: np.ndarray) -> dict:
     """Encode visible pixels as COCO's compressed run lengths."""
     from pycocotools import mask as coco_mask
+
     encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return dict(size=encoded['size'], counts=encoded['counts'].decode())

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Make an embedded demo set: once, whole or not at all."""
+
 import hashlib
 import json
 import tempfile
@@ -19,7 +20,8 @@ from .scene import Scene, SceneComposer, SceneStyle
 WRITERS = dict(
     det=write_coco_split,
     seg=write_cityscapes_split,
-    cls=write_image_folder_split)
+    cls=write_image_folder_split,
+)
 
 # Look of a task's scenes unless the caller says otherwise. Small, calm scenes
 # with much ink in them: a segmentor that starts from scratch takes several
@@ -34,8 +36,10 @@ STYLES = dict(
         rotation=10,
         contrast=70,
         clutter=(0, 2),
-        noise=8),
-    cls=SceneStyle())
+        noise=8,
+    ),
+    cls=SceneStyle(),
+)
 
 # How many scenes a split has unless the caller says otherwise.
 SCENES = dict(train=1200, val=100, test=200)
@@ -46,12 +50,14 @@ MANIFEST = 'demo_set.json'
 FORMAT = 1
 
 
-def make_demo_set(out: str,
-                  task: str = 'det',
-                  scenes: Dict[str, int] = SCENES,
-                  seed: int = 0,
-                  style: Optional[SceneStyle] = None,
-                  overwrite: bool = False) -> Tuple[Path, bool]:
+def make_demo_set(
+    out: str,
+    task: str = 'det',
+    scenes: Dict[str, int] = SCENES,
+    seed: int = 0,
+    style: Optional[SceneStyle] = None,
+    overwrite: bool = False,
+) -> Tuple[Path, bool]:
     """Make the demo set of a task in the folder ``OUT/TASK``.
 
     The set is written beside its place and renamed, so an interrupted run
@@ -83,12 +89,14 @@ def make_demo_set(out: str,
         task=task,
         scenes=dict(scenes),
         seed=seed,
-        style=style.to_dict())
+        style=style.to_dict(),
+    )
     if _is_reusable(root, parameters, overwrite):
         return root, False
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
-            dir=root.parent, prefix=f'.{task}-') as temp:
+        dir=root.parent, prefix=f'.{task}-'
+    ) as temp:
         fresh = Path(temp) / 'new'
         fresh.mkdir()
         _write_set(fresh, parameters, style)
@@ -108,15 +116,17 @@ def _write_set(root: Path, parameters: dict, style: SceneStyle) -> None:
     pools = load_digit_pools(parameters['seed'])
     sizes = {}
     for number, (split, count) in enumerate(parameters['scenes'].items()):
-        scenes = _draw_scenes(pools[split], style, count,
-                              (parameters['seed'], number))
+        scenes = _draw_scenes(
+            pools[split], style, count, (parameters['seed'], number)
+        )
         sizes[split] = WRITERS[parameters['task']](root, split, scenes)
     manifest = dict(parameters, sizes=sizes, digest=_digest(root))
     (root / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
 
 
-def _draw_scenes(pool: DigitPool, style: SceneStyle, count: int,
-                 seed: Tuple[int, int]) -> Iterator[Scene]:
+def _draw_scenes(
+    pool: DigitPool, style: SceneStyle, count: int, seed: Tuple[int, int]
+) -> Iterator[Scene]:
     """Draw the scenes of a split, each from a generator of its own.
 
     A longer set begins with the scenes of a shorter one.
@@ -135,12 +145,15 @@ def _is_reusable(root: Path, parameters: dict, overwrite: bool) -> bool:
         return False
     if not (root / MANIFEST).is_file():
         # Never ours to remove: not even when asked to overwrite.
-        raise UserError(f'{root} exists and is no demo set (it has no '
-                        f'{MANIFEST}). Choose another --out folder.')
+        raise UserError(
+            f'{root} exists and is no demo set (it has no '
+            f'{MANIFEST}). Choose another --out folder.'
+        )
     try:
         found = read_manifest(root)
         different = sorted(
-            key for key, value in parameters.items() if found[key] != value)
+            key for key, value in parameters.items() if found[key] != value
+        )
         whole = found['digest'] == _digest(root)
     except (ValueError, KeyError, TypeError):
         different, whole = [], False
@@ -150,12 +163,14 @@ def _is_reusable(root: Path, parameters: dict, overwrite: bool) -> bool:
         return False
     if whole:
         reason = 'was made with other ' + ', '.join(
-            f'{key} ({found[key]}, not {parameters[key]})'
-            for key in different)
+            f'{key} ({found[key]}, not {parameters[key]})' for key in different
+        )
     else:
         reason = 'is damaged: files are missing or were changed'
-    raise UserError(f'The demo set in {root} {reason}. Choose another --out '
-                    'folder, or replace it with --overwrite.')
+    raise UserError(
+        f'The demo set in {root} {reason}. Choose another --out '
+        'folder, or replace it with --overwrite.'
+    )
 
 
 def _digest(root: Path) -> str:

@@ -1,11 +1,22 @@
 # Copyright (c) mmdiffkd contributors.
 """Real handwriting, ten classes, shipped inside scikit-learn."""
+
 from typing import Dict, NamedTuple
 
 import numpy as np
 
-CLASSES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
-           'eight', 'nine')
+CLASSES = (
+    'zero',
+    'one',
+    'two',
+    'three',
+    'four',
+    'five',
+    'six',
+    'seven',
+    'eight',
+    'nine',
+)
 
 # Share of the handwriting that each split may draw from.
 SPLIT_SHARES = dict(train=0.7, val=0.1, test=0.2)
@@ -20,6 +31,7 @@ class DigitPool(NamedTuple):
         ids (np.ndarray): Row of each sample in scikit-learn's set, shape
             (N, ). Pools of different splits share no id.
     """
+
     images: np.ndarray
     labels: np.ndarray
     ids: np.ndarray
@@ -37,6 +49,7 @@ def load_digit_pools(seed: int = 0) -> Dict[str, DigitPool]:
         cannot score on the test scenes by remembering strokes.
     """
     from sklearn.datasets import load_digits
+
     digits = load_digits()
     images = (digits.images / 16).astype(np.float32)
     rng = np.random.default_rng(seed)

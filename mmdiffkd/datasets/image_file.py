@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Write images so that a full disk is an error."""
+
 from pathlib import Path
 
 import cv2

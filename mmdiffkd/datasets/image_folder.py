@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Write the digits of scenes as an ImageNet-style classification set."""
+
 from pathlib import Path
 from typing import Iterable
 
@@ -21,8 +22,9 @@ EXTENT = (0.5, 0.85)
 SHIFT = 0.1
 
 
-def write_image_folder_split(root: Path, split: str,
-                             scenes: Iterable[Scene]) -> dict:
+def write_image_folder_split(
+    root: Path, split: str, scenes: Iterable[Scene]
+) -> dict:
     """Write one image for each digit of each scene.
 
     The layout is ImageNet's: ``SPLIT/CLASS/NAME.png``. Folders are named by
@@ -46,14 +48,17 @@ def write_image_folder_split(root: Path, split: str,
             # The scene's own numbers, so that equal scenes give equal crops.
             rng = np.random.default_rng([number, index, digit.sample_id])
             name = f'{number:06d}_{index}.png'
-            write_image(root / split / str(digit.label) / name,
-                        crop(scene.image, digit, rng))
+            write_image(
+                root / split / str(digit.label) / name,
+                crop(scene.image, digit, rng),
+            )
             images += 1
     return dict(images=images)
 
 
-def crop(image: np.ndarray, digit: SceneDigit,
-         rng: np.random.Generator) -> np.ndarray:
+def crop(
+    image: np.ndarray, digit: SceneDigit, rng: np.random.Generator
+) -> np.ndarray:
     """Cut a square around a digit, of a size left to chance.
 
     Clutter and parts of other digits may be in it; the labelled digit is
@@ -76,5 +81,5 @@ def crop(image: np.ndarray, digit: SceneDigit,
     low = np.maximum(0, [x + width - side, y + height - side])
     high = np.minimum([x, y], [image.shape[1] - side, image.shape[0] - side])
     left, top = np.clip(np.rint(corner).astype(int), low, high)
-    window = image[top:top + side, left:left + side]
+    window = image[top : top + side, left : left + side]
     return cv2.resize(window, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

@@ -5,6 +5,7 @@ A scene knows the visible pixels of every digit. The boxes of a detection
 set, the label map of a segmentation set and the crops of a classification
 set all follow from them; writing files is left to other modules.
 """
+
 from dataclasses import asdict, dataclass
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -33,6 +34,7 @@ class SceneStyle:
         noise (float): Largest deviation of the sensor noise, in grey levels.
             Defaults to 14.
     """
+
     height: int = 128
     width: int = 128
     digits: Tuple[int, int] = (2, 5)
@@ -58,6 +60,7 @@ class SceneDigit(NamedTuple):
         sample_id (int): Handwriting sample it was made from.
         mask (np.ndarray): Its visible pixels, bool, shape (H, W).
     """
+
     label: int
     sample_id: int
     mask: np.ndarray
@@ -67,12 +70,17 @@ class SceneDigit(NamedTuple):
         """Tight box of the visible pixels as (x, y, width, height)."""
         rows = np.flatnonzero(self.mask.any(axis=1))
         cols = np.flatnonzero(self.mask.any(axis=0))
-        return (int(cols[0]), int(rows[0]), int(cols[-1] - cols[0] + 1),
-                int(rows[-1] - rows[0] + 1))
+        return (
+            int(cols[0]),
+            int(rows[0]),
+            int(cols[-1] - cols[0] + 1),
+            int(rows[-1] - rows[0] + 1),
+        )
 
 
 class Scene(NamedTuple):
     """An image (RGB, uint8, shape (H, W, 3)) and the digits in it."""
+
     image: np.ndarray
     digits: List[SceneDigit]
 
@@ -88,9 +96,9 @@ class SceneComposer:
     # Of a digit's ink, the share that must stay visible under later digits.
     min_visible = 0.85
 
-    def __init__(self,
-                 pool: DigitPool,
-                 style: SceneStyle = SceneStyle()) -> None:
+    def __init__(
+        self, pool: DigitPool, style: SceneStyle = SceneStyle()
+    ) -> None:
         self.pool = pool
         self.style = style
 
@@ -98,8 +106,12 @@ class SceneComposer:
         """Compose one scene; equal generators give equal scenes."""
         style = self.style
         canvas = make_backdrop(rng, style.height, style.width)
-        draw_clutter(canvas, rng, rng.integers(*style.clutter, endpoint=True),
-                     self.pool.images)
+        draw_clutter(
+            canvas,
+            rng,
+            rng.integers(*style.clutter, endpoint=True),
+            self.pool.images,
+        )
         digits, inks = [], []
         for _ in range(rng.integers(*style.digits, endpoint=True)):
             alpha, row = self._place(rng, digits, inks)
@@ -110,13 +122,19 @@ class SceneComposer:
             digits = [d._replace(mask=d.mask & ~mask) for d in digits]
             digits.append(
                 SceneDigit(
-                    int(self.pool.labels[row]), int(self.pool.ids[row]), mask))
+                    int(self.pool.labels[row]), int(self.pool.ids[row]), mask
+                )
+            )
             inks.append(mask.sum())
         canvas += rng.normal(0, rng.uniform(0, style.noise), canvas.shape)
         return Scene(np.clip(np.rint(canvas), 0, 255).astype(np.uint8), digits)
 
-    def _place(self, rng: np.random.Generator, digits: List[SceneDigit],
-               inks: List[int]) -> Tuple[Optional[np.ndarray], int]:
+    def _place(
+        self,
+        rng: np.random.Generator,
+        digits: List[SceneDigit],
+        inks: List[int],
+    ) -> Tuple[Optional[np.ndarray], int]:
         """Find a place for a digit that hides little of the others."""
         row = rng.integers(len(self.pool.labels))
         for _ in range(20):
@@ -124,8 +142,10 @@ class SceneComposer:
             mask = alpha > 0.5
             if mask.sum() < 30:  # unreadable for anybody
                 continue
-            if all((d.mask & ~mask).sum() >= self.min_visible * ink
-                   for d, ink in zip(digits, inks)):
+            if all(
+                (d.mask & ~mask).sum() >= self.min_visible * ink
+                for d, ink in zip(digits, inks)
+            ):
                 return alpha, row
         return None, row
 
@@ -142,19 +162,23 @@ class SceneComposer:
             rng.uniform(0.45 * size, side - 0.45 * size)
             for side in (style.width, style.height)
         ]
-        linear = np.array([[cos * scale_x, -sin * scale_y],
-                           [sin * scale_x, cos * scale_y]])
+        linear = np.array(
+            [[cos * scale_x, -sin * scale_y], [sin * scale_x, cos * scale_y]]
+        )
         # 4.5 is the middle of the padded 10 x 10 ink.
         shift = np.array(centre) - linear @ np.array([4.5, 4.5])
         warped = cv2.warpAffine(
             np.pad(ink, 1),
-            np.column_stack([linear, shift]), (style.width, style.height),
-            flags=cv2.INTER_CUBIC)
+            np.column_stack([linear, shift]),
+            (style.width, style.height),
+            flags=cv2.INTER_CUBIC,
+        )
         # Steepens the blurred edge of the enlarged ink to a pen stroke's.
         return np.clip((warped - 0.3) / 0.3, 0, 1)
 
-    def _paint(self, canvas: np.ndarray, alpha: np.ndarray,
-               rng: np.random.Generator) -> None:
+    def _paint(
+        self, canvas: np.ndarray, alpha: np.ndarray, rng: np.random.Generator
+    ) -> None:
         """Blend a digit into the canvas in a colour that stands out."""
         ground = canvas[alpha > 0.5].mean(axis=0)
         colours = rng.uniform(0, 255, (32, 3))

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Augmentation that depends on the sample only, not on who loads it."""
+
 import random
 from typing import Any, Iterator, List, Optional, Sequence, Sized
 
@@ -20,6 +21,7 @@ class SampleIndex(int):
         seed (tuple[int]): Seed of the run, epoch, and the position of the
             sample in the order of that epoch over all ranks.
     """
+
     seed: tuple
 
     def __new__(cls, index: int, seed: Sequence[int]) -> 'SampleIndex':
@@ -54,16 +56,16 @@ class SeededSampler(Sampler):
             to None: a number that the ranks agree on.
     """
 
-    def __init__(self,
-                 dataset: Sized,
-                 sampler: dict,
-                 seed: Optional[int] = None) -> None:
+    def __init__(
+        self, dataset: Sized, sampler: dict, seed: Optional[int] = None
+    ) -> None:
         self.dataset = dataset
         self.epoch = 0
         self._config = sampler
         self.restart(sync_random_seed() if seed is None else seed)
         if not isinstance(
-                getattr(dataset, '__getitems__', None), _SeededLoading):
+            getattr(dataset, '__getitems__', None), _SeededLoading
+        ):
             dataset.__getitems__ = _SeededLoading(dataset)
 
     def restart(self, seed: Optional[int] = None) -> None:
@@ -75,7 +77,8 @@ class SeededSampler(Sampler):
         self.seed = self.seed if seed is None else seed
         self.sampler = MMENGINE_SAMPLERS.build(
             self._config,
-            default_args=dict(dataset=self.dataset, seed=self.seed))
+            default_args=dict(dataset=self.dataset, seed=self.seed),
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name in ('sampler', 'seed'):  # not yet, while being built
@@ -138,4 +141,5 @@ def _seed(index: Any) -> None:
     np.random.seed(words[2:4])
     # Not `torch.manual_seed`, which would seed the GPU of training as well.
     torch.default_generator.manual_seed(
-        int.from_bytes(words[4:].tobytes(), 'little', signed=True))
+        int.from_bytes(words[4:].tobytes(), 'little', signed=True)
+    )

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The diffusion core: plain PyTorch, one idea a file."""
+
 from .autoencoder import LinearAutoencoder
 from .ddim_sampler import DDIMSampler
 from .denoisers import BottleneckDenoiser, MLPDenoiser
@@ -15,8 +16,19 @@ from .recipes import RECIPES
 from .self_diffusion import SelfDiffusion
 
 __all__ = [
-    'RECIPES', 'AdaptiveNoiseMatching', 'BottleneckDenoiser',
-    'ClassifierGuidance', 'DDIMSampler', 'FeatureDiffusion', 'FeatureScale',
-    'IterationCount', 'LinearAutoencoder', 'MLPDenoiser', 'NoiseDraw',
-    'NoiseSchedule', 'NoiseSource', 'PairedOutput', 'SelfDiffusion'
+    'RECIPES',
+    'AdaptiveNoiseMatching',
+    'BottleneckDenoiser',
+    'ClassifierGuidance',
+    'DDIMSampler',
+    'FeatureDiffusion',
+    'FeatureScale',
+    'IterationCount',
+    'LinearAutoencoder',
+    'MLPDenoiser',
+    'NoiseDraw',
+    'NoiseSchedule',
+    'NoiseSource',
+    'PairedOutput',
+    'SelfDiffusion',
 ]

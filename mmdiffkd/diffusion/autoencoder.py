@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The autoencoder in front of the diffusion model."""
+
 from typing import Tuple
 
 from torch import Tensor, nn
@@ -27,11 +28,12 @@ class LinearAutoencoder(nn.Module):
         self,
         channels: int,
         latent_channels: int,
-        norm_cfg: dict = dict(type='BN')
+        norm_cfg: dict = dict(type='BN'),
     ) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
-            *conv_norm(channels, latent_channels, 1, norm_cfg))
+            *conv_norm(channels, latent_channels, 1, norm_cfg)
+        )
         self.decoder = nn.Conv2d(latent_channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:

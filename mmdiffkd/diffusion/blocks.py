@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Convolution and norm blocks that the diffusion modules are made of."""
+
 from typing import List, Optional, Union
 
 import torch.nn.functional as F
@@ -18,16 +19,27 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (N, C, H, W); the shape is kept."""
-        if (self.training and self.track_running_stats
-                and x.shape[0] * x.shape[2] * x.shape[3] == 1):
-            return F.batch_norm(x, self.running_mean, self.running_var,
-                                self.weight, self.bias, False, 0.0, self.eps)
+        if (
+            self.training
+            and self.track_running_stats
+            and x.shape[0] * x.shape[2] * x.shape[3] == 1
+        ):
+            return F.batch_norm(
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                False,
+                0.0,
+                self.eps,
+            )
         return super().forward(x)
 
 
-def build_norm(norm_cfg: dict,
-               channels: int,
-               affine: bool = True) -> nn.Module:
+def build_norm(
+    norm_cfg: dict, channels: int, affine: bool = True
+) -> nn.Module:
     """Build a norm layer.
 
     Args:
@@ -62,25 +74,32 @@ def build_norm(norm_cfg: dict,
         # nothing.
         groups = cfg.pop('num_groups', min(32, max(channels // 8, 1)))
         if not isinstance(groups, int) or groups < 1:
-            raise ValueError('norm_cfg num_groups must be a positive integer, '
-                             f'got {groups!r}')
+            raise ValueError(
+                'norm_cfg num_groups must be a positive integer, '
+                f'got {groups!r}'
+            )
         groups = min(groups, channels)
         while channels % groups:
             groups -= 1
         return nn.GroupNorm(groups, channels, **cfg)
-    raise ValueError(f"norm_cfg type '{kind}' is unknown; choose 'BN', "
-                     "'SyncBN', 'GN' or 'IN'")
+    raise ValueError(
+        f"norm_cfg type '{kind}' is unknown; choose 'BN', "
+        "'SyncBN', 'GN' or 'IN'"
+    )
 
 
-def conv_norm(in_channels: int,
-              out_channels: int,
-              kernel_size: int,
-              norm_cfg: Optional[dict],
-              relu: bool = False) -> List[nn.Module]:
+def conv_norm(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    norm_cfg: Optional[dict],
+    relu: bool = False,
+) -> List[nn.Module]:
     """Layers conv (with bias), norm unless ``norm_cfg`` is None, ReLU."""
     layers: List[nn.Module] = [
         nn.Conv2d(
-            in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+            in_channels, out_channels, kernel_size, padding=kernel_size // 2
+        )
     ]
     if norm_cfg is not None:
         layers.append(build_norm(norm_cfg, out_channels))
@@ -106,15 +125,17 @@ class Bottleneck(nn.Module):
         self.layers = nn.Sequential(
             *conv_norm(channels, inner, 1, norm_cfg, relu=True),
             *conv_norm(inner, inner, 3, norm_cfg, relu=True),
-            *conv_norm(inner, channels, 1, norm_cfg))
+            *conv_norm(inner, channels, 1, norm_cfg),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
         return x + self.layers(x)
 
 
-def build(cfg: Union[dict, nn.Module, None], default_type: str,
-          **kwargs) -> nn.Module:
+def build(
+    cfg: Union[dict, nn.Module, None], default_type: str, **kwargs
+) -> nn.Module:
     """Build a replaceable part of the diffusion core.
 
     Args:
@@ -129,9 +150,6 @@ def build(cfg: Union[dict, nn.Module, None], default_type: str,
     if isinstance(cfg, nn.Module):
         return cfg
     # The scope is stated because MMEngine would search the task library's.
-    return MODELS.build({
-        '_scope_': 'mmdiffkd',
-        'type': default_type,
-        **kwargs,
-        **(cfg or {})
-    })
+    return MODELS.build(
+        {'_scope_': 'mmdiffkd', 'type': default_type, **kwargs, **(cfg or {})}
+    )

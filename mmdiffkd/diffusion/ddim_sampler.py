@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The reverse process."""
+
 from typing import Callable, List, Optional, Tuple
 
 import torch
@@ -40,10 +41,12 @@ class DDIMSampler(nn.Module):
         ValueError: If there are no steps, or more than timesteps.
     """
 
-    def __init__(self,
-                 schedule: NoiseSchedule,
-                 num_inference_steps: int = 5,
-                 start_timestep: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        schedule: NoiseSchedule,
+        num_inference_steps: int = 5,
+        start_timestep: Optional[int] = None,
+    ) -> None:
         super().__init__()
         total = schedule.num_train_timesteps
         steps = num_inference_steps
@@ -54,16 +57,20 @@ class DDIMSampler(nn.Module):
                 'DDIMSampler needs 1 <= num_inference_steps <= '
                 f'start_timestep + 1 <= {total} (num_train_timesteps), got '
                 f'num_inference_steps={steps}, '
-                f'start_timestep={start_timestep}')
+                f'start_timestep={start_timestep}'
+            )
         last = max(steps - 1, 1)
-        self.timesteps: List[int] = [
-            start_timestep * (steps - 1 - i) // last for i in range(steps)
-        ] if steps > 1 else [start_timestep]
+        self.timesteps: List[int] = (
+            [start_timestep * (steps - 1 - i) // last for i in range(steps)]
+            if steps > 1
+            else [start_timestep]
+        )
         alphas_cumprod = schedule.alphas_cumprod.tolist()
         self.alphas = [alphas_cumprod[t] for t in self.timesteps]
         self.coefficients = self._affine(self.alphas)
         self.register_buffer(
-            '_timesteps', torch.tensor(self.timesteps), persistent=False)
+            '_timesteps', torch.tensor(self.timesteps), persistent=False
+        )
 
     @staticmethod
     def _affine(current: List[float]) -> List[Tuple[float, float]]:
@@ -71,15 +78,18 @@ class DDIMSampler(nn.Module):
         previous = current[1:] + [1.0]
         coefficients = []
         for a_t, a_prev in zip(current, previous):
-            scale = (a_prev / a_t)**0.5
+            scale = (a_prev / a_t) ** 0.5
             coefficients.append(
-                (scale, (1 - a_prev)**0.5 - scale * (1 - a_t)**0.5))
+                (scale, (1 - a_prev) ** 0.5 - scale * (1 - a_t) ** 0.5)
+            )
         return coefficients
 
-    def forward(self,
-                denoiser: Callable[[Tensor, Tensor], Tensor],
-                x: Tensor,
-                guidance: Optional[ClassifierGuidance] = None) -> Tensor:
+    def forward(
+        self,
+        denoiser: Callable[[Tensor, Tensor], Tensor],
+        x: Tensor,
+        guidance: Optional[ClassifierGuidance] = None,
+    ) -> Tensor:
         """Denoise a sample.
 
         Args:
@@ -93,7 +103,7 @@ class DDIMSampler(nn.Module):
             Tensor: Denoised sample, same shape.
         """
         for i, (scale, shift) in enumerate(self.coefficients):
-            noise = denoiser(x, self._timesteps[i:i + 1])
+            noise = denoiser(x, self._timesteps[i : i + 1])
             if guidance is not None:
                 noise = guidance(x, noise, self.alphas[i])
             x = torch.add(scale * x, noise, alpha=shift)

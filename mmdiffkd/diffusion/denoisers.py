@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Networks that predict the noise in a noisy feature."""
+
 from typing import Any, Dict
 
 from torch import Tensor, nn
@@ -46,14 +47,17 @@ class Denoiser(nn.Module):
         """Start by predicting no noise at all, a ``loss_diff`` of 1.0."""
         last = self.layers[-1]
         if last.weight is None:
-            raise ValueError('zero_init needs a norm that learns a factor; '
-                             'leave affine=False out of norm_cfg, or set '
-                             'zero_init=False')
+            raise ValueError(
+                'zero_init needs a norm that learns a factor; '
+                'leave affine=False out of norm_cfg, or set '
+                'zero_init=False'
+            )
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str,
-                              *args) -> None:
+    def _load_from_state_dict(
+        self, state_dict: Dict[str, Any], prefix: str, *args
+    ) -> None:
         key = prefix + 'time_embedding.weight'
         rows = self.time_embedding.num_embeddings
         if key in state_dict and state_dict[key].shape[0] > rows:
@@ -80,13 +84,14 @@ class BottleneckDenoiser(Denoiser):
         self,
         channels: int,
         num_train_timesteps: int = 1000,
-        norm_cfg: dict = dict(type='BN')
+        norm_cfg: dict = dict(type='BN'),
     ) -> None:
         super().__init__(channels, num_train_timesteps)
         self.layers = nn.Sequential(
             Bottleneck(channels, 4, norm_cfg),
             Bottleneck(channels, 4, norm_cfg),
-            *conv_norm(channels, channels, 1, norm_cfg))
+            *conv_norm(channels, channels, 1, norm_cfg),
+        )
 
 
 @MODELS.register_module()
@@ -112,7 +117,7 @@ class MLPDenoiser(Denoiser):
         channels: int,
         num_train_timesteps: int = 1000,
         expansion: int = 4,
-        norm_cfg: dict = dict(type='BN')
+        norm_cfg: dict = dict(type='BN'),
     ) -> None:
         super().__init__(channels, num_train_timesteps)
         hidden = channels * expansion
@@ -120,7 +125,8 @@ class MLPDenoiser(Denoiser):
             *conv_norm(channels, hidden, 1, norm_cfg, relu=True),
             *conv_norm(hidden, channels, 1, norm_cfg),
             *conv_norm(channels, hidden, 1, norm_cfg, relu=True),
-            *conv_norm(hidden, channels, 1, None))
+            *conv_norm(hidden, channels, 1, None),
+        )
 
     def forward(self, x: Tensor, timesteps: Tensor) -> Tensor:
         """As :meth:`Denoiser.forward`; x may also have the shape (N, C)."""

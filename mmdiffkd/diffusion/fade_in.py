@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Let the distance train the student only once there is a diffusion model."""
+
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +29,7 @@ class FadeIn(IterationCount, nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x``, and count the iteration in training."""
-        factor = min((self._count + 1) / (self.num_iters + 1), 1.)
+        factor = min((self._count + 1) / (self.num_iters + 1), 1.0)
         if self.training and self._count < self.num_iters:
             self._count += 1
             self.iteration += 1

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD of one pair of features, composed from its parts."""
+
 from typing import Optional, Tuple, Union
 
 import torch
@@ -126,7 +127,8 @@ class FeatureDiffusion(TeacherDiffusion):
             output_gain=output_gain,
             initial_gamma=initial_gamma,
             normalize=normalize,
-            kd_grad_to_denoiser=kd_grad_to_denoiser)
+            kd_grad_to_denoiser=kd_grad_to_denoiser,
+        )
         super().__init__(
             student_channels,
             teacher_channels,
@@ -144,38 +146,50 @@ class FeatureDiffusion(TeacherDiffusion):
             token_shape=token_shape,
             num_class_tokens=num_class_tokens,
             with_cp=with_cp,
-            seed=seed)
+            seed=seed,
+        )
         self.kd_grad_to_denoiser = options['kd_grad_to_denoiser']
         if kd_warmup_iters < 0:
-            raise ValueError('kd_warmup_iters must not be negative, got '
-                             f'{kd_warmup_iters}')
-        self.fade_in = FadeIn(kd_warmup_iters) if kd_warmup_iters else (
-            nn.Identity())
+            raise ValueError(
+                f'kd_warmup_iters must not be negative, got {kd_warmup_iters}'
+            )
+        self.fade_in = (
+            FadeIn(kd_warmup_iters) if kd_warmup_iters else (nn.Identity())
+        )
         self.noise_matching = build(
             noise_matching,
             'AdaptiveNoiseMatching',
             channels=self.width,
             spatial=getattr(self.denoiser, 'spatial', True),
             initial_gamma=options['initial_gamma'],
-            norm_cfg=norm_cfg)
+            norm_cfg=norm_cfg,
+        )
         # With 1 added to the variance it brings large features to unit
         # variance and leaves small ones small. Those of a student at its
         # start hold little but noise; blown up, it drowns the student's task.
-        self.student_norm = build_norm(
-            dict(norm_cfg, eps=1.0), self.width,
-            affine=False) if options['student_norm'] else nn.Identity()
-        self.output_projection = nn.Sequential(*conv_norm(
-            self.width, self.width, 1,
-            norm_cfg if options['projection_norm'] else None))
+        self.student_norm = (
+            build_norm(dict(norm_cfg, eps=1.0), self.width, affine=False)
+            if options['student_norm']
+            else nn.Identity()
+        )
+        self.output_projection = nn.Sequential(
+            *conv_norm(
+                self.width,
+                self.width,
+                1,
+                norm_cfg if options['projection_norm'] else None,
+            )
+        )
         with torch.no_grad():
             self.output_projection[0].weight *= options['output_gain']
 
     def forward(
-            self,
-            student_feature: Tensor,
-            teacher_feature: Tensor,
-            noise: Noise = None,
-            guidance: Optional[ClassifierGuidance] = None) -> PairedOutput:
+        self,
+        student_feature: Tensor,
+        teacher_feature: Tensor,
+        noise: Noise = None,
+        guidance: Optional[ClassifierGuidance] = None,
+    ) -> PairedOutput:
         """Denoise the student feature and train the diffusion model.
 
         Args:
@@ -209,8 +223,9 @@ class FeatureDiffusion(TeacherDiffusion):
         noise = self.draw(projected, latent, noise)
 
         noisy, gamma = self.noise_matching(projected, noise.student)
-        denoised = self.sample(noisy, scale, guidance,
-                               self.kd_grad_to_denoiser)
+        denoised = self.sample(
+            noisy, scale, guidance, self.kd_grad_to_denoiser
+        )
         # Sums of squares over a map overflow in half precision.
         output = self.output_projection(denoised).to(latent.dtype)
         output = self.fade_in(output)

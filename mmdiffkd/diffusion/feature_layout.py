@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Bring vectors, tokens and maps into the one layout (N, C, H, W)."""
+
 from typing import Optional, Tuple
 
 import torch.nn.functional as F
@@ -9,10 +10,12 @@ from torch import Tensor
 RESIZE_MODES = ('nearest', 'nearest-exact', 'bilinear', 'bicubic', 'area')
 
 
-def as_map(feature: Tensor,
-           side: str,
-           token_shape: Optional[Tuple[int, int]] = None,
-           num_class_tokens: int = 0) -> Tensor:
+def as_map(
+    feature: Tensor,
+    side: str,
+    token_shape: Optional[Tuple[int, int]] = None,
+    num_class_tokens: int = 0,
+) -> Tensor:
     """View a feature as a map.
 
     Args:
@@ -36,15 +39,18 @@ def as_map(feature: Tensor,
     if feature.dim() != 3:
         raise ValueError(
             f'the {side} feature has shape {tuple(feature.shape)}; expected '
-            'a map (N, C, H, W), tokens (N, L, C) or a vector (N, C)')
+            'a map (N, C, H, W), tokens (N, L, C) or a vector (N, C)'
+        )
     tokens = feature[:, num_class_tokens:]
     if token_shape is None or tokens.shape[1] != (
-            token_shape[0] * token_shape[1]):
+        token_shape[0] * token_shape[1]
+    ):
         raise ValueError(
             f'the {side} feature has {tokens.shape[1]} tokens (shape '
             f'{tuple(feature.shape)}, {num_class_tokens} class tokens '
             f'dropped), which do not fill token_shape={token_shape}; set '
-            'token_shape=(H, W) and num_class_tokens of the connector')
+            'token_shape=(H, W) and num_class_tokens of the connector'
+        )
     return tokens.transpose(1, 2).unflatten(2, token_shape)
 
 
@@ -54,11 +60,13 @@ def check_channels(feature: Tensor, channels: int, side: str) -> None:
         raise ValueError(
             f'the {side} feature has {feature.shape[1]} channels (shape '
             f'{tuple(feature.shape)}), but {side}_channels={channels}; set '
-            f'{side}_channels={feature.shape[1]} or record another module')
+            f'{side}_channels={feature.shape[1]} or record another module'
+        )
 
 
-def match_size(student: Tensor, teacher: Tensor,
-               resize: Optional[str]) -> Tensor:
+def match_size(
+    student: Tensor, teacher: Tensor, resize: Optional[str]
+) -> Tensor:
     """Resize the student map to the height and width of the teacher's.
 
     Args:
@@ -76,7 +84,8 @@ def match_size(student: Tensor, teacher: Tensor,
     if student.shape[0] != teacher.shape[0]:
         raise ValueError(
             f'student feature {tuple(student.shape)} and teacher feature '
-            f'{tuple(teacher.shape)} differ in batch size')
+            f'{tuple(teacher.shape)} differ in batch size'
+        )
     size = teacher.shape[2:]
     if student.shape[2:] == size:
         return student
@@ -87,5 +96,6 @@ def match_size(student: Tensor, teacher: Tensor,
             f'student feature {tuple(student.shape)} and teacher feature '
             f'{tuple(teacher.shape)} differ in height or width; pair levels '
             f"of equal stride, or set resize='"
-            f"{'area' if shrinks else 'bilinear'}' of the connector")
+            f"{'area' if shrinks else 'bilinear'}' of the connector"
+        )
     return F.interpolate(student, size=size, mode=resize)

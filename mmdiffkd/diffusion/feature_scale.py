@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Size of the teacher's feature."""
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Classifier guidance of the reverse process."""
+
 from typing import Callable, Optional
 
 import torch
@@ -40,21 +41,25 @@ class ClassifierGuidance:
         ValueError: If the scale is negative or no number.
     """
 
-    def __init__(self,
-                 log_prob: Callable[[Tensor], Tensor],
-                 scale: float = 1.0) -> None:
+    def __init__(
+        self, log_prob: Callable[[Tensor], Tensor], scale: float = 1.0
+    ) -> None:
         if not 0 <= scale < float('inf'):
-            raise ValueError('the scale of guidance must be a finite number, '
-                             f'0 or larger, got {scale}')
+            raise ValueError(
+                'the scale of guidance must be a finite number, '
+                f'0 or larger, got {scale}'
+            )
         self.log_prob = log_prob
         self.scale = scale
         self.value: Optional[Tensor] = None
 
-    def behind(self, transform: Callable[[Tensor],
-                                         Tensor]) -> 'ClassifierGuidance':
+    def behind(
+        self, transform: Callable[[Tensor], Tensor]
+    ) -> 'ClassifierGuidance':
         """The same guidance for samples that ``transform`` maps to x0."""
-        return ClassifierGuidance(lambda x: self.log_prob(transform(x)),
-                                  self.scale)
+        return ClassifierGuidance(
+            lambda x: self.log_prob(transform(x)), self.scale
+        )
 
     def __call__(self, x: Tensor, noise: Tensor, alpha: float) -> Tensor:
         """Correct a noise prediction.
@@ -72,17 +77,22 @@ class ClassifierGuidance:
         """
         if self.scale == 0:
             return noise
-        signal, sigma = alpha**0.5, (1 - alpha)**0.5
+        signal, sigma = alpha**0.5, (1 - alpha) ** 0.5
         dtype = torch.promote_types(x.dtype, torch.float32)
         with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
-            clean = torch.sub(x.detach().to(dtype),
-                              noise.detach().to(dtype), alpha=sigma) / signal
+            clean = (
+                torch.sub(
+                    x.detach().to(dtype), noise.detach().to(dtype), alpha=sigma
+                )
+                / signal
+            )
             clean.requires_grad_()
             value = self.log_prob(clean)
             if value.shape != x.shape[:1]:
                 raise ValueError(
                     'log_prob must return one number a sample, shape '
-                    f'{tuple(x.shape[:1])}, got {tuple(value.shape)}')
-            gradient, = torch.autograd.grad(value.sum(), clean)
+                    f'{tuple(x.shape[:1])}, got {tuple(value.shape)}'
+                )
+            (gradient,) = torch.autograd.grad(value.sum(), clean)
         self.value = value.detach().mean()
         return torch.sub(noise, gradient, alpha=self.scale * sigma / signal)

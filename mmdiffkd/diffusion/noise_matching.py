@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Adaptive noise matching."""
+
 from typing import Optional, Tuple
 
 import math
@@ -38,7 +39,7 @@ class AdaptiveNoiseMatching(nn.Module):
         channels: int,
         spatial: bool = True,
         initial_gamma: Optional[float] = None,
-        norm_cfg: dict = dict(type='BN')
+        norm_cfg: dict = dict(type='BN'),
     ) -> None:
         super().__init__()
         if spatial:
@@ -46,12 +47,15 @@ class AdaptiveNoiseMatching(nn.Module):
         else:
             self.features = nn.Sequential(
                 *conv_norm(channels, 2 * channels, 1, norm_cfg, relu=True),
-                *conv_norm(2 * channels, channels, 1, norm_cfg))
+                *conv_norm(2 * channels, channels, 1, norm_cfg),
+            )
         self.classifier = nn.Linear(channels, 2)
         if initial_gamma is not None:
             if not 0 < initial_gamma < 1:
-                raise ValueError('initial_gamma must lie between 0 and 1, '
-                                 f'got {initial_gamma}')
+                raise ValueError(
+                    'initial_gamma must lie between 0 and 1, '
+                    f'got {initial_gamma}'
+                )
             nn.init.zeros_(self.classifier.weight)
             logit = math.log(initial_gamma / (1 - initial_gamma))
             self.classifier.bias.data = torch.tensor([logit / 2, -logit / 2])

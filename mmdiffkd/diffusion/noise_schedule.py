@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The forward diffusion process."""
+
 from typing import Callable, Optional
 
 import torch
@@ -33,24 +34,30 @@ class NoiseSchedule(nn.Module):
         alphas_cumprod (Tensor): ``a_t``, float64 on the CPU, shape (T,).
     """
 
-    def __init__(self,
-                 num_train_timesteps: int = 1000,
-                 beta_start: float = 1e-4,
-                 beta_end: float = 0.02,
-                 min_snr_gamma: Optional[float] = None) -> None:
+    def __init__(
+        self,
+        num_train_timesteps: int = 1000,
+        beta_start: float = 1e-4,
+        beta_end: float = 0.02,
+        min_snr_gamma: Optional[float] = None,
+    ) -> None:
         super().__init__()
         if num_train_timesteps < 1 or not 0 < beta_start <= beta_end < 1:
             raise ValueError(
                 'NoiseSchedule needs num_train_timesteps >= 1 and '
                 '0 < beta_start <= beta_end < 1, got num_train_timesteps='
                 f'{num_train_timesteps}, beta_start={beta_start}, '
-                f'beta_end={beta_end}')
+                f'beta_end={beta_end}'
+            )
         if min_snr_gamma is not None and min_snr_gamma <= 0:
-            raise ValueError('NoiseSchedule: min_snr_gamma must be positive, '
-                             f'got {min_snr_gamma}')
+            raise ValueError(
+                'NoiseSchedule: min_snr_gamma must be positive, '
+                f'got {min_snr_gamma}'
+            )
         self.num_train_timesteps = num_train_timesteps
         betas = torch.linspace(
-            beta_start, beta_end, num_train_timesteps, dtype=torch.float64)
+            beta_start, beta_end, num_train_timesteps, dtype=torch.float64
+        )
         self.alphas_cumprod = torch.cumprod(1 - betas, dim=0)
         self.register_buffer('_mix', self._exact_mix(), persistent=False)
         weights = None
@@ -63,7 +70,8 @@ class NoiseSchedule(nn.Module):
     def _exact_mix(self) -> Tensor:
         """Columns ``sqrt(a_t)`` and ``sqrt(1 - a_t)``, shape (T, 2)."""
         return torch.stack(
-            [self.alphas_cumprod, 1 - self.alphas_cumprod], dim=1).sqrt()
+            [self.alphas_cumprod, 1 - self.alphas_cumprod], dim=1
+        ).sqrt()
 
     def _apply(self, fn: Callable, *args, **kwargs) -> 'NoiseSchedule':
         """Follow the module to its device, but never to its dtype."""
@@ -71,12 +79,14 @@ class NoiseSchedule(nn.Module):
         mix = self._exact_mix()
         device = self._mix.device
         # Apple's GPUs know no float64.
-        self._mix = mix.float().to(device) if device.type == 'mps' \
-            else mix.to(device)
+        self._mix = (
+            mix.float().to(device) if device.type == 'mps' else mix.to(device)
+        )
         return self
 
-    def add_noise(self, sample: Tensor, noise: Tensor,
-                  timesteps: Tensor) -> Tensor:
+    def add_noise(
+        self, sample: Tensor, noise: Tensor, timesteps: Tensor
+    ) -> Tensor:
         """Diffuse clean samples to the given timesteps (Eq. 3).
 
         Args:
@@ -89,7 +99,7 @@ class NoiseSchedule(nn.Module):
         """
         dtype = torch.promote_types(sample.dtype, torch.float32)
         mix = self._mix[timesteps].to(dtype)
-        shape = (-1, ) + (1, ) * (sample.dim() - 1)
+        shape = (-1,) + (1,) * (sample.dim() - 1)
         signal, sigma = mix[:, 0].view(shape), mix[:, 1].view(shape)
         return torch.addcmul(signal * sample.to(dtype), sigma, noise.to(dtype))
 

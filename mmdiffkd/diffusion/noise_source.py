@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Random numbers of one feature pair."""
+
 from typing import Any, Dict, NamedTuple, Optional
 
 import numpy as np
@@ -18,6 +19,7 @@ class NoiseDraw(NamedTuple):
             shape (N, C, H, W).
         timesteps (Tensor): Integer timesteps of that training, shape (N,).
     """
+
     student: Tensor
     teacher: Tensor
     timesteps: Tensor
@@ -45,8 +47,9 @@ class NoiseSource:
         if seed is not None and seed < 0:
             raise ValueError(f'seed must not be negative, got {seed}')
         self.seed = seed
-        self._stream = None if seed is not None else int(
-            torch.randint(2**31, ()))
+        self._stream = (
+            None if seed is not None else int(torch.randint(2**31, ()))
+        )
         self._generator: Optional[torch.Generator] = None
         self._state: Optional[Tensor] = None
 
@@ -64,17 +67,22 @@ class NoiseSource:
     def _seed_of_rank(self) -> int:
         distributed = dist.is_available() and dist.is_initialized()
         rank = dist.get_rank() if distributed else 0
-        entropy = [torch.initial_seed(), rank, self._stream] \
-            if self.seed is None else [self.seed, rank]
+        entropy = (
+            [torch.initial_seed(), rank, self._stream]
+            if self.seed is None
+            else [self.seed, rank]
+        )
         # SeedSequence spreads neighbouring seeds over all bits.
         state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
         return int(state[0])
 
-    def draw(self,
-             student: Tensor,
-             teacher: Tensor,
-             num_train_timesteps: int,
-             generator: Optional[torch.Generator] = None) -> NoiseDraw:
+    def draw(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        num_train_timesteps: int,
+        generator: Optional[torch.Generator] = None,
+    ) -> NoiseDraw:
         """Draw student noise, timesteps and teacher noise, in this order.
 
         Args:
@@ -93,9 +101,11 @@ class NoiseSource:
         # In the memory format of the feature, channels last or not.
         student_noise = torch.empty_like(student).normal_(generator=generator)
         timesteps = torch.randint(
-            num_train_timesteps, (teacher.shape[0], ),
+            num_train_timesteps,
+            (teacher.shape[0],),
             generator=generator,
-            device=device)
+            device=device,
+        )
         teacher_noise = torch.empty_like(teacher).normal_(generator=generator)
         return NoiseDraw(student_noise, teacher_noise, timesteps)
 
@@ -112,7 +122,8 @@ class NoiseSource:
         """All that decides the numbers to come, for a checkpoint."""
         state = self.__getstate__()
         return dict(
-            seed=self.seed, stream=self._stream, generator=state['_state'])
+            seed=self.seed, stream=self._stream, generator=state['_state']
+        )
 
     def set_state(self, state: Dict[str, Any]) -> None:
         """Go on as the source that this state was taken from.

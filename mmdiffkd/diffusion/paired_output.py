@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What a paired connector returns."""
+
 from typing import Dict, NamedTuple
 
 from torch import Tensor
@@ -14,6 +15,7 @@ class PairedOutput(NamedTuple):
         losses (dict[str, Tensor]): Further losses, scalars, by name.
         stats (dict[str, Tensor]): Detached scalars for the log, by name.
     """
+
     student: Tensor
     teacher: Tensor
     losses: Dict[str, Tensor] = {}

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Two sets of values for the choices that the paper leaves open."""
+
 from typing import Any, Dict
 
 RECIPES: Dict[str, Dict[str, Any]] = dict(
@@ -11,7 +12,8 @@ RECIPES: Dict[str, Dict[str, Any]] = dict(
         output_gain=1.0,
         initial_gamma=None,
         normalize=False,
-        kd_grad_to_denoiser=True),
+        kd_grad_to_denoiser=True,
+    ),
     # What the ablation in docs/en/results.md ends with: the diffusion model
     # learns the teacher and nothing else, and until it has, the chain does no
     # harm. The teacher's feature comes to it with unit variance, the student's
@@ -24,7 +26,9 @@ RECIPES: Dict[str, Dict[str, Any]] = dict(
         output_gain=0.1,
         initial_gamma=0.999,
         normalize=True,
-        kd_grad_to_denoiser=False))
+        kd_grad_to_denoiser=False,
+    ),
+)
 
 
 def resolve_recipe(recipe: str, **options: Any) -> Dict[str, Any]:
@@ -41,8 +45,9 @@ def resolve_recipe(recipe: str, **options: Any) -> Dict[str, Any]:
         ValueError: If the recipe is unknown.
     """
     if recipe not in RECIPES:
-        raise ValueError(f"recipe '{recipe}' is unknown; choose one of "
-                         f'{sorted(RECIPES)}')
+        raise ValueError(
+            f"recipe '{recipe}' is unknown; choose one of {sorted(RECIPES)}"
+        )
     return {
         name: RECIPES[recipe][name] if value is None else value
         for name, value in options.items()

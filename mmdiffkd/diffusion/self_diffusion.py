@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """DSKD of one feature: the denoised student teaches the student."""
+
 from typing import Optional
 
 import torch
@@ -44,11 +45,12 @@ class SelfDiffusion(TeacherDiffusion):
     """
 
     def forward(
-            self,
-            student_feature: Tensor,
-            teacher_feature: Tensor,
-            noise: Noise = None,
-            guidance: Optional[ClassifierGuidance] = None) -> PairedOutput:
+        self,
+        student_feature: Tensor,
+        teacher_feature: Tensor,
+        noise: Noise = None,
+        guidance: Optional[ClassifierGuidance] = None,
+    ) -> PairedOutput:
         """Denoise the student feature and train the diffusion model.
 
         Args:
@@ -80,17 +82,21 @@ class SelfDiffusion(TeacherDiffusion):
         clean, scale = self.normalize(latent)
 
         with torch.no_grad():
-            start = noise.timesteps.new_full((len(projected), ),
-                                             self.sampler.timesteps[0])
+            start = noise.timesteps.new_full(
+                (len(projected),), self.sampler.timesteps[0]
+            )
             length = projected.square().mean(dim=(1, 2, 3), keepdim=True)
             target = clean.square().mean()
             noisy = self.schedule.add_noise(
                 projected * (target / length.clamp(min=1e-12)).sqrt(),
-                noise.student, start)
+                noise.student,
+                start,
+            )
             # Detached weights: autocast may cache what it casts here, without
             # a gradient, and use it for loss_diff; those it never caches.
             denoised = self.sample(
-                noisy, scale, guidance, train_denoiser=False)
+                noisy, scale, guidance, train_denoiser=False
+            )
         losses['loss_diff'] = self.diffusion_loss(clean, noise)
 
         if scale is None:

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """A diffusion model of the teacher's feature, and the way into it."""
+
 from functools import partial
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
@@ -10,8 +11,7 @@ from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from .blocks import build
-from .feature_layout import (RESIZE_MODES, as_map, check_channels,
-                             match_size)
+from .feature_layout import RESIZE_MODES, as_map, check_channels, match_size
 from .guidance import ClassifierGuidance
 from .noise_source import NoiseDraw, NoiseSource
 
@@ -84,15 +84,20 @@ class TeacherDiffusion(nn.Module):
     ) -> None:
         super().__init__()
         if resize not in (None, *RESIZE_MODES):
-            raise ValueError(f'resize must be None or one of '
-                             f'{list(RESIZE_MODES)}, got {resize!r}')
+            raise ValueError(
+                f'resize must be None or one of '
+                f'{list(RESIZE_MODES)}, got {resize!r}'
+            )
         if token_shape is not None and min(token_shape) < 1:
-            raise ValueError('token_shape must be (H, W) of at least (1, 1), '
-                             f'got {token_shape}')
+            raise ValueError(
+                'token_shape must be (H, W) of at least (1, 1), '
+                f'got {token_shape}'
+            )
         for name, value in dict(
-                num_class_tokens=num_class_tokens,
-                diffusion_loss_weight=diffusion_loss_weight,
-                autoencoder_loss_weight=autoencoder_loss_weight).items():
+            num_class_tokens=num_class_tokens,
+            diffusion_loss_weight=diffusion_loss_weight,
+            autoencoder_loss_weight=autoencoder_loss_weight,
+        ).items():
             if value < 0:
                 raise ValueError(f'{name} must not be negative, got {value}')
         self.student_channels = student_channels
@@ -106,12 +111,17 @@ class TeacherDiffusion(nn.Module):
         self.noise_source = NoiseSource(seed)
 
         self.width = width = latent_channels or teacher_channels
-        self.autoencoder = None if latent_channels is None else build(
-            autoencoder,
-            'LinearAutoencoder',
-            channels=teacher_channels,
-            latent_channels=width,
-            norm_cfg=norm_cfg)
+        self.autoencoder = (
+            None
+            if latent_channels is None
+            else build(
+                autoencoder,
+                'LinearAutoencoder',
+                channels=teacher_channels,
+                latent_channels=width,
+                norm_cfg=norm_cfg,
+            )
+        )
         self.student_projection = nn.Conv2d(student_channels, width, 1)
         self.schedule = build(schedule, 'NoiseSchedule')
         self.sampler = build(sampler, 'DDIMSampler', schedule=self.schedule)
@@ -120,15 +130,22 @@ class TeacherDiffusion(nn.Module):
             'BottleneckDenoiser',
             channels=width,
             num_train_timesteps=self.schedule.num_train_timesteps,
-            norm_cfg=norm_cfg)
-        self.feature_scale = build(
-            normalize if isinstance(normalize, dict) else None,
-            'FeatureScale') if normalize else None
+            norm_cfg=norm_cfg,
+        )
+        self.feature_scale = (
+            build(
+                normalize if isinstance(normalize, dict) else None,
+                'FeatureScale',
+            )
+            if normalize
+            else None
+        )
         if zero_init and hasattr(self.denoiser, 'zero_init'):
             self.denoiser.zero_init()
 
-    def as_maps(self, student: Tensor,
-                teacher: Tensor) -> Tuple[Tensor, Tensor]:
+    def as_maps(
+        self, student: Tensor, teacher: Tensor
+    ) -> Tuple[Tensor, Tensor]:
         """Both features as float32 maps of one size, the teacher detached.
 
         Raises:
@@ -141,8 +158,10 @@ class TeacherDiffusion(nn.Module):
         check_channels(teacher, self.teacher_channels, 'teacher')
         student = match_size(student, teacher, self.resize)
         teacher = teacher.detach()
-        return (student.to(at_least_float32(student)),
-                teacher.to(at_least_float32(teacher)))
+        return (
+            student.to(at_least_float32(student)),
+            teacher.to(at_least_float32(teacher)),
+        )
 
     def as_map(self, feature: Tensor, side: str) -> Tensor:
         """A map, a vector or tokens as a map (N, C, H, W)."""
@@ -161,7 +180,8 @@ class TeacherDiffusion(nn.Module):
             return teacher, {}
         latent, reconstruction = self.autoencoder(teacher)
         loss = self.autoencoder_loss_weight * F.mse_loss(
-            reconstruction, teacher)
+            reconstruction, teacher
+        )
         return latent.detach().to(teacher.dtype), dict(loss_ae=loss)
 
     def project(self, student: Tensor) -> Tensor:
@@ -172,7 +192,8 @@ class TeacherDiffusion(nn.Module):
         """The random numbers of this iteration, drawn unless given."""
         if not isinstance(noise, (tuple, list)):
             noise = self.noise_source.draw(
-                student, latent, self.schedule.num_train_timesteps, noise)
+                student, latent, self.schedule.num_train_timesteps, noise
+            )
         return NoiseDraw(*noise)
 
     def normalize(self, latent: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
@@ -184,12 +205,14 @@ class TeacherDiffusion(nn.Module):
 
     def diffusion_loss(self, clean: Tensor, noise: NoiseDraw) -> Tensor:
         """Error of the noise prediction on the teacher (Eq. 4)."""
-        diffused = self.schedule.add_noise(clean, noise.teacher,
-                                           noise.timesteps)
+        diffused = self.schedule.add_noise(
+            clean, noise.teacher, noise.timesteps
+        )
         predicted = self.denoise(diffused, noise.timesteps)
         # A schedule of one's own need not know of weights.
         weights = getattr(self.schedule, 'loss_weights', lambda t: None)(
-            noise.timesteps)
+            noise.timesteps
+        )
         if weights is None:
             loss = F.mse_loss(predicted, noise.teacher)
         else:
@@ -197,11 +220,13 @@ class TeacherDiffusion(nn.Module):
             loss = (errors.flatten(1).mean(1) * weights).mean()
         return self.diffusion_loss_weight * loss
 
-    def sample(self,
-               noisy: Tensor,
-               scale: Optional[Tensor],
-               guidance: Optional[ClassifierGuidance],
-               train_denoiser: bool = True) -> Tensor:
+    def sample(
+        self,
+        noisy: Tensor,
+        scale: Optional[Tensor],
+        guidance: Optional[ClassifierGuidance],
+        train_denoiser: bool = True,
+    ) -> Tensor:
         """Run the reverse process (Eq. 5).
 
         Args:
@@ -220,13 +245,17 @@ class TeacherDiffusion(nn.Module):
         options: Dict[str, Any] = {}
         if guidance is not None and guidance.scale > 0:
             options['guidance'] = guidance.behind(
-                lambda x: self.to_teacher(x, scale))
+                lambda x: self.to_teacher(x, scale)
+            )
         denoiser = self.denoise
         if not train_denoiser:
-            denoiser = partial(self.denoise, parameters={
-                name: p.detach()
-                for name, p in self.denoiser.named_parameters()
-            })
+            denoiser = partial(
+                self.denoise,
+                parameters={
+                    name: p.detach()
+                    for name, p in self.denoiser.named_parameters()
+                },
+            )
         denoised = self.sampler(denoiser, noisy, **options)
         if options:
             guidance.value = options['guidance'].value
@@ -248,13 +277,16 @@ class TeacherDiffusion(nn.Module):
                 f'{type(self.autoencoder).__name__} has no `decoder`, so a '
                 'classifier of the teacher cannot see its latent; give it '
                 'one, leave latent_channels out, or set the scale of the '
-                'guidance to 0')
+                'guidance to 0'
+            )
         return decoder(clean)
 
-    def denoise(self,
-                x: Tensor,
-                timesteps: Tensor,
-                parameters: Optional[Dict[str, Tensor]] = None) -> Tensor:
+    def denoise(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        parameters: Optional[Dict[str, Tensor]] = None,
+    ) -> Tensor:
         """Predict noise, with the denoiser's parameters or with others."""
 
         def run(x: Tensor, timesteps: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 
 MMEngine loads whatever fits and warns of the rest.
 """
+
 from typing import Any, List, Mapping
 
 from mmengine.model import is_model_wrapper
@@ -33,64 +34,85 @@ def check_belonging(runner: Runner, checkpoint: Any) -> None:
     state = checkpoint
     if isinstance(checkpoint, Mapping):
         state = checkpoint.get('state_dict', checkpoint)
-    if runner._resume and isinstance(checkpoint, Mapping) and (
-            'message_hub' not in checkpoint):
+    if (
+        runner._resume
+        and isinstance(checkpoint, Mapping)
+        and ('message_hub' not in checkpoint)
+    ):
         raise UserError(
             f"{path!r} is not a training checkpoint: it has no 'message_hub'. "
-            'To start from its weights, set load_from instead of resuming')
+            'To start from its weights, set load_from instead of resuming'
+        )
     if not isinstance(state, Mapping) or not any(
-            isinstance(value, Tensor) for value in state.values()):
+        isinstance(value, Tensor) for value in state.values()
+    ):
         raise UserError(f'{path!r} is not a checkpoint: it holds no weights')
     model = runner.model
     model = model.module if is_model_wrapper(model) else model
     own = model.state_dict()
-    found = {str(key)[7 if str(key).startswith('module.') else 0:]: value
-             for key, value in state.items()}
-    wrong = [key for key, value in own.items()
-             if getattr(found.get(key), 'shape', None) != value.shape
-             and not key.endswith('num_batches_tracked')]
+    found = {
+        str(key)[7 if str(key).startswith('module.') else 0 :]: value
+        for key, value in state.items()
+    }
+    wrong = [
+        key
+        for key, value in own.items()
+        if getattr(found.get(key), 'shape', None) != value.shape
+        and not key.endswith('num_batches_tracked')
+    ]
     if runner._resume:
         _check_resumed(runner, checkpoint, own, wrong)
         _check_optimizer(runner, checkpoint)
-    elif (len(wrong) == len([k for k in own if not k.endswith(
-            'num_batches_tracked')]) and not hasattr(
-                model, 'distillation_stopped')):
+    elif len(wrong) == len(
+        [k for k in own if not k.endswith('num_batches_tracked')]
+    ) and not hasattr(model, 'distillation_stopped'):
         # A distillation understands more, and says so itself.
         raise UserError(
             f'the checkpoint {path!r} fits no weight of the model: it has '
             f'names such as {list(found)[:3]}, the model such as '
-            f'{list(own)[:3]}; check load_from')
+            f'{list(own)[:3]}; check load_from'
+        )
 
 
-def _check_resumed(runner: Runner, checkpoint: Mapping, own: Mapping,
-                   wrong: List[str]) -> None:
+def _check_resumed(
+    runner: Runner, checkpoint: Mapping, own: Mapping, wrong: List[str]
+) -> None:
     path = runner._load_from
     if wrong:
         raise UserError(
             f'{path!r} cannot be resumed with this config: {len(wrong)} of '
             f'the {len(own)} weights of the model are not in it, or have '
             f'another shape, such as {wrong[0]!r}. To start from its weights, '
-            'set load_from instead of resuming')
+            'set load_from instead of resuming'
+        )
     if 'optimizer' not in checkpoint:
         runner.logger.warning(
             f'{path!r} holds no state of the optimizer (best_*.pth never '
-            'do): the resumed run differs from an uninterrupted one')
+            'do): the resumed run differs from an uninterrupted one'
+        )
 
 
 def _check_optimizer(runner: Runner, checkpoint: Mapping) -> None:
     """PyTorch takes the state of an optimizer of another kind."""
     saved = checkpoint.get('optimizer')
-    groups = getattr(getattr(runner.optim_wrapper, 'optimizer', None),
-                     'param_groups', None)
-    if not groups or not isinstance(saved, Mapping) or not saved.get(
-            'param_groups'):
+    groups = getattr(
+        getattr(runner.optim_wrapper, 'optimizer', None), 'param_groups', None
+    )
+    if (
+        not groups
+        or not isinstance(saved, Mapping)
+        or not saved.get('param_groups')
+    ):
         return
-    kinds = [{name for name in TELLING if name in group}
-             for group in (saved['param_groups'][0], groups[0])]
+    kinds = [
+        {name for name in TELLING if name in group}
+        for group in (saved['param_groups'][0], groups[0])
+    ]
     if kinds[0] != kinds[1]:
         kind = type(runner.optim_wrapper.optimizer).__name__
         raise UserError(
             f'{runner._load_from!r} was written with another optimizer than '
             f'the {kind} of this config (it has {sorted(kinds[0])}, not '
             f'{sorted(kinds[1])}). To start from its weights, set load_from '
-            'instead of resuming')
+            'instead of resuming'
+        )

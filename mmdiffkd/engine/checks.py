@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Checks that cost nothing, before minutes are spent on building a model."""
+
 import glob
 import os
 import os.path as osp
@@ -31,7 +32,8 @@ def earlier_checkpoints(work_dir: str) -> List[str]:
         return []
     names = filter(CHECKPOINT_NAME.fullmatch, os.listdir(work_dir))
     return sorted(
-        names, key=lambda name: osp.getmtime(osp.join(work_dir, name)))
+        names, key=lambda name: osp.getmtime(osp.join(work_dir, name))
+    )
 
 
 def check_training(cfg: Config, path: str) -> None:
@@ -46,18 +48,28 @@ def check_training(cfg: Config, path: str) -> None:
     """
     for key in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'):
         if not isinstance(cfg.get(key), Mapping):
-            raise UserError(f'{path} cannot be trained: its {key} must be a '
-                            f'dict, and is {cfg.get(key)!r}')
+            raise UserError(
+                f'{path} cannot be trained: its {key} must be a '
+                f'dict, and is {cfg.get(key)!r}'
+            )
     check_scope(cfg, path)
     algorithm, student = cfg.model, cfg.model.get('architecture')
     given = algorithm.get('data_preprocessor')
-    own = student.get('data_preprocessor') if isinstance(
-        student, Mapping) else None
-    if given and own and given != own and str(
-            algorithm.get('type')).endswith('FrozenTeacherDistill'):
+    own = (
+        student.get('data_preprocessor')
+        if isinstance(student, Mapping)
+        else None
+    )
+    if (
+        given
+        and own
+        and given != own
+        and str(algorithm.get('type')).endswith('FrozenTeacherDistill')
+    ):
         raise UserError(
             'model.data_preprocessor is not used, because the student has '
-            'one; set model.architecture.data_preprocessor in its place')
+            'one; set model.architecture.data_preprocessor in its place'
+        )
 
 
 def check_settings(cfg: Config) -> None:
@@ -72,31 +84,47 @@ def check_settings(cfg: Config) -> None:
     for key in ('max_epochs', 'max_iters'):
         value = cfg.train_cfg.get(key)
         if value is not None and not _is_count(value):
-            raise UserError(f'train_cfg.{key} must be an integer of at least '
-                            f'1, got {value!r}')
+            raise UserError(
+                f'train_cfg.{key} must be an integer of at least '
+                f'1, got {value!r}'
+            )
     loader = cfg.train_dataloader
     if 'batch_sampler' not in loader and not _is_count(
-            loader.get('batch_size', 1)):
-        raise UserError('train_dataloader.batch_size must be an integer of at '
-                        f"least 1, got {loader['batch_size']!r}")
-    seed = (cfg.get('randomness') or {})
+        loader.get('batch_size', 1)
+    ):
+        raise UserError(
+            'train_dataloader.batch_size must be an integer of at '
+            f'least 1, got {loader["batch_size"]!r}'
+        )
+    seed = cfg.get('randomness') or {}
     seed = seed.get('seed') if isinstance(seed, Mapping) else None
     if seed is not None and not (_is_count(seed, 0) and seed < 2**32):
-        raise UserError('the seed (--seed, or randomness.seed) must be an '
-                        f'integer from 0 to 2**32 - 1, got {seed!r}')
+        raise UserError(
+            'the seed (--seed, or randomness.seed) must be an '
+            f'integer from 0 to 2**32 - 1, got {seed!r}'
+        )
     if cfg.get('sync_bn') not in (None, 'torch', 'mmcv'):
-        raise UserError("config key sync_bn is 'torch', 'mmcv' or None, not "
-                        f'{cfg.sync_bn!r}')
+        raise UserError(
+            "config key sync_bn is 'torch', 'mmcv' or None, not "
+            f'{cfg.sync_bn!r}'
+        )
     hooks = cfg.get('custom_hooks')
-    if hooks is not None and (not isinstance(hooks, (list, tuple)) or any(
-            isinstance(hook, str) for hook in hooks)):
-        raise UserError('config key custom_hooks must be a list of dicts such '
-                        f"as [dict(type='EMAHook')], not {hooks!r}")
+    if hooks is not None and (
+        not isinstance(hooks, (list, tuple))
+        or any(isinstance(hook, str) for hook in hooks)
+    ):
+        raise UserError(
+            'config key custom_hooks must be a list of dicts such '
+            f"as [dict(type='EMAHook')], not {hooks!r}"
+        )
 
 
 def _is_count(value: Any, least: int = 1) -> bool:
-    return (isinstance(value, int) and not isinstance(value, bool)
-            and value >= least)
+    return (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and value >= least
+    )
 
 
 def check_folder(path: str, name: str) -> None:
@@ -118,15 +146,17 @@ def check_folder(path: str, name: str) -> None:
     if not osp.isdir(above):
         raise UserError(f'{name} {path!r} cannot be made: {above!r} is a file')
     if not os.access(above, os.W_OK | os.X_OK):
-        raise UserError(f'{name} {path!r} cannot be written to: no permission '
-                        f'in {above!r}')
+        raise UserError(
+            f'{name} {path!r} cannot be written to: no permission in {above!r}'
+        )
     if above != osp.abspath(path):
         # Some file systems refuse what the permissions allow.
         try:
             tempfile.TemporaryDirectory(dir=above).cleanup()
         except OSError as error:
             raise UserError(
-                f'{name} {path!r} cannot be made: {error}') from error
+                f'{name} {path!r} cannot be made: {error}'
+            ) from error
 
 
 def check_work_dir(cfg: Config) -> None:
@@ -139,14 +169,18 @@ def check_work_dir(cfg: Config) -> None:
         UserError: If there are checkpoints and nothing is resumed.
     """
     names = earlier_checkpoints(cfg.work_dir) or sorted(
-        osp.basename(path) for path in glob.glob(
-            osp.join(glob.escape(cfg.work_dir), 'student_*.pth')))
+        osp.basename(path)
+        for path in glob.glob(
+            osp.join(glob.escape(cfg.work_dir), 'student_*.pth')
+        )
+    )
     if names and not cfg.get('resume', False):
         raise UserError(
             f'{cfg.work_dir!r} holds checkpoints of an earlier run '
             f'({", ".join(names[-3:])}), which this run would overwrite. '
             'Continue that run with --resume, choose another folder with '
-            '--work-dir, or allow it with --overwrite')
+            '--work-dir, or allow it with --overwrite'
+        )
 
 
 def check_wrapper(cfg: Config) -> None:
@@ -162,24 +196,29 @@ def check_wrapper(cfg: Config) -> None:
         return
     for key in ('model_wrapper_cfg', 'strategy'):
         part = cfg.get(key)
-        kind = str((part.get('type') if isinstance(part, Mapping) else part)
-                   or '').split('.')[-1]
+        kind = str(
+            (part.get('type') if isinstance(part, Mapping) else part) or ''
+        ).split('.')[-1]
         if re.search('FullySharded|FSDP|DeepSpeed|ColossalAI', kind):
             raise UserError(
                 f'{key}.type {kind} splits the parameters over processes; a '
                 'distillation records features of whole modules. Leave it '
-                'out: MMDistributedDataParallel is used')
+                'out: MMDistributedDataParallel is used'
+            )
 
 
 def check_load_from(cfg: Config) -> None:
     """Check that the weights to start from exist."""
     path = cfg.get('load_from')
     if path is not None and not isinstance(path, str):
-        raise UserError('config key load_from must be the name of a '
-                        f'checkpoint, got {path!r}')
+        raise UserError(
+            'config key load_from must be the name of a '
+            f'checkpoint, got {path!r}'
+        )
     if path and '://' not in path and not osp.isfile(path):
-        raise UserError(f'checkpoint {path!r} does not exist (config key '
-                        'load_from)')
+        raise UserError(
+            f'checkpoint {path!r} does not exist (config key load_from)'
+        )
 
 
 def check_data(cfg: Config, phases: Tuple[str, ...]) -> None:
@@ -197,7 +236,8 @@ def check_data(cfg: Config, phases: Tuple[str, ...]) -> None:
     """
     for phase in phases:
         for key, dataset in _datasets(
-                cfg.get(f'{phase}_dataloader'), f'{phase}_dataloader'):
+            cfg.get(f'{phase}_dataloader'), f'{phase}_dataloader'
+        ):
             _check_dataset(key, dataset)
             if 'seg_map_path' in (dataset.get('data_prefix') or ()):
                 check_label_maps(cfg, key, dataset)
@@ -208,7 +248,8 @@ def check_data(cfg: Config, phases: Tuple[str, ...]) -> None:
             if _absent(path) and _is_local(evaluator):
                 raise UserError(
                     f'annotation file {path!r} does not exist: set '
-                    f'{key}.ann_file in the config or by --cfg-options')
+                    f'{key}.ann_file in the config or by --cfg-options'
+                )
 
 
 def _datasets(item: Any, key: str) -> Iterator[Tuple[str, Mapping]]:
@@ -233,18 +274,24 @@ def _check_dataset(key: str, dataset: Mapping) -> None:
     if not (ann_file or prefixes) or not _is_local(dataset):
         return  # a dataset that finds, or downloads, its files by itself
     if _absent(root):
-        raise UserError(f'data root {root!r} does not exist: set '
-                        f'{key}.data_root in the config or by --cfg-options')
+        raise UserError(
+            f'data root {root!r} does not exist: set '
+            f'{key}.data_root in the config or by --cfg-options'
+        )
     path = osp.join(root, ann_file) if isinstance(ann_file, str) else ''
     if _absent(path):
-        raise UserError(f'annotation file {path!r} does not exist: set '
-                        f'{key}.ann_file (relative to {key}.data_root)')
+        raise UserError(
+            f'annotation file {path!r} does not exist: set '
+            f'{key}.ann_file (relative to {key}.data_root)'
+        )
     for name, prefix in prefixes.items():
         folder = osp.join(root, prefix) if isinstance(prefix, str) else ''
         if _absent(folder):
             full = f'{key}.data_prefix' + (f'.{name}' if name else '')
-            raise UserError(f'image folder {folder!r} does not exist: set '
-                            f'{full} (relative to {key}.data_root)')
+            raise UserError(
+                f'image folder {folder!r} does not exist: set '
+                f'{full} (relative to {key}.data_root)'
+            )
 
 
 def _evaluators(cfg: Config, phase: str) -> Iterator[Tuple[str, Mapping]]:
@@ -265,5 +312,9 @@ def _is_local(item: Mapping) -> bool:
 
 
 def _absent(path: Any) -> bool:
-    return (isinstance(path, str) and path != '' and '://' not in path
-            and not osp.exists(path))
+    return (
+        isinstance(path, str)
+        and path != ''
+        and '://' not in path
+        and not osp.exists(path)
+    )

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Read the label file of a classification set before training begins."""
+
 import os.path as osp
 from typing import Any, Mapping, Optional
 
@@ -30,9 +31,13 @@ def check_label_list(cfg: Config, key: str, dataset: Mapping) -> None:
     num_classes = _num_classes(cfg)
     ann_file = dataset.get('ann_file')
     path = osp.join(dataset.get('data_root') or '', ann_file or '')
-    if (num_classes is None or not ann_file or not osp.isfile(path)
-            or not dataset.get('with_label', True)
-            or not _is_custom(cfg, dataset)):
+    if (
+        num_classes is None
+        or not ann_file
+        or not osp.isfile(path)
+        or not dataset.get('with_label', True)
+        or not _is_custom(cfg, dataset)
+    ):
         return
     with open(path, encoding='utf-8', errors='replace') as lines:
         for number, line in enumerate(lines, 1):
@@ -41,13 +46,15 @@ def check_label_list(cfg: Config, key: str, dataset: Mapping) -> None:
                 raise UserError(
                     f'line {number} of label file {path!r} is '
                     f'{line.strip()[:60]!r}; {key} needs an image and the '
-                    "number of its class, such as 'cat/1.jpg 3'")
+                    "number of its class, such as 'cat/1.jpg 3'"
+                )
             if not 0 <= _label(words[1]) < num_classes:
                 raise UserError(
                     f'line {number} of label file {path!r} has the label '
                     f'{words[1]}, but the student has {num_classes} classes, '
                     f'0 to {num_classes - 1}: correct the labels, or set '
-                    'num_classes of the head (of student and teacher)')
+                    'num_classes of the head (of student and teacher)'
+                )
 
 
 def _label(word: str) -> Optional[int]:
@@ -61,15 +68,20 @@ def _label(word: str) -> Optional[int]:
 def _is_custom(cfg: Config, dataset: Mapping) -> bool:
     """Whether the label file has the format ``image label``."""
     if cfg.get('default_scope') != 'mmpretrain' and not str(
-            dataset.get('type')).startswith('mmpretrain.'):
+        dataset.get('type')
+    ).startswith('mmpretrain.'):
         return False
     from mmpretrain.datasets import CustomDataset
+
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with DATASETS.switch_scope_and_registry(None) as registry:
         kind = registry.get(dataset.get('type'))
     # A subclass may read its file in a way of its own.
-    return (isinstance(kind, type) and issubclass(kind, CustomDataset)
-            and kind.load_data_list is CustomDataset.load_data_list)
+    return (
+        isinstance(kind, type)
+        and issubclass(kind, CustomDataset)
+        and kind.load_data_list is CustomDataset.load_data_list
+    )
 
 
 def _num_classes(cfg: Config) -> Any:

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Look at a few label files of a segmentation set before training begins."""
+
 import os.path as osp
 from typing import Any, Mapping
 
@@ -34,23 +35,28 @@ def check_label_maps(cfg: Config, key: str, dataset: Mapping) -> None:
     from mmcv import imfrombytes
     from mmengine.fileio import get
     from mmseg.datasets import BaseSegDataset
+
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     with DATASETS.switch_scope_and_registry(None) as registry:
         kind = registry.get(dataset.get('type'))
     if not (isinstance(kind, type) and issubclass(kind, BaseSegDataset)):
         return
     # Unserialised, an empty list is no error.
-    built = DATASETS.build({
-        **dataset, 'pipeline': [],
-        'lazy_init': False,
-        'serialize_data': False
-    })
+    built = DATASETS.build(
+        {
+            **dataset,
+            'pipeline': [],
+            'lazy_init': False,
+            'serialize_data': False,
+        }
+    )
     if not len(built):
         raise UserError(
             f'{key} finds no image: no file in '
             f'{built.data_prefix.get("img_path")!r} ends in '
             f'{built.img_suffix!r}; set {key}.data_prefix or '
-            f'{key}.img_suffix')
+            f'{key}.img_suffix'
+        )
     for index in range(min(LOOKED_AT, len(built))):
         item = built.get_data_info(index)
         path = item['seg_map_path']
@@ -58,22 +64,26 @@ def check_label_maps(cfg: Config, key: str, dataset: Mapping) -> None:
             raise UserError(
                 f'label file {path!r} of image {item["img_path"]!r} does not '
                 f'exist: set {key}.data_prefix.seg_map_path or '
-                f'{key}.seg_map_suffix')
+                f'{key}.seg_map_suffix'
+            )
         labels = imfrombytes(
             get(path, backend_args=built.backend_args),
             flag='unchanged',
-            backend='pillow')
+            backend='pillow',
+        )
         _check_ids(labels, item, built.ignore_index, num_classes, key)
 
 
-def _check_ids(labels: Any, item: Mapping, ignore_index: int,
-               num_classes: int, key: str) -> None:
+def _check_ids(
+    labels: Any, item: Mapping, ignore_index: int, num_classes: int, key: str
+) -> None:
     """Check one map, as MMSegmentation will read it."""
     path = item['seg_map_path']
     if labels.ndim != 2:
         raise UserError(
             f'label file {path!r} has the shape {labels.shape}; {key} needs '
-            'class ids, one channel, not colours: convert the labels')
+            'class ids, one channel, not colours: convert the labels'
+        )
     ids = set(np.unique(labels).tolist())
     if item.get('reduce_zero_label'):
         ids = {255 if i in (0, 255) else i - 1 for i in ids}
@@ -85,7 +95,8 @@ def _check_ids(labels: Any, item: Mapping, ignore_index: int,
             f'label file {path!r} holds the ids {wrong[:8]}, but the student '
             f'has {num_classes} classes, 0 to {num_classes - 1}, and ignores '
             f'{ignore_index}: convert the labels, or set num_classes of '
-            f'decode_head (and {key}.reduce_zero_label where 0 is none)')
+            f'decode_head (and {key}.reduce_zero_label where 0 is none)'
+        )
 
 
 def _num_classes(cfg: Config) -> Any:

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Find the checkpoint that a run is resumed from."""
+
 import logging
 import os.path as osp
 import zipfile
@@ -34,7 +35,8 @@ def latest_checkpoint(work_dir: str) -> Optional[str]:
             raise UserError(
                 f'cannot tell which checkpoint of {work_dir!r} is the latest: '
                 f'{NOTE!r} is absent or empty. Name it: --resume '
-                f'{osp.join(work_dir, names[-1])}')
+                f'{osp.join(work_dir, names[-1])}'
+            )
         return None
     skipped = []
     for path in _candidates(work_dir, noted):
@@ -44,13 +46,15 @@ def latest_checkpoint(work_dir: str) -> Optional[str]:
                 print_log(
                     f'{line}; resuming from {path!r} instead',
                     logger='current',
-                    level=logging.WARNING)
+                    level=logging.WARNING,
+                )
             return path
         skipped.append(f'checkpoint {path!r} {problem}')
     if all(line.endswith('does not exist') for line in skipped):
         return None  # killed before the first one had its name
-    raise UserError('no checkpoint of this run can be resumed from: '
-                    + '; '.join(skipped))
+    raise UserError(
+        'no checkpoint of this run can be resumed from: ' + '; '.join(skipped)
+    )
 
 
 def _noted(work_dir: str) -> Optional[str]:
@@ -68,7 +72,8 @@ def _candidates(work_dir: str, noted: str) -> List[str]:
     paths = [noted if osp.exists(noted) else moved]
     folder = osp.dirname(paths[0])
     paths += [
-        osp.join(folder, name) for name in earlier_checkpoints(folder)[::-1]
+        osp.join(folder, name)
+        for name in earlier_checkpoints(folder)[::-1]
         if not name.startswith('best_')  # these have no optimizer state
     ]
     return list(dict.fromkeys(paths))

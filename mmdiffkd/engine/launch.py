@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """From command-line arguments to a runner that is ready to go."""
+
 import argparse
 import gc
 import os
@@ -40,21 +41,28 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override settings of the config, for example '
         'train_cfg.max_epochs=2 model.backbone.depth=18; lists as '
-        'key="[a,b]" or key=a,b, without blanks')
+        'key="[a,b]" or key=a,b, without blanks',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='job launcher; the dist_*.sh and slurm_*.sh scripts set it')
+        help='job launcher; the dist_*.sh and slurm_*.sh scripts set it',
+    )
     parser.add_argument(
         '--trust-checkpoint',
         action=_Trust,
         help='load files that hold more than plain values, which can run any '
-        'code: for files of known origin')
+        'code: for files of known origin',
+    )
     # PyTorch 2 launchers write the second spelling.
     parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0,
-        help=argparse.SUPPRESS)
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help=argparse.SUPPRESS,
+    )
 
 
 def set_work_dir(cfg: Config, path: str, work_dir: Optional[str]) -> None:
@@ -79,8 +87,10 @@ def set_amp(cfg: Config) -> None:
     if kind == 'AmpOptimWrapper':
         return
     if kind != 'OptimWrapper':
-        raise UserError('--amp needs optim_wrapper.type OptimWrapper, the '
-                        f'config has {kind}')
+        raise UserError(
+            '--amp needs optim_wrapper.type OptimWrapper, the '
+            f'config has {kind}'
+        )
     if get_device() == 'cpu':
         raise UserError('--amp needs a GPU, and none is visible')
     wrapper.type = 'AmpOptimWrapper'
@@ -90,9 +100,11 @@ def set_amp(cfg: Config) -> None:
 def set_auto_scale_lr(cfg: Config) -> None:
     """Let MMEngine scale the learning rate with the total batch size."""
     if (cfg.get('auto_scale_lr') or {}).get('base_batch_size') is None:
-        raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size '
-                        'in the config: the batch size its learning rate was '
-                        'chosen for')
+        raise UserError(
+            '--auto-scale-lr needs auto_scale_lr.base_batch_size '
+            'in the config: the batch size its learning rate was '
+            'chosen for'
+        )
     cfg.auto_scale_lr.enable = True
 
 
@@ -152,16 +164,20 @@ def init_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
         os.environ['LOCAL_RANK'] = os.environ['OMPI_COMM_WORLD_LOCAL_RANK']
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     if not os.environ['LOCAL_RANK'].isdigit():
-        raise UserError('the environment variable LOCAL_RANK must be a '
-                        f"number, and is {os.environ['LOCAL_RANK']!r}")
+        raise UserError(
+            'the environment variable LOCAL_RANK must be a '
+            f'number, and is {os.environ["LOCAL_RANK"]!r}'
+        )
     if launcher == 'none':
         return
     _check_environment(launcher)
     if get_device() != 'cpu':
         return
     if launcher == 'mpi':
-        raise UserError('--launcher mpi needs GPUs, and none is visible; '
-                        'use tools/dist_train.sh')
+        raise UserError(
+            '--launcher mpi needs GPUs, and none is visible; '
+            'use tools/dist_train.sh'
+        )
     if launcher == 'slurm':
         _environment_from_slurm()
     torch.distributed.init_process_group('gloo')
@@ -173,8 +189,10 @@ def init_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
             # MMEngine would name a GPU here.
-            device_ids=None),
-        **wrapper)
+            device_ids=None,
+        ),
+        **wrapper,
+    )
 
 
 def _check_environment(launcher: str) -> None:
@@ -182,34 +200,44 @@ def _check_environment(launcher: str) -> None:
     needed, script = {
         'pytorch': ('RANK', 'tools/dist_train.sh CONFIG GPUS'),
         'slurm': ('SLURM_PROCID', 'tools/slurm_train.sh'),
-        'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpirun')
+        'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpirun'),
     }[launcher]
     if needed not in os.environ:
-        raise UserError(f'--launcher {launcher}: this process was not started '
-                        f'by it (no {needed} in the environment); start it '
-                        f'through {script}, or leave --launcher out')
+        raise UserError(
+            f'--launcher {launcher}: this process was not started '
+            f'by it (no {needed} in the environment); start it '
+            f'through {script}, or leave --launcher out'
+        )
     numbers = dict(
         pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_PORT'),
         slurm=('SLURM_PROCID', 'SLURM_NTASKS'),
-        mpi=())[launcher]
+        mpi=(),
+    )[launcher]
     for name in numbers:
         # PyTorch has other ways to agree on a port.
         if not os.environ.get(
-                name, '0' if name == 'MASTER_PORT' else '').isdigit():
+            name, '0' if name == 'MASTER_PORT' else ''
+        ).isdigit():
             raise UserError(
                 f'--launcher {launcher}: the environment variable {name} must '
                 f'be a number, and is {os.environ.get(name)!r}; start through '
-                f'{script}')
+                f'{script}'
+            )
     if launcher == 'slurm' and not {'SLURM_NODELIST', 'MASTER_ADDR'} & set(
-            os.environ):
-        raise UserError('--launcher slurm: neither SLURM_NODELIST nor '
-                        'MASTER_ADDR in the environment; start through '
-                        f'{script}')
+        os.environ
+    ):
+        raise UserError(
+            '--launcher slurm: neither SLURM_NODELIST nor '
+            'MASTER_ADDR in the environment; start through '
+            f'{script}'
+        )
     gpus = torch.cuda.device_count()
     local_rank = int(os.environ['LOCAL_RANK'])
     if launcher == 'pytorch' and 0 < gpus <= local_rank:
-        raise UserError(f'process {local_rank + 1} of this machine has no '
-                        f'GPU: only {gpus} visible; start {gpus} processes')
+        raise UserError(
+            f'process {local_rank + 1} of this machine has no '
+            f'GPU: only {gpus} visible; start {gpus} processes'
+        )
 
 
 def _environment_from_slurm() -> None:
@@ -222,7 +250,10 @@ def _environment_from_slurm() -> None:
     if 'MASTER_ADDR' not in env:
         hosts = subprocess.run(
             ['scontrol', 'show', 'hostname', env['SLURM_NODELIST']],
-            check=True, capture_output=True, text=True).stdout
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
         env['MASTER_ADDR'] = hosts.split()[0]
 
 

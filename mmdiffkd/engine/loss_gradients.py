@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Do the distillation losses pull the student where its task pulls it?"""
+
 from collections import defaultdict
 from typing import Any, Dict, Iterable, List, NamedTuple, Sequence
 
@@ -19,6 +20,7 @@ class Pull(NamedTuple):
         norm (float): Euclidean norm, all tensors of the record together.
         cosine (float): Cosine of its angle to the gradient of ``'task'``.
     """
+
     record: str
     loss: str
     norm: float
@@ -50,8 +52,10 @@ def loss_gradients(model: nn.Module, batches: Iterable[Any]) -> List[Pull]:
             sums[key] += pull
         count += 1
     if not sums:
-        raise UserError('no loss sends a gradient into a student record; '
-                        'check model.distiller.student_recorders')
+        raise UserError(
+            'no loss sends a gradient into a student record; '
+            'check model.distiller.student_recorders'
+        )
     return [Pull(*key, *(pull / count).tolist()) for key, pull in sums.items()]
 
 
@@ -74,12 +78,12 @@ def _pulls_of_batch(model: nn.Module, batch: Any) -> Dict[tuple, Tensor]:
         losses = model(**model.data_preprocessor(batch, True), mode='loss')
     finally:
         vars(distiller).pop('compute_distill_losses')
-    totals = {'task': 0.}
+    totals = {'task': 0.0}
     for name, value in losses.items():
         if 'loss' in name:
             total = sum(t.mean() for t in tensors_of(value))
             if name.startswith('distill.'):
-                totals[name[len('distill.'):]] = total
+                totals[name[len('distill.') :]] = total
             else:
                 totals['task'] = totals['task'] + total
     pulls = {}
@@ -98,11 +102,17 @@ def _gradient(total: Any, features: Sequence[Tensor]) -> Tensor:
     gradients = [None] * len(features)
     if isinstance(total, Tensor) and total.requires_grad:
         gradients = torch.autograd.grad(
-            total, features, retain_graph=True, allow_unused=True)
-    return torch.cat([
-        (torch.zeros_like(f) if g is None else g).detach().flatten().double()
-        for f, g in zip(features, gradients)
-    ]).cpu()
+            total, features, retain_graph=True, allow_unused=True
+        )
+    return torch.cat(
+        [
+            (torch.zeros_like(f) if g is None else g)
+            .detach()
+            .flatten()
+            .double()
+            for f, g in zip(features, gradients)
+        ]
+    ).cpu()
 
 
 def as_table(pulls: Sequence[Pull]) -> str:
@@ -117,10 +127,14 @@ def as_table(pulls: Sequence[Pull]) -> str:
     task = {p.record: p.norm for p in pulls if p.loss == 'task'}
     width = max(len(p.loss) for p in pulls)
     name = max(6, *(len(p.record) for p in pulls))
-    lines = [f'{"record":{name}}  {"loss":{width}}  gradient   of task  '
-             'cosine with task']
+    lines = [
+        f'{"record":{name}}  {"loss":{width}}  gradient   of task  '
+        'cosine with task'
+    ]
     for p in pulls:
         share = p.norm / task[p.record] if task.get(p.record) else float('nan')
-        lines.append(f'{p.record:{name}}  {p.loss:{width}}  {p.norm:8.2e}  '
-                     f'{share:7.2f}x  {p.cosine:16.2f}')
+        lines.append(
+            f'{p.record:{name}}  {p.loss:{width}}  {p.norm:8.2e}  '
+            f'{share:7.2f}x  {p.cosine:16.2f}'
+        )
     return '\n'.join(lines)

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Batch norms for processes without a GPU."""
+
 from typing import Any
 
 from mmengine.config import Config
@@ -27,7 +28,8 @@ def replace_sync_bn(cfg: Config) -> int:
         print_log(
             f'no GPU: {count} norms of type SyncBN in the config become BN; '
             'each process takes the statistics of its own batch',
-            logger='current')
+            logger='current',
+        )
     return count
 
 

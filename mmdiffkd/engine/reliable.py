@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What makes every run of ``tools/train.py`` resumable, in one place."""
+
 from typing import Any, List
 
 from mmengine.config import Config
@@ -9,8 +10,16 @@ from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.hints import closest
 from mmdiffkd.utils.student import is_distill_config
 
-PARTS = ('checkpoint', 'rng_state', 'loop_state', 'preemption',
-         'sample_seeds', 'student_checkpoint', 'finite_loss', 'sanity')
+PARTS = (
+    'checkpoint',
+    'rng_state',
+    'loop_state',
+    'preemption',
+    'sample_seeds',
+    'student_checkpoint',
+    'finite_loss',
+    'sanity',
+)
 """What ``reliable = dict(PART=False)`` in a config can switch off."""
 
 _HOOKS = dict(
@@ -19,7 +28,8 @@ _HOOKS = dict(
     preemption='PreemptionHook',
     student_checkpoint='StudentCheckpointHook',
     finite_loss='FiniteLossHook',
-    sanity='SanityHook')
+    sanity='SanityHook',
+)
 
 STATEFUL = ('CachedMosaic', 'CachedMixUp', 'BatchSyncRandomResize')
 """Parts of MMDetection that remember what no checkpoint holds."""
@@ -67,21 +77,28 @@ def make_reliable(cfg: Config) -> str:
     cfg.custom_hooks = custom
     if 'sample_seeds' in parts:
         done += _seed_samples(cfg)
-    return ('reliable: ' + (', '.join(done) or 'nothing to add')
-            + _inexact(cfg)
-            + '; see docs/en/reliability.md, or reliable=False')
+    return (
+        'reliable: '
+        + (', '.join(done) or 'nothing to add')
+        + _inexact(cfg)
+        + '; see docs/en/reliability.md, or reliable=False'
+    )
 
 
 def _parts(value: Any) -> List[str]:
     if isinstance(value, bool):
         return list(PARTS) if value else []
     if not isinstance(value, dict):
-        raise UserError('config key reliable must be True, False or a dict '
-                        f'such as dict(sample_seeds=False), not {value!r}')
+        raise UserError(
+            'config key reliable must be True, False or a dict '
+            f'such as dict(sample_seeds=False), not {value!r}'
+        )
     for name in value:
         if name not in PARTS:
-            raise UserError(f'config key reliable has no part {name!r}'
-                            f'{closest(name, PARTS)}')
+            raise UserError(
+                f'config key reliable has no part {name!r}'
+                f'{closest(name, PARTS)}'
+            )
     return [name for name in PARTS if value.get(name, True)]
 
 
@@ -91,7 +108,8 @@ def _concerns(part: str, cfg: Config) -> bool:
         return is_distill_config(cfg)
     if part == 'finite_loss':
         return str((cfg.get('model') or {}).get('type')).endswith(
-            'FrozenTeacherDistill')
+            'FrozenTeacherDistill'
+        )
     return True
 
 
@@ -99,8 +117,14 @@ def _inexact(cfg: Config) -> str:
     """Say which parts of a config keep it from resuming exactly."""
     text = str([cfg.get('model'), cfg.get('train_dataloader')])
     found = [name for name in STATEFUL if f"{name}'" in text]
-    return (f"; {' and '.join(found)} remembers earlier images, so a resumed "
-            'run is not exact') if found else ''
+    return (
+        (
+            f'; {" and ".join(found)} remembers earlier images, so a resumed '
+            'run is not exact'
+        )
+        if found
+        else ''
+    )
 
 
 def _replace_checkpoint_hook(cfg: Config) -> List[str]:
@@ -108,10 +132,14 @@ def _replace_checkpoint_hook(cfg: Config) -> List[str]:
     # MMEngine's own default, where the config says nothing.
     hook = hooks.get('checkpoint', dict(type='CheckpointHook', interval=1))
     if hook is None or hook.get('type') not in (
-            'CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook):
+        'CheckpointHook',
+        'mmengine.CheckpointHook',
+        CheckpointHook,
+    ):
         return []
     cfg.default_hooks = dict(
-        hooks, checkpoint=dict(hook, type='mmdiffkd.AtomicCheckpointHook'))
+        hooks, checkpoint=dict(hook, type='mmdiffkd.AtomicCheckpointHook')
+    )
     return ['AtomicCheckpointHook']
 
 
@@ -126,8 +154,10 @@ def _seed_samples(cfg: Config) -> List[str]:
     # Tracking samplers name no sample by one integer, and batch samplers ask
     # for their class.
     if not isinstance(sampler, dict) or str(sampler.get('type')).endswith(
-            ('SeededSampler', 'TrackImgSampler')):
+        ('SeededSampler', 'TrackImgSampler')
+    ):
         return []
     cfg.train_dataloader.sampler = dict(
-        type='mmdiffkd.SeededSampler', sampler=sampler)
+        type='mmdiffkd.SeededSampler', sampler=sampler
+    )
     return ['SeededSampler']

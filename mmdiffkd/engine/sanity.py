@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Look at the first iteration of a distillation from outside."""
+
 import copy
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -37,7 +38,8 @@ class FirstIteration:
         distiller.compute_distill_losses = self._observe
         self._handles = [
             p.register_hook(lambda g, name=name: self._note(name, g))
-            for name, p in model.named_parameters() if p.requires_grad
+            for name, p in model.named_parameters()
+            if p.requires_grad
         ]
 
     def end(self) -> None:
@@ -61,8 +63,12 @@ class FirstIteration:
                 if side == 'student' and not name.startswith('_'):
                     student[name] = [t for t in tensors if t.requires_grad]
         losses = self._compute()
-        total = sum(t.mean() for name, value in losses.items()
-                    if 'loss' in name for t in tensors_of(value))
+        total = sum(
+            t.mean()
+            for name, value in losses.items()
+            if 'loss' in name
+            for t in tensors_of(value)
+        )
         self.has_losses = isinstance(total, Tensor)
         if self.has_losses and total.requires_grad:
             self._into_student(total, student)
@@ -78,10 +84,13 @@ class FirstIteration:
             half = any(f.dtype == torch.float16 for f in features)
             factor = 2**16 if half else 1
             gradients = torch.autograd.grad(
-                total * factor, features, retain_graph=True,
-                allow_unused=True)
-            largest = [g.abs().max().float() / factor for g in gradients
-                       if g is not None]
+                total * factor, features, retain_graph=True, allow_unused=True
+            )
+            largest = [
+                g.abs().max().float() / factor
+                for g in gradients
+                if g is not None
+            ]
             if largest:
                 self.into_student[name] = torch.stack(largest).max()
         for buffer, saved in buffers:
@@ -103,8 +112,10 @@ def teacher_loss(model: nn.Module, batch: Any) -> Tuple[Dict[str, float], str]:
     classes = [num_classes(model.teacher), num_classes(model.student)]
     # Labels beyond the teacher's classes would end a GPU process.
     if classes[0] is None or classes[0] != classes[1]:
-        return {}, f'the teacher has {classes[0]} classes, the student ' \
-            f'{classes[1]}'
+        return (
+            {},
+            f'the teacher has {classes[0]} classes, the student {classes[1]}',
+        )
     try:
         with torch.no_grad(), isolated_rng(gpu=True):
             data = model.data_preprocessor(copy.deepcopy(batch), False)
@@ -115,7 +126,8 @@ def teacher_loss(model: nn.Module, batch: Any) -> Tuple[Dict[str, float], str]:
             losses = model.teacher(inputs, samples, mode='loss')
             return {
                 name: float(sum(t.mean() for t in tensors_of(value)))
-                for name, value in losses.items() if 'loss' in name
+                for name, value in losses.items()
+                if 'loss' in name
             }, ''
     except Exception as error:  # any model; this is a hint and no more
         return {}, f'{type(error).__name__}: {str(error).splitlines()[:1]}'
@@ -123,8 +135,11 @@ def teacher_loss(model: nn.Module, batch: Any) -> Tuple[Dict[str, float], str]:
 
 def num_classes(model: nn.Module) -> Optional[int]:
     """Most classes that any head of a model tells apart, if it says so."""
-    counts = [m.num_classes for m in model.modules()
-              if isinstance(getattr(m, 'num_classes', None), int)]
+    counts = [
+        m.num_classes
+        for m in model.modules()
+        if isinstance(getattr(m, 'num_classes', None), int)
+    ]
     return max(counts) if counts else None
 
 
@@ -146,11 +161,14 @@ def check_optimizer(model: nn.Module, wrapper: Any) -> Tuple[int, int]:
     wrappers = wrapper.values() if hasattr(wrapper, 'values') else [wrapper]
     trained = {
         id(p)
-        for w in wrappers for group in w.optimizer.param_groups
-        for p in group['params'] if p.requires_grad
+        for w in wrappers
+        for group in w.optimizer.param_groups
+        for p in group['params']
+        if p.requires_grad
     }
     missing = [
-        f'distiller.{name}' for name, p in model.distiller.named_parameters()
+        f'distiller.{name}'
+        for name, p in model.distiller.named_parameters()
         if p.requires_grad and id(p) not in trained
     ]
     if missing:
@@ -158,15 +176,19 @@ def check_optimizer(model: nn.Module, wrapper: Any) -> Tuple[int, int]:
             f'{len(missing)} parameters of the distiller, such as '
             f"'{missing[0]}', are not in the optimizer and would keep their "
             'random values; check optim_wrapper.constructor and '
-            'optim_wrapper.paramwise_cfg')
+            'optim_wrapper.paramwise_cfg'
+        )
     teacher = getattr(model, 'teacher', None)
     if teacher is not None and not getattr(model, 'teacher_trainable', False):
         if any(id(p) in trained for p in teacher.parameters()):
-            raise UserError('the optimizer holds parameters of the frozen '
-                            'teacher; check optim_wrapper.constructor')
+            raise UserError(
+                'the optimizer holds parameters of the frozen '
+                'teacher; check optim_wrapper.constructor'
+            )
     return tuple(
         sum(id(p) in trained for p in part.parameters())
-        for part in (model.architecture, model.distiller))
+        for part in (model.architecture, model.distiller)
+    )
 
 
 def tensors_of(data: Any) -> List[Tensor]:

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Train for long, and see whether memory, files and speed stay as they are."""
+
 import os
 import time
 from statistics import median
@@ -21,6 +22,7 @@ class Sample(NamedTuple):
         files (int): Open files.
         step (float): Mean time of an iteration since the sample before, ms.
     """
+
     iteration: int
     rss: float
     files: int
@@ -35,26 +37,33 @@ class ResourceHook(Hook):
     Args:
         interval (int): In iterations.
     """
+
     priority = 'LOWEST'
 
     def __init__(self, interval: int) -> None:
         self.interval = interval
         self.samples: List[Sample] = []
-        self._since = 0.
+        self._since = 0.0
 
     def before_train_epoch(self, runner: Runner) -> None:
         self._since = time.perf_counter()
 
-    def after_train_iter(self, runner: Runner, *args: Any,
-                         **kwargs: Any) -> None:
+    def after_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         if not self.every_n_train_iters(runner, self.interval):
             return
         now = time.perf_counter()
         step = (now - self._since) / self.interval * 1000
         self._since = now
         self.samples.append(
-            Sample(runner.iter + 1, resident_memory(),
-                   len(os.listdir('/proc/self/fd')), step))
+            Sample(
+                runner.iter + 1,
+                resident_memory(),
+                len(os.listdir('/proc/self/fd')),
+                step,
+            )
+        )
 
 
 class Report(NamedTuple):
@@ -66,6 +75,7 @@ class Report(NamedTuple):
         files_growth (int): Open files.
         step_ratio (float): Time of an iteration, last over second quarter.
     """
+
     samples: List[Sample]
     rss_growth: float
     files_growth: int
@@ -78,7 +88,7 @@ class Report(NamedTuple):
         MMEngine's log in memory grows by 16 bytes per value and iteration;
         2 % or 8 MiB are allowed.
         """
-        allowed = max(8., 0.02 * self.samples[-1].rss)
+        allowed = max(8.0, 0.02 * self.samples[-1].rss)
         return self.rss_growth < allowed and self.files_growth <= 0
 
     @property
@@ -91,12 +101,15 @@ class Report(NamedTuple):
 
     def __str__(self) -> str:
         lines = ['iteration   RSS (MiB)   open files   ms/iteration']
-        lines += [f'{s.iteration:9d}   {s.rss:9.1f}   {s.files:10d}   '
-                  f'{s.step:12.1f}' for s in self.samples]
+        lines += [
+            f'{s.iteration:9d}   {s.rss:9.1f}   {s.files:10d}   {s.step:12.1f}'
+            for s in self.samples
+        ]
         lines.append(
             f'last against second quarter: RSS {self.rss_growth:+.1f} MiB, '
             f'open files {self.files_growth:+d}, time of an iteration '
-            f'x {self.step_ratio:.2f}')
+            f'x {self.step_ratio:.2f}'
+        )
         return '\n'.join(lines)
 
 
@@ -111,8 +124,10 @@ def soak_config(cfg: Config, iterations: int) -> Config:
         Config: The same.
     """
     cfg.train_cfg = dict(
-        type='IterBasedTrainLoop', max_iters=iterations,
-        val_interval=iterations + 1)
+        type='IterBasedTrainLoop',
+        max_iters=iterations,
+        val_interval=iterations + 1,
+    )
     cfg.param_scheduler = None
     for phase in ('val', 'test'):
         for part in ('cfg', 'dataloader', 'evaluator'):
@@ -121,11 +136,15 @@ def soak_config(cfg: Config, iterations: int) -> Config:
     inner = (sampler or {}).get('sampler', sampler)
     if 'Infinite' not in str((inner or {}).get('type')):
         cfg.train_dataloader.sampler = dict(
-            type='InfiniteSampler', shuffle=True)
+            type='InfiniteSampler', shuffle=True
+        )
     hooks = dict(cfg.get('default_hooks') or {})
     hooks['checkpoint'] = dict(
-        type='mmdiffkd.AtomicCheckpointHook', by_epoch=False,
-        interval=max(iterations // 5, 1), max_keep_ckpts=1)
+        type='mmdiffkd.AtomicCheckpointHook',
+        by_epoch=False,
+        interval=max(iterations // 5, 1),
+        max_keep_ckpts=1,
+    )
     cfg.default_hooks = hooks
     return cfg
 
@@ -145,12 +164,13 @@ def soak(cfg: Config) -> Report:
     runner.train()
     samples = hook.samples
     quarter = len(samples) // 4
-    second, last = samples[quarter:2 * quarter], samples[-quarter:]
+    second, last = samples[quarter : 2 * quarter], samples[-quarter:]
     return Report(
         samples,
         median(s.rss for s in last) - median(s.rss for s in second),
         max(s.files for s in last) - max(s.files for s in second),
-        median(s.step for s in last) / median(s.step for s in second))
+        median(s.step for s in last) / median(s.step for s in second),
+    )
 
 
 def resident_memory() -> float:

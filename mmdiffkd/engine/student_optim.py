@@ -1,13 +1,15 @@
 # Copyright (c) mmdiffkd contributors.
 """Layer-wise learning rates for the student of a distillation."""
+
 import re
 from typing import Any, Dict, Optional
 
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
-from mmengine.registry import \
-    OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_CONSTRUCTORS
+from mmengine.registry import (
+    OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_CONSTRUCTORS,
+)
 from torch import nn
 
 from mmdiffkd.registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -38,17 +40,21 @@ class StudentOptimWrapperConstructor:
         UserError: If the key is missing.
     """
 
-    def __init__(self,
-                 optim_wrapper_cfg: Dict[str, Any],
-                 paramwise_cfg: Optional[Dict[str, Any]] = None) -> None:
+    def __init__(
+        self,
+        optim_wrapper_cfg: Dict[str, Any],
+        paramwise_cfg: Optional[Dict[str, Any]] = None,
+    ) -> None:
         self.optim_wrapper_cfg = optim_wrapper_cfg
         self.paramwise_cfg = dict(paramwise_cfg or {})
         self.student_constructor = self.paramwise_cfg.pop(
-            'student_constructor', None)
+            'student_constructor', None
+        )
         if self.student_constructor is None:
             raise UserError(
                 f'{NAME}: optim_wrapper.paramwise_cfg.student_constructor is '
-                'missing; name the constructor for the student')
+                'missing; name the constructor for the student'
+            )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the optimizer of a distillation.
@@ -66,8 +72,9 @@ class StudentOptimWrapperConstructor:
             dict(
                 type=self.student_constructor,
                 optim_wrapper_cfg=self.optim_wrapper_cfg,
-                paramwise_cfg=self.paramwise_cfg))(
-                    model.architecture)
+                paramwise_cfg=self.paramwise_cfg,
+            )
+        )(model.architecture)
         parameters = {
             f'distiller.{name}': p
             for name, p in model.distiller.named_parameters()
@@ -75,13 +82,15 @@ class StudentOptimWrapperConstructor:
         }
         if parameters:
             keys = (self.paramwise_cfg.get('custom_keys') or {}).get(
-                'distiller', {})
+                'distiller', {}
+            )
             optimizer = wrapper.optimizer
             group = dict(
                 params=list(parameters.values()),
-                lr=optimizer.defaults['lr'] * keys.get('lr_mult', 1.),
-                weight_decay=optimizer.defaults.get('weight_decay', 0.)
-                * keys.get('decay_mult', 1.))
+                lr=optimizer.defaults['lr'] * keys.get('lr_mult', 1.0),
+                weight_decay=optimizer.defaults.get('weight_decay', 0.0)
+                * keys.get('decay_mult', 1.0),
+            )
             # PyTorch wants all groups with names, or none.
             if 'param_names' in optimizer.param_groups[0]:
                 group['param_names'] = list(parameters)
@@ -100,11 +109,14 @@ def show_student_to_constructor(cfg: Config) -> Optional[str]:
     """
     model, optim = cfg.get('model') or {}, cfg.get('optim_wrapper') or {}
     constructor = optim.get('constructor')
-    if (not str(model.get('type')).endswith('FrozenTeacherDistill')
-            or model.get('teacher_trainable')
-            or not re.search('(Layer|LearningRate)Decay', str(constructor))):
+    if (
+        not str(model.get('type')).endswith('FrozenTeacherDistill')
+        or model.get('teacher_trainable')
+        or not re.search('(Layer|LearningRate)Decay', str(constructor))
+    ):
         return None
     optim.constructor = f'mmdiffkd.{NAME}'
     optim.paramwise_cfg = dict(
-        optim.get('paramwise_cfg') or {}, student_constructor=constructor)
+        optim.get('paramwise_cfg') or {}, student_constructor=constructor
+    )
     return f'{constructor} is shown the student alone, as in stock training'

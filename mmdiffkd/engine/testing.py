@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Test the student of any checkpoint with any of its configs."""
+
 import logging
 import os.path as osp
 from typing import Optional
@@ -13,8 +14,11 @@ from mmengine.runner import Runner
 
 from mmdiffkd.utils.checkpoint import NOT_A_DICT
 from mmdiffkd.utils.errors import UserError
-from mmdiffkd.utils.student import (key_prefixes, student_config,
-                                    student_weights)
+from mmdiffkd.utils.student import (
+    key_prefixes,
+    student_config,
+    student_weights,
+)
 from mmdiffkd.utils.weights import load_fitting
 from .checks import check_folder
 
@@ -43,23 +47,27 @@ class StudentWeightsHook(Hook):
         expected = model.state_dict()
         missing, wrong = load_fitting(model, weights)
         if len(missing) == sum(
-                not key.endswith('num_batches_tracked') for key in expected):
+            not key.endswith('num_batches_tracked') for key in expected
+        ):
             raise UserError(
                 f'nothing in checkpoint {path!r} fits the model of the '
                 f'config: the model has {key_prefixes(expected)}; the '
-                f'checkpoint has {key_prefixes(weights)}')
+                f'checkpoint has {key_prefixes(weights)}'
+            )
         if wrong:
             raise UserError(
                 f'{len(wrong)} tensors of checkpoint {path!r} have another '
                 f'shape than in the model of the config, such as {wrong[0]}; '
-                'is num_classes that of the training?')
+                'is num_classes that of the training?'
+            )
         if missing:
             print_log(
                 f'{len(missing)} of the {len(expected)} tensors of the model '
                 f'are not in {path!r} and keep random values, such as '
                 f'{missing[0]!r}',
                 logger='current',
-                level=logging.WARNING)
+                level=logging.WARNING,
+            )
         checkpoint.pop('ema_state_dict', None)
         checkpoint['state_dict'] = weights
 
@@ -93,8 +101,10 @@ def set_show_dir(cfg: Config, folder: str) -> None:
     """Let the library's visualization hook draw into a folder."""
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
-        raise UserError("--show-dir needs default_hooks.visualization in the "
-                        "config, such as dict(type='DetVisualizationHook')")
+        raise UserError(
+            '--show-dir needs default_hooks.visualization in the '
+            "config, such as dict(type='DetVisualizationHook')"
+        )
     kind = hook.type.split('.')[-1]
     if kind == 'DetVisualizationHook':
         hook.update(draw=True, test_out_dir=folder)
@@ -109,8 +119,10 @@ def set_tta(cfg: Config) -> None:
     """Test with the config's test-time augmentation."""
     for key in ('tta_model', 'tta_pipeline'):
         if key not in cfg:
-            raise UserError(f'--tta needs {key} in the config; MMDetection '
-                            'has it in configs/retinanet/retinanet_tta.py')
+            raise UserError(
+                f'--tta needs {key} in the config; MMDetection '
+                'has it in configs/retinanet/retinanet_tta.py'
+            )
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 

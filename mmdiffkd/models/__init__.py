@@ -1,16 +1,42 @@
 # Copyright (c) mmdiffkd contributors.
 from .algorithms import FrozenTeacherDistill
-from .backbones import (CIFARMobileNetV2, CIFARResNet, CIFARShuffleNetV1,
-                        CIFARShuffleNetV2, CIFARWideResNet, MobileNetV1)
+from .backbones import (
+    CIFARMobileNetV2,
+    CIFARResNet,
+    CIFARShuffleNetV1,
+    CIFARShuffleNetV2,
+    CIFARWideResNet,
+    MobileNetV1,
+)
 from .connectors import DiffKDConnector, DSKDConnector, PairedConnector
 from .distillers import DiffKDDistiller
-from .losses import (AttentionMSELoss, BoxRegressionLoss, DiffKDLoss, DISTLoss,
-                     DKDLoss, KLDivergence, LSHFeatureLoss)
+from .losses import (
+    AttentionMSELoss,
+    BoxRegressionLoss,
+    DiffKDLoss,
+    DISTLoss,
+    DKDLoss,
+    KLDivergence,
+    LSHFeatureLoss,
+)
 
 __all__ = [
-    'AttentionMSELoss', 'BoxRegressionLoss', 'CIFARMobileNetV2', 'CIFARResNet',
-    'CIFARShuffleNetV1', 'CIFARShuffleNetV2', 'CIFARWideResNet', 'DISTLoss',
-    'DKDLoss', 'DSKDConnector', 'DiffKDConnector', 'DiffKDDistiller',
-    'DiffKDLoss', 'FrozenTeacherDistill', 'KLDivergence', 'LSHFeatureLoss',
-    'MobileNetV1', 'PairedConnector'
+    'AttentionMSELoss',
+    'BoxRegressionLoss',
+    'CIFARMobileNetV2',
+    'CIFARResNet',
+    'CIFARShuffleNetV1',
+    'CIFARShuffleNetV2',
+    'CIFARWideResNet',
+    'DISTLoss',
+    'DKDLoss',
+    'DSKDConnector',
+    'DiffKDConnector',
+    'DiffKDDistiller',
+    'DiffKDLoss',
+    'FrozenTeacherDistill',
+    'KLDivergence',
+    'LSHFeatureLoss',
+    'MobileNetV1',
+    'PairedConnector',
 ]

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Build the diffusion core from a user's config."""
+
 from inspect import signature
 from typing import Any, Mapping, Type, Union
 
@@ -10,11 +11,13 @@ from mmdiffkd.utils import UserError, closest
 from mmdiffkd.utils.kinds import check_kinds
 
 
-def build_diffusion(owner: str,
-                    student_channels: int,
-                    teacher_channels: int,
-                    core: Union[str, Type] = FeatureDiffusion,
-                    **options: Any) -> TeacherDiffusion:
+def build_diffusion(
+    owner: str,
+    student_channels: int,
+    teacher_channels: int,
+    core: Union[str, Type] = FeatureDiffusion,
+    **options: Any,
+) -> TeacherDiffusion:
     """Build the diffusion core for a component of MMRazor.
 
     Args:
@@ -34,20 +37,29 @@ def build_diffusion(owner: str,
     if not isinstance(core, type):
         name, core = core, MODELS.get(core) if isinstance(core, str) else None
         if not (isinstance(core, type) and issubclass(core, TeacherDiffusion)):
-            raise UserError(f'{owner}.core must name a registered subclass of '
-                            f'mmdiffkd.diffusion.FeatureDiffusion, got '
-                            f'{name!r}')
+            raise UserError(
+                f'{owner}.core must name a registered subclass of '
+                f'mmdiffkd.diffusion.FeatureDiffusion, got '
+                f'{name!r}'
+            )
     known = signature(core).parameters
     for option in options:
         if option not in known:
-            raise UserError(f"{owner} does not take '{option}'"
-                            f'{closest(option, known)} (an entry that takes '
-                            "the place of another class's of a _base_ needs "
-                            '_delete_=True)')
+            raise UserError(
+                f"{owner} does not take '{option}'"
+                f'{closest(option, known)} (an entry that takes '
+                "the place of another class's of a _base_ needs "
+                '_delete_=True)'
+            )
     check_kinds(
-        owner, core.__init__,
-        dict(options, student_channels=student_channels,
-             teacher_channels=teacher_channels))
+        owner,
+        core.__init__,
+        dict(
+            options,
+            student_channels=student_channels,
+            teacher_channels=teacher_channels,
+        ),
+    )
     for option, value in options.items():
         if not isinstance(value, Mapping):
             continue
@@ -59,8 +71,15 @@ def build_diffusion(owner: str,
         return core(student_channels, teacher_channels, **options)
     except ValueError as error:
         raise UserError(f'{owner}: {error}') from error
-    except (TypeError, AttributeError, ArithmeticError, IndexError,
-            RuntimeError) as error:  # a value that a part cannot do with
+    except (
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        IndexError,
+        RuntimeError,
+    ) as error:  # a value that a part cannot do with
         parts = {k: v for k, v in options.items() if isinstance(v, Mapping)}
-        raise UserError(f'{owner} cannot be built of {parts or options}: '
-                        f'{type(error).__name__}: {error}') from error
+        raise UserError(
+            f'{owner} cannot be built of {parts or options}: '
+            f'{type(error).__name__}: {error}'
+        ) from error

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The classifier of a frozen teacher, seen as ``log p(y | feature)``."""
+
 from typing import Any, Callable, List, Sequence, Union
 
 import torch
@@ -35,12 +36,14 @@ class TeacherHead:
             takes the feature, or that takes other channels.
     """
 
-    def __init__(self,
-                 teacher: nn.Module,
-                 head: Union[str, Sequence[str]],
-                 channels: int,
-                 pool: bool = False,
-                 activation: str = 'softmax') -> None:
+    def __init__(
+        self,
+        teacher: nn.Module,
+        head: Union[str, Sequence[str]],
+        channels: int,
+        pool: bool = False,
+        activation: str = 'softmax',
+    ) -> None:
         self.pool = pool
         self.sigmoid = activation == 'sigmoid'
         self.names = [head] if isinstance(head, str) else list(head)
@@ -50,10 +53,12 @@ class TeacherHead:
             if not name or name not in modules:
                 raise UserError(
                     f"guidance.head '{name}' is not a module of the teacher "
-                    f'{type(teacher).__name__}{closest(name, modules)}')
+                    f'{type(teacher).__name__}{closest(name, modules)}'
+                )
             module = modules[name]
             self.modules.extend(
-                module if isinstance(module, nn.ModuleList) else [module])
+                module if isinstance(module, nn.ModuleList) else [module]
+            )
         self._vectors = isinstance(self._first_layer(channels), nn.Linear)
 
     def _first_layer(self, channels: int) -> nn.Module:
@@ -70,13 +75,15 @@ class TeacherHead:
                                 f'{width} channels, but teacher_channels='
                                 f'{channels}; record the feature that this '
                                 'head is applied to, or name the modules '
-                                'that lie between as well, in a list')
+                                'that lie between as well, in a list'
+                            )
                         return layer
         raise UserError(
             f'guidance.head {self.names} holds no convolution or linear layer '
             "that could classify a feature; name one such as 'head.fc', "
             "'decode_head.conv_seg' or ['bbox_head.cls_convs', "
-            "'bbox_head.retina_cls']")
+            "'bbox_head.retina_cls']"
+        )
 
     def logits(self, feature: Tensor) -> Tensor:
         """Class scores.
@@ -108,7 +115,8 @@ class TeacherHead:
                 f'guidance.head {self.names} turned a feature of shape '
                 f'{tuple(feature.shape)} into {shape or type(x).__name__}, '
                 'not into class scores; name the last layer itself, such as '
-                "'head.fc', not the head around it")
+                "'head.fc', not the head around it"
+            )
         return x.to(torch.promote_types(x.dtype, torch.float32))
 
     @torch.no_grad()
@@ -158,13 +166,15 @@ class TeacherHead:
             return labels[:, None, None]
         if not self.pool and labels.dim() in (3, 4):
             maps = labels[:, None] if labels.dim() == 3 else labels
-            return F.interpolate(
-                maps.float(), size=feature.shape[2:])[:, 0].long()
+            return F.interpolate(maps.float(), size=feature.shape[2:])[
+                :, 0
+            ].long()
         raise UserError(
-            f'guidance.target=\'label\': labels of shape '
+            f"guidance.target='label': labels of shape "
             f'{tuple(labels.shape)} do not fit a head with pool={self.pool}; '
             'expected classes (N,) for pool=True, label maps (N, H, W) '
-            'otherwise')
+            'otherwise'
+        )
 
     @torch.no_grad()
     def _from_anchors(self, labels: Tensor, feature: Tensor) -> Tensor:
@@ -176,16 +186,24 @@ class TeacherHead:
         anchors = len(labels) // max(positions, 1)
         with torch.autocast(feature.device.type, enabled=False):
             channels = self.logits(feature).shape[1]
-        if self.pool or labels.dim() != 1 or labels.is_floating_point() or (
-                not anchors or len(labels) != anchors * positions
-                or channels % anchors):
+        if (
+            self.pool
+            or labels.dim() != 1
+            or labels.is_floating_point()
+            or (
+                not anchors
+                or len(labels) != anchors * positions
+                or channels % anchors
+            )
+        ):
             raise UserError(
                 f"guidance.target='label': labels of shape "
                 f'{tuple(labels.shape)} are not one class for each anchor of '
                 f'{n} x {height} x {width} positions with {channels} scores. '
                 "A head with activation='sigmoid' takes what the student's "
                 'bbox_head.loss_cls is given for this level, if both heads '
-                "have the same anchors; else set guidance.target='teacher'")
+                "have the same anchors; else set guidance.target='teacher'"
+            )
         classes = torch.arange(channels // anchors, device=labels.device)
         hot = labels.view(n, height, width, anchors, 1) == classes
         return hot.flatten(3).movedim(3, 1).to(feature.dtype)
@@ -208,7 +226,8 @@ class TeacherHead:
             logits = self.logits(feature)
             if self.sigmoid:
                 likelihood = -F.binary_cross_entropy_with_logits(
-                    logits, target.to(logits), reduction='none')
+                    logits, target.to(logits), reduction='none'
+                )
             elif target.is_floating_point():
                 likelihood = logits.log_softmax(1) * target
             else:

@@ -1,10 +1,18 @@
 # Copyright (c) mmdiffkd contributors.
-from .errors import (ConfigKindError, ConfigNameError, NonFiniteLossError,
-                     UserError)
+from .errors import (
+    ConfigKindError,
+    ConfigNameError,
+    NonFiniteLossError,
+    UserError,
+)
 from .hints import closest
 from .rng import isolated_rng
 
 __all__ = [
-    'ConfigKindError', 'ConfigNameError', 'NonFiniteLossError', 'UserError',
-    'closest', 'isolated_rng'
+    'ConfigKindError',
+    'ConfigNameError',
+    'NonFiniteLossError',
+    'UserError',
+    'closest',
+    'isolated_rng',
 ]

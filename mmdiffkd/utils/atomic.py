@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Replace files so that a kill or a power cut leaves the old or the new."""
+
 import os
 import os.path as osp
 

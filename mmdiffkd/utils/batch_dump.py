@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """A batch as tensors and plain values, and back."""
+
 import importlib
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
@@ -48,7 +49,7 @@ def batch_content(batch: Any) -> Any:
         return {
             KIND: _name(batch),
             'metainfo': batch_content(batch.metainfo),
-            'fields': {k: batch_content(v) for k, v in batch.items()}
+            'fields': {k: batch_content(v) for k, v in batch.items()},
         }
     if isinstance(batch, Mapping):
         return {key: batch_content(value) for key, value in batch.items()}
@@ -60,7 +61,7 @@ def batch_content(batch: Any) -> Any:
     if type(batch).__name__ == 'BitmapMasks':
         return {
             KIND: _name(batch),
-            'args': [torch.from_numpy(batch.masks), batch.height, batch.width]
+            'args': [torch.from_numpy(batch.masks), batch.height, batch.width],
         }
     if hasattr(batch, 'dtype') and hasattr(batch, 'tolist'):  # of NumPy
         return torch.as_tensor(batch) if batch.shape else batch.tolist()
@@ -98,8 +99,9 @@ def rebuild_batch(content: Any) -> Any:
     return content
 
 
-def limited(content: Dict[str, Any], expendable: Sequence[str],
-            limit: int) -> Tuple[Dict[str, Any], List[str]]:
+def limited(
+    content: Dict[str, Any], expendable: Sequence[str], limit: int
+) -> Tuple[Dict[str, Any], List[str]]:
     """Leave entries out until the tensors fit a size.
 
     Args:

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Read and write checkpoint files with care."""
+
 import os
 import os.path as osp
 import pickle
@@ -35,7 +36,8 @@ def read_checkpoint(path: str, trust: bool = False) -> dict:
         raise UserError(f'checkpoint {path!r} does not exist')
     try:
         checkpoint = torch.load(
-            path, map_location='cpu', weights_only=False if trust else None)
+            path, map_location='cpu', weights_only=False if trust else None
+        )
     except Exception as error:  # each format fails in its own way
         raise UserError(unreadable(path, error)) from error
     if not isinstance(checkpoint, dict):
@@ -58,17 +60,23 @@ def unreadable(path: str, error: BaseException) -> str:
         is_archive = file.read(4) == b'PK\x03\x04'
     # A zip file ends with its table of contents.
     if size == 0 or (is_archive and not zipfile.is_zipfile(path)):
-        return (f'checkpoint {path!r} is truncated ({size} bytes): it was not '
-                'written or copied to its end')
+        return (
+            f'checkpoint {path!r} is truncated ({size} bytes): it was not '
+            'written or copied to its end'
+        )
     if isinstance(error, pickle.UnpicklingError) and is_archive:
-        return (f'checkpoint {path!r} holds objects that PyTorch does not '
-                f'load safely{_unsafe_names(path)}. If you know where the '
-                'file comes from, add --trust-checkpoint to the command, or '
-                'set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 for scripts that do '
-                'not have it')
+        return (
+            f'checkpoint {path!r} holds objects that PyTorch does not '
+            f'load safely{_unsafe_names(path)}. If you know where the '
+            'file comes from, add --trust-checkpoint to the command, or '
+            'set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 for scripts that do '
+            'not have it'
+        )
     first_line = str(error).strip().split('\n')[0]
-    return (f'{path!r} is not a PyTorch checkpoint, or it is damaged '
-            f'({type(error).__name__}: {first_line[:200]})')
+    return (
+        f'{path!r} is not a PyTorch checkpoint, or it is damaged '
+        f'({type(error).__name__}: {first_line[:200]})'
+    )
 
 
 def _unsafe_names(path: str) -> str:

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """How the scripts in ``tools/`` answer a user's mistake."""
+
 import functools
 import os
 import sys
@@ -49,8 +50,10 @@ def fail(message: str) -> None:
 
 
 def _rank_prefix() -> str:
-    for size, rank in (('WORLD_SIZE', 'RANK'),
-                       ('SLURM_NTASKS', 'SLURM_PROCID')):
+    for size, rank in (
+        ('WORLD_SIZE', 'RANK'),
+        ('SLURM_NTASKS', 'SLURM_PROCID'),
+    ):
         if rank in os.environ and os.environ.get(size, '1') not in ('', '1'):
             return f'[rank {os.environ[rank]}] '
     return ''

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Read config files, and tell a user's mistakes in them by file and line."""
+
 import argparse
 import ast
 import difflib
@@ -19,9 +20,17 @@ from .hints import closest
 from .own_configs import link_own_configs
 
 # Keys that MMEngine reads from a config besides the arguments of `Runner`.
-EXTRA_KEYS = ('activation_checkpointing', 'auto_scale_lr', 'compile',
-              'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
-              'reliable', 'runner_type', 'sync_bn')
+EXTRA_KEYS = (
+    'activation_checkpointing',
+    'auto_scale_lr',
+    'compile',
+    'custom_imports',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'reliable',
+    'runner_type',
+    'sync_bn',
+)
 
 
 class CfgOptions(DictAction):
@@ -32,8 +41,10 @@ class CfgOptions(DictAction):
             key, equals, _ = text.partition('=')
             if not equals or not key:
                 raise argparse.ArgumentError(
-                    self, f'{text!r} is not of the form KEY=VALUE, for '
-                    'example train_cfg.max_epochs=2')
+                    self,
+                    f'{text!r} is not of the form KEY=VALUE, for '
+                    'example train_cfg.max_epochs=2',
+                )
         try:
             super().__call__(parser, namespace, values, option_string)
         except AssertionError as error:  # unbalanced brackets
@@ -68,7 +79,8 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
         except (AttributeError, KeyError, TypeError, IndexError) as error:
             text = error.args[0] if error.args else error
             raise UserError(
-                f'--cfg-options do not fit {path}: {text}') from error
+                f'--cfg-options do not fit {path}: {text}'
+            ) from error
     return cfg
 
 
@@ -87,8 +99,9 @@ def _check_bases(path: str, above: Tuple[str, ...] = ()) -> None:
         return  # told where the file is executed
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and any(
-                getattr(target, 'id', None) == '_base_'
-                for target in statement.targets):
+            getattr(target, 'id', None) == '_base_'
+            for target in statement.targets
+        ):
             for node in ast.walk(statement.value):
                 base = getattr(node, 'value', None)
                 if not isinstance(base, str):
@@ -98,12 +111,14 @@ def _check_bases(path: str, above: Tuple[str, ...] = ()) -> None:
                     link_own_configs()
                 if not colons:
                     _check_bases(
-                        osp.join(osp.dirname(path), base), (*above, path))
+                        osp.join(osp.dirname(path), base), (*above, path)
+                    )
                 elif library not in MODULE2PACKAGE:
                     raise UserError(
                         f'config {path}: the base {base!r} is in {library!r}, '
                         'which is no library with configs'
-                        f'{closest(library, MODULE2PACKAGE)}')
+                        f'{closest(library, MODULE2PACKAGE)}'
+                    )
 
 
 def _nearby(path: str) -> str:
@@ -112,7 +127,8 @@ def _nearby(path: str) -> str:
     if not osp.isdir(folder):
         return ''
     close = difflib.get_close_matches(
-        osp.basename(path), os.listdir(folder), cutoff=0.8)
+        osp.basename(path), os.listdir(folder), cutoff=0.8
+    )
     return f'; did you mean {osp.join(folder, close[0])!r}?' if close else ''
 
 
@@ -128,7 +144,8 @@ def _check_option_names(cfg: Config, options: dict) -> None:
         if name not in known and close:
             raise UserError(
                 f'--cfg-options {option}: the config has no key {name!r}; '
-                f'did you mean {close[0]!r}?')
+                f'did you mean {close[0]!r}?'
+            )
         if name not in {*EXTRA_KEYS, *inspect.signature(Runner).parameters}:
             _check_template(cfg, option, name)
 
@@ -140,13 +157,17 @@ def _check_template(cfg: Config, option: str, name: str) -> None:
     changes nothing.
     """
     if name in cfg and name in cfg.get('model', {}):
-        raise UserError(f'--cfg-options {option} would change nothing: '
-                        f'{name!r} is the template of model.{name}; write '
-                        f'model.{option}')
+        raise UserError(
+            f'--cfg-options {option} would change nothing: '
+            f'{name!r} is the template of model.{name}; write '
+            f'model.{option}'
+        )
     if name in cfg and not name.startswith('tta_'):
-        warnings.warn(f'--cfg-options {option} changes a variable whose value '
-                      'the config has already used; override the settings '
-                      'that were made from it instead')
+        warnings.warn(
+            f'--cfg-options {option} changes a variable whose value '
+            'the config has already used; override the settings '
+            'that were made from it instead'
+        )
 
 
 def _config_problem(path: str, error: Exception) -> str:

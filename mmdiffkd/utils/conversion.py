@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Convert a checkpoint file of another project."""
+
 import argparse
 import os.path as osp
 from typing import Callable, Mapping
@@ -12,9 +13,12 @@ from .errors import UserError
 
 
 def convert_checkpoint(
-        source: str, out: str, key: str,
-        convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
-        overwrite: bool = False) -> int:
+    source: str,
+    out: str,
+    key: str,
+    convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    overwrite: bool = False,
+) -> int:
     """Read weights, rename them, and write ``dict(state_dict=...)``.
 
     Args:
@@ -34,16 +38,23 @@ def convert_checkpoint(
             do not fit.
     """
     if osp.exists(out) and not overwrite:
-        raise UserError(f'{out!r} exists; replace it with --overwrite, or '
-                        'choose another name')
+        raise UserError(
+            f'{out!r} exists; replace it with --overwrite, or '
+            'choose another name'
+        )
     # Training scripts store their command line beside the weights.
     with torch.serialization.safe_globals([argparse.Namespace]):
         content = read_checkpoint(source)
     state = content.get(key, content)
-    if not isinstance(state, dict) or not state or not all(
-            isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f'{source!r} holds no weights under the key {key!r}; '
-                        f'found {", ".join(map(str, list(content)[:5]))}')
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(value, Tensor) for value in state.values())
+    ):
+        raise UserError(
+            f'{source!r} holds no weights under the key {key!r}; '
+            f'found {", ".join(map(str, list(content)[:5]))}'
+        )
     try:
         converted = convert(state)
     except UserError as error:

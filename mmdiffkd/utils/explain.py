@@ -4,6 +4,7 @@
 Only errors that certainly are the user's are translated, recognised by the
 function they come from; all others are left alone.
 """
+
 import difflib
 import inspect
 import json
@@ -32,27 +33,39 @@ def explain(error: BaseException) -> Optional[str]:
         str or None: One message, or None for a defect of the program.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for explanation in (_unknown_type, _no_type, _wrong_argument,
-                        _bad_checkpoint, _not_resumable, _unknown_optimizer,
-                        _no_images, _absent_image, _broken_json):
+    for explanation in (
+        _unknown_type,
+        _no_type,
+        _wrong_argument,
+        _bad_checkpoint,
+        _not_resumable,
+        _unknown_optimizer,
+        _no_images,
+        _absent_image,
+        _broken_json,
+    ):
         message = explanation(error, frames)
         if message is not None:
             return message
     return explain_library(error)
 
 
-def _last(frames: List[FrameType], function: str,
-          module: str) -> Optional[FrameType]:
+def _last(
+    frames: List[FrameType], function: str, module: str
+) -> Optional[FrameType]:
     """The innermost call of a function."""
     for frame in reversed(frames):
-        if (frame.f_code.co_name == function
-                and frame.f_globals.get('__name__') == module):
+        if (
+            frame.f_code.co_name == function
+            and frame.f_globals.get('__name__') == module
+        ):
             return frame
     return None
 
 
-def _unknown_type(error: BaseException,
-                  frames: List[FrameType]) -> Optional[str]:
+def _unknown_type(
+    error: BaseException, frames: List[FrameType]
+) -> Optional[str]:
     """``type='RetinaNett'``: name the closest registered classes."""
     text = str(error.args[0]) if error.args else ''
     match = re.match(r'(\S+) is not in the (?:(\S+)::)?(.+?) registry', text)
@@ -61,7 +74,8 @@ def _unknown_type(error: BaseException,
     name, scope, kind = match.group(1), match.group(2) or 'mmengine', match[3]
     message = f'{name!r} is not in the {scope}::{kind} registry'
     close = difflib.get_close_matches(
-        name, _registered_names(name, scope, kind))
+        name, _registered_names(name, scope, kind)
+    )
     if close:
         message += '; did you mean ' + ', '.join(map(repr, close)) + '?'
     build = _last(frames, 'build_from_cfg', BUILDER)
@@ -69,16 +83,21 @@ def _unknown_type(error: BaseException,
     if place:
         message += f' (config key {place}.type)'
     if not close:
-        message += ('. A class of your own must be imported: name its module '
-                    'in custom_imports, or its package before the class')
+        message += (
+            '. A class of your own must be imported: name its module '
+            'in custom_imports, or its package before the class'
+        )
     return message
 
 
 def _no_type(error: BaseException, frames: List[FrameType]) -> Optional[str]:
     """A dict that is to become an object and does not say of which class."""
     build = _last(frames, 'build_from_cfg', BUILDER)
-    if build is None or frames[-1] is not build or not isinstance(
-            error, (KeyError, TypeError)):
+    if (
+        build is None
+        or frames[-1] is not build
+        or not isinstance(error, (KeyError, TypeError))
+    ):
         return None
     cfg, built = build.f_locals.get('cfg'), build.f_locals.get('obj_cls')
     kind = cfg.get('type') if isinstance(cfg, Mapping) else None
@@ -99,7 +118,8 @@ def _no_type(error: BaseException, frames: List[FrameType]) -> Optional[str]:
 def _registered_names(name: str, scope: str, kind: str) -> List[str]:
     """Names that a registry would have understood in place of ``name``."""
     roots = [
-        value for value in vars(mmengine_registry).values()
+        value
+        for value in vars(mmengine_registry).values()
         if isinstance(value, Registry) and value.name == kind
     ]
     prefix, _, _ = name.rpartition('.')
@@ -116,8 +136,9 @@ def _registered_names(name: str, scope: str, kind: str) -> List[str]:
     return names
 
 
-def _wrong_argument(error: BaseException,
-                    frames: List[FrameType]) -> Optional[str]:
+def _wrong_argument(
+    error: BaseException, frames: List[FrameType]
+) -> Optional[str]:
     """A misspelt or missing key of a dict that builds an object."""
     build = _last(frames, 'build_from_cfg', BUILDER)
     if not isinstance(error, TypeError) or build is None:
@@ -135,13 +156,17 @@ def _wrong_argument(error: BaseException,
         valid = [word for word in _parameters(built) if word != key]
         close = difflib.get_close_matches(key, valid, n=1)
         hint = f'; did you mean {close[0]!r}?' if close else '.'
-        return (f'{name} does not take {key!r}{where}{hint} It takes: '
-                f'{", ".join(valid)}')
+        return (
+            f'{name} does not take {key!r}{where}{hint} It takes: '
+            f'{", ".join(valid)}'
+        )
     missing = re.search(r'missing \d+ required .*arguments?: (.+)', text)
     names = re.findall(r"'(\w+)'", missing.group(1)) if missing else []
     if names and set(names) <= set(_parameters(built)) - set(given):
-        return (f'{name} needs {", ".join(map(repr, names))}{where}. '
-                f'Given: {", ".join(map(str, given)) or "nothing"}')
+        return (
+            f'{name} needs {", ".join(map(repr, names))}{where}. '
+            f'Given: {", ".join(map(str, given)) or "nothing"}'
+        )
     return None
 
 
@@ -169,18 +194,28 @@ def _place(frames: List[FrameType], part: Any) -> Optional[str]:
     """Find where in the whole config a dict stands, as a dotted key."""
     for frame in frames:
         if frame.f_code.co_name == 'from_cfg' and isinstance(part, Mapping):
-            found = [key for key, value in _walk(frame.f_locals['cfg'])
-                     if _same(value, part)]
+            found = [
+                key
+                for key, value in _walk(frame.f_locals['cfg'])
+                if _same(value, part)
+            ]
             return found[0] if len(found) == 1 else None
     return None
 
 
 def _same(value: Any, part: Mapping) -> bool:
     """Whether ``part`` is ``value``, perhaps with arguments added."""
-    return (isinstance(value, Mapping) and value.get('type') is not None
-            and all(key in part and part[key] is not None
-                    and _equal(part[key], value[key])
-                    for key in value if value[key] is not None))
+    return (
+        isinstance(value, Mapping)
+        and value.get('type') is not None
+        and all(
+            key in part
+            and part[key] is not None
+            and _equal(part[key], value[key])
+            for key in value
+            if value[key] is not None
+        )
+    )
 
 
 def _equal(left: Any, right: Any) -> bool:
@@ -204,8 +239,9 @@ def _walk(item: Any, key: str = '') -> List[Tuple[str, Any]]:
     return found
 
 
-def _bad_checkpoint(error: BaseException,
-                    frames: List[FrameType]) -> Optional[str]:
+def _bad_checkpoint(
+    error: BaseException, frames: List[FrameType]
+) -> Optional[str]:
     """A file that ``torch.load`` could not read."""
     load = _last(frames, 'load_from_local', 'mmengine.runner.checkpoint')
     if load is None:
@@ -216,36 +252,49 @@ def _bad_checkpoint(error: BaseException,
     return unreadable(path, error)
 
 
-def _not_resumable(error: BaseException,
-                   frames: List[FrameType]) -> Optional[str]:
+def _not_resumable(
+    error: BaseException, frames: List[FrameType]
+) -> Optional[str]:
     """Resuming from a file that holds weights alone."""
     resume = _last(frames, 'resume', 'mmengine.runner.runner')
-    if resume is None or frames[-1] is not resume or not isinstance(
-            error, KeyError):
+    if (
+        resume is None
+        or frames[-1] is not resume
+        or not isinstance(error, KeyError)
+    ):
         return None
-    return (f'{resume.f_locals["filename"]!r} is not a training checkpoint: '
-            f'it has no {error.args[0]!r}. To start from its weights, set '
-            'load_from instead of resuming')
+    return (
+        f'{resume.f_locals["filename"]!r} is not a training checkpoint: '
+        f'it has no {error.args[0]!r}. To start from its weights, set '
+        'load_from instead of resuming'
+    )
 
 
-def _unknown_optimizer(error: BaseException,
-                       frames: List[FrameType]) -> Optional[str]:
+def _unknown_optimizer(
+    error: BaseException, frames: List[FrameType]
+) -> Optional[str]:
     """MMEngine looks the class up and uses what it did not find."""
-    frame = _last(frames, '__call__',
-                  'mmengine.optim.optimizer.default_constructor')
-    if frame is None or not isinstance(error, TypeError) or (
-            frame.f_locals.get('optimizer_cls', error) is not None):
+    frame = _last(
+        frames, '__call__', 'mmengine.optim.optimizer.default_constructor'
+    )
+    if (
+        frame is None
+        or not isinstance(error, TypeError)
+        or (frame.f_locals.get('optimizer_cls', error) is not None)
+    ):
         return None
     kind = frame.f_locals['optimizer_cfg'].get('type')
     close = difflib.get_close_matches(
-        str(kind), mmengine_registry.OPTIMIZERS.module_dict)
+        str(kind), mmengine_registry.OPTIMIZERS.module_dict
+    )
     hint = f'; did you mean {close[0]!r}?' if close else ''
-    return (f'optimizer {kind!r} is not known (config key '
-            f'optim_wrapper.optimizer.type){hint}')
+    return (
+        f'optimizer {kind!r} is not known (config key '
+        f'optim_wrapper.optimizer.type){hint}'
+    )
 
 
-def _no_images(error: BaseException,
-               frames: List[FrameType]) -> Optional[str]:
+def _no_images(error: BaseException, frames: List[FrameType]) -> Optional[str]:
     """A dataset from which nothing is left after filtering."""
     frame = _last(frames, '_serialize_data', 'mmengine.dataset.base_dataset')
     if frame is None or not isinstance(error, ValueError):
@@ -253,35 +302,48 @@ def _no_images(error: BaseException,
     dataset = frame.f_locals['self']
     if dataset.data_list:
         return None
-    return (f'no image is left in the {type(dataset).__name__} of '
-            f'{dataset.ann_file or dataset.data_root!r}: it is empty, or '
-            'filter_cfg drops all. The classes of its metainfo, '
-            f'{dataset.metainfo.get("classes")}, must be names of categories '
-            'in it')
+    return (
+        f'no image is left in the {type(dataset).__name__} of '
+        f'{dataset.ann_file or dataset.data_root!r}: it is empty, or '
+        'filter_cfg drops all. The classes of its metainfo, '
+        f'{dataset.metainfo.get("classes")}, must be names of categories '
+        'in it'
+    )
 
 
-def _absent_image(error: BaseException,
-                  frames: List[FrameType]) -> Optional[str]:
+def _absent_image(
+    error: BaseException, frames: List[FrameType]
+) -> Optional[str]:
     """An image that the annotations name, also in a worker's words."""
     text = str(error)
     loading = _last(frames, 'transform', 'mmcv.transforms.loading')
     if not isinstance(error, FileNotFoundError) or (
-            loading is None and 'DataLoader worker' not in text):
+        loading is None and 'DataLoader worker' not in text
+    ):
         return None
     name = error.filename or ''.join(
-        re.findall(r"No such file or directory: '(.+?)'", text)[:1])
-    return (f'image file {name!r} does not exist, and the annotations name '
-            'it: check data_root, data_prefix and ann_file of the dataset')
+        re.findall(r"No such file or directory: '(.+?)'", text)[:1]
+    )
+    return (
+        f'image file {name!r} does not exist, and the annotations name '
+        'it: check data_root, data_prefix and ann_file of the dataset'
+    )
 
 
-def _broken_json(error: BaseException,
-                 frames: List[FrameType]) -> Optional[str]:
+def _broken_json(
+    error: BaseException, frames: List[FrameType]
+) -> Optional[str]:
     """Annotations that are cut or are no JSON."""
     if not isinstance(error, json.JSONDecodeError):
         return None
     for frame in reversed(frames):
-        for name in ('annotation_file', 'ann_file', 'file', 'filename',
-                     'path'):
+        for name in (
+            'annotation_file',
+            'ann_file',
+            'file',
+            'filename',
+            'path',
+        ):
             path = frame.f_locals.get(name)
             if isinstance(path, (str, Path)):
                 return f"'{path}' is not valid JSON, or cut: {error}"

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Turn a distillation checkpoint into a plain checkpoint of the student."""
+
 import copy
 import importlib
 import os.path as osp
@@ -15,11 +16,23 @@ from .checkpoint import read_checkpoint, write_checkpoint
 from .config import load_config
 from .errors import UserError
 from .scopes import check_scope
-from .student import (PREFIX, config_from_text, distill_types, key_prefixes,
-                      student_config, student_weights)
+from .student import (
+    PREFIX,
+    config_from_text,
+    distill_types,
+    key_prefixes,
+    student_config,
+    student_weights,
+)
 
-KEPT_META = ('dataset_meta', 'epoch', 'iter', 'seed', 'experiment_name',
-             'time')
+KEPT_META = (
+    'dataset_meta',
+    'epoch',
+    'iter',
+    'seed',
+    'experiment_name',
+    'time',
+)
 # What belongs to one run on one machine, not to the student.
 RUN_KEYS = ('launcher', 'load_from', 'model_wrapper_cfg', 'resume', 'work_dir')
 
@@ -30,18 +43,21 @@ class Exported(NamedTuple):
     ``needs`` lists types of this package or MMRazor that the student itself
     is made of; a stock library opens the file only where they are installed.
     """
+
     path: str
     num_tensors: int
     averaged: bool
     needs: List[str]
 
 
-def export_student(checkpoint: str,
-                   out: Optional[str] = None,
-                   ema: Optional[bool] = None,
-                   config: Optional[str] = None,
-                   overwrite: bool = False,
-                   trust: bool = False) -> Exported:
+def export_student(
+    checkpoint: str,
+    out: Optional[str] = None,
+    ema: Optional[bool] = None,
+    config: Optional[str] = None,
+    overwrite: bool = False,
+    trust: bool = False,
+) -> Exported:
     """Write the student of a distillation checkpoint as a plain checkpoint.
 
     The file holds tensors and plain values, and the student's own config, so
@@ -72,27 +88,38 @@ def export_student(checkpoint: str,
     if not out:
         raise UserError('the name of the file to write is empty')
     if osp.exists(out) and osp.samefile(out, checkpoint):
-        raise UserError(f'{out!r} is the distillation checkpoint itself; '
-                        'give the student another name')
+        raise UserError(
+            f'{out!r} is the distillation checkpoint itself; '
+            'give the student another name'
+        )
     if osp.exists(out) and not overwrite:
         raise UserError(f'{out!r} exists; pass --overwrite to replace it')
     source = read_checkpoint(checkpoint, trust)
     if ema and 'ema_state_dict' not in source:
-        raise UserError(f'{checkpoint!r} has no averaged weights: no '
-                        "'ema_state_dict'; leave --ema out")
+        raise UserError(
+            f'{checkpoint!r} has no averaged weights: no '
+            "'ema_state_dict'; leave --ema out"
+        )
     _student_only(source, checkpoint, ema is not False)
     cfg = plain_config(_source_config(source, checkpoint, config, trust))
     plain = plain_checkpoint(source, cfg, ema is not False)
     weights = plain['state_dict']
-    check_fit(weights, cfg, repr(checkpoint),
-              ' (another config can be named with --config)')
+    check_fit(
+        weights,
+        cfg,
+        repr(checkpoint),
+        ' (another config can be named with --config)',
+    )
     try:
         write_checkpoint(plain, out)
     except OSError as error:
         raise UserError(f'cannot write {out!r}: {error}') from error
-    return Exported(out, len(weights),
-                    ema is not False and 'ema_state_dict' in source,
-                    sorted(set(distill_types(cfg.model))))
+    return Exported(
+        out,
+        len(weights),
+        ema is not False and 'ema_state_dict' in source,
+        sorted(set(distill_types(cfg.model))),
+    )
 
 
 def plain_config(cfg: Config) -> Config:
@@ -128,7 +155,8 @@ def plain_checkpoint(source: Mapping, cfg: Config, ema: bool = True) -> dict:
         if torch.is_tensor(value):
             weights[key] = value.detach().cpu()
     return dict(
-        meta=_plain_meta(source.get('meta') or {}, cfg), state_dict=weights)
+        meta=_plain_meta(source.get('meta') or {}, cfg), state_dict=weights
+    )
 
 
 def _out_path(checkpoint: str, out: Optional[str]) -> str:
@@ -143,23 +171,30 @@ def _student_only(source: Mapping, path: str, ema: bool) -> None:
     state = source.get('state_dict', source)
     sound = all(
         isinstance(part, Mapping) and all(isinstance(k, str) for k in part)
-        for part in (state, source.get('ema_state_dict', {})))
+        for part in (state, source.get('ema_state_dict', {}))
+    )
     if not sound or not any(
-            torch.is_tensor(value) for value in state.values()):
-        raise UserError(f'{path!r} is not a checkpoint: it holds no weights; '
-                        f'found {key_prefixes(source)}')
+        torch.is_tensor(value) for value in state.values()
+    ):
+        raise UserError(
+            f'{path!r} is not a checkpoint: it holds no weights; '
+            f'found {key_prefixes(source)}'
+        )
     try:
         student_weights(source, ema)
     except UserError as error:
         raise UserError(f'{path!r}: {error}') from error
     wrapped = (PREFIX, f'module.{PREFIX}')
     if not any(key.startswith(wrapped) for key in state):
-        raise UserError(f'{path!r} is a plain student checkpoint already: no '
-                        f'key starts with {PREFIX!r}; use it as it is')
+        raise UserError(
+            f'{path!r} is a plain student checkpoint already: no '
+            f'key starts with {PREFIX!r}; use it as it is'
+        )
 
 
-def _source_config(source: Mapping, path: str, config: Optional[str],
-                   trust: bool) -> Config:
+def _source_config(
+    source: Mapping, path: str, config: Optional[str], trust: bool
+) -> Config:
     """The config a checkpoint was trained with."""
     if config is not None:
         cfg = load_config(config)
@@ -168,15 +203,17 @@ def _source_config(source: Mapping, path: str, config: Optional[str],
         text = meta.get('cfg') if isinstance(meta, Mapping) else None
         if not isinstance(text, str):
             raise UserError(
-                f'{path!r} carries no config; name it with --config')
+                f'{path!r} carries no config; name it with --config'
+            )
         cfg = config_from_text(text, trust)
     origin = config or f'the config inside {path!r}'
     model = cfg.get('model')
     if isinstance(model, Mapping):
         model = model.get('architecture', model)
     if not isinstance(model, Mapping):
-        raise UserError(f'{origin} has no model of a student; name another '
-                        'with --config')
+        raise UserError(
+            f'{origin} has no model of a student; name another with --config'
+        )
     check_scope(cfg, origin)
     return cfg
 
@@ -202,10 +239,9 @@ def build_student(cfg: Config) -> torch.nn.Module:
         return MODELS.build(model)
 
 
-def check_fit(weights: Mapping,
-              cfg: Config,
-              origin: str,
-              hint: str = '') -> None:
+def check_fit(
+    weights: Mapping, cfg: Config, origin: str, hint: str = ''
+) -> None:
     """Load weights into the student of a config, every name and shape.
 
     Args:
@@ -222,7 +258,8 @@ def check_fit(weights: Mapping,
     except RuntimeError as error:
         raise UserError(
             f'the weights of {origin} do not fit the student of its config'
-            f'{hint}: {error}') from error
+            f'{hint}: {error}'
+        ) from error
 
 
 def _plain_meta(meta: Mapping, cfg: Config) -> dict:

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Hints for misspelt names."""
+
 from difflib import get_close_matches
 from typing import Iterable
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Compare values of a config with the annotations of what they are for."""
+
 import inspect
 import math
 import typing
@@ -9,14 +10,20 @@ from typing import Any, Callable, Dict
 from .errors import UserError
 
 WORDS = {
-    int: 'an integer', float: 'a finite number', bool: 'True or False',
-    str: 'a string', dict: 'a dict', tuple: 'a tuple', list: 'a list',
-    type(None): 'None'
+    int: 'an integer',
+    float: 'a finite number',
+    bool: 'True or False',
+    str: 'a string',
+    dict: 'a dict',
+    tuple: 'a tuple',
+    list: 'a list',
+    type(None): 'None',
 }
 
 
-def check_kinds(where: str, function: Callable,
-                values: Dict[str, Any]) -> None:
+def check_kinds(
+    where: str, function: Callable, values: Dict[str, Any]
+) -> None:
     """Refuse arguments of a wrong kind before anything is built of them.
 
     Args:
@@ -37,8 +44,9 @@ def check_kinds(where: str, function: Callable,
         if name not in values or parameter.kind is parameter.VAR_KEYWORD:
             continue
         wanted = hints.get(name, Any)
-        if wanted is Any and isinstance(parameter.default,
-                                        (bool, int, float, str)):
+        if wanted is Any and isinstance(
+            parameter.default, (bool, int, float, str)
+        ):
             wanted = type(parameter.default)
         if wanted is int and name not in hints:
             wanted = float  # a default of 1 says nothing about 0.5
@@ -46,12 +54,17 @@ def check_kinds(where: str, function: Callable,
         if value is None and name.endswith('_cfg'):
             continue  # none of it, whatever the annotation: as in MMCV
         if not fits(value, wanted):
-            raise UserError(f'{where}.{name} must be {words(wanted)}, got '
-                            f'{value!r}')
-        if name.endswith('_channels') and value is not None and (
-                isinstance(value, int) and value < 1):
-            raise UserError(f'{where}.{name} must be at least 1, got '
-                            f'{value!r}')
+            raise UserError(
+                f'{where}.{name} must be {words(wanted)}, got {value!r}'
+            )
+        if (
+            name.endswith('_channels')
+            and value is not None
+            and (isinstance(value, int) and value < 1)
+        ):
+            raise UserError(
+                f'{where}.{name} must be at least 1, got {value!r}'
+            )
 
 
 def fits(value: Any, wanted: Any) -> bool:
@@ -67,16 +80,22 @@ def fits(value: Any, wanted: Any) -> bool:
             return False
         if len(parts) == 2 and parts[1] is Ellipsis:
             parts = parts[:1] * len(value)
-        return not parts or len(value) == len(parts) and all(
-            map(fits, value, parts))
+        return (
+            not parts
+            or len(value) == len(parts)
+            and all(map(fits, value, parts))
+        )
     wanted = origin or wanted
     if wanted is bool:
         return isinstance(value, bool)
     if wanted is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if wanted is float:
-        return (isinstance(value, (int, float))
-                and not isinstance(value, bool) and math.isfinite(value))
+        return (
+            isinstance(value, (int, float))
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+        )
     if wanted in (dict, Mapping):
         return isinstance(value, Mapping)
     if wanted in (list, Sequence):

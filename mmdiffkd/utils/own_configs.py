@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Let ``mmdiffkd::...`` configs be found in a checkout, too."""
+
 import os
 from pathlib import Path
 
@@ -37,4 +38,5 @@ def link_own_configs() -> None:
                 f'configs named mmdiffkd::... are looked for in {mim}, which '
                 f'has no {name} and cannot be written to ({error.strerror}). '
                 f'Run `python setup.py link_mim` in {root} as its owner, or '
-                'install the package') from error
+                'install the package'
+            ) from error

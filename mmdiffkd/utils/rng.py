@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Random number generators."""
+
 import random
 from contextlib import contextmanager
 from typing import Iterator
@@ -20,9 +21,11 @@ def isolated_rng(gpu: bool = False) -> Iterator[None]:
             there is one; asking for it waits for the GPU. Defaults to False.
     """
     states = random.getstate(), np.random.get_state()
-    devices = [torch.cuda.current_device()] if (
-        gpu and torch.cuda.is_available()
-        and torch.cuda.is_initialized()) else []
+    devices = (
+        [torch.cuda.current_device()]
+        if (gpu and torch.cuda.is_available() and torch.cuda.is_initialized())
+        else []
+    )
     with torch.random.fork_rng(devices=devices):
         try:
             yield

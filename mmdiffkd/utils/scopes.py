@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The library that a config is written for."""
+
 import importlib.util
 
 from mmengine.config import Config
@@ -21,7 +22,10 @@ def check_scope(cfg: Config, origin: str) -> None:
         UserError: If it is not.
     """
     scope = cfg.get('default_scope')
-    if scope is not None and (not isinstance(scope, str)
-                              or importlib.util.find_spec(scope) is None):
-        raise UserError(f'default_scope {scope!r} of {origin} is no installed '
-                        f'library{closest(scope, SCOPES)}')
+    if scope is not None and (
+        not isinstance(scope, str) or importlib.util.find_spec(scope) is None
+    ):
+        raise UserError(
+            f'default_scope {scope!r} of {origin} is no installed '
+            f'library{closest(scope, SCOPES)}'
+        )

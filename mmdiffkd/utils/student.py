@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The student inside a distillation config and checkpoint."""
+
 import ast
 import copy
 import os.path as osp
@@ -42,20 +43,24 @@ def student_config(cfg: Config) -> Config:
     cfg.model = _architecture(algorithm.architecture, cfg)
     ours = str(algorithm.type).endswith('FrozenTeacherDistill')
     if algorithm.get('data_preprocessor') is not None and not (
-            ours and cfg.model.get('data_preprocessor')):
+        ours and cfg.model.get('data_preprocessor')
+    ):
         # The one that has been trained with: MMRazor's algorithms never call
         # the architecture's if they have one, ours prefers it.
         cfg.model.data_preprocessor = algorithm.data_preprocessor
     for key in list(cfg):
         if key.startswith(DISTILL_NAMES) or key in (
-                'find_unused_parameters', 'reliable'):
+            'find_unused_parameters',
+            'reliable',
+        ):
             cfg.pop(key)
     sampler = (cfg.get('train_dataloader') or {}).get('sampler')
     if str((sampler or {}).get('type')).endswith('SeededSampler'):
         cfg.train_dataloader.sampler = sampler.sampler
     optim = cfg.get('optim_wrapper') or {}
     if str(optim.get('constructor')).endswith(
-            'StudentOptimWrapperConstructor'):
+        'StudentOptimWrapperConstructor'
+    ):
         optim.constructor = optim.paramwise_cfg.pop('student_constructor')
     for key in ('val_cfg', 'test_cfg'):
         if _of_distillation(cfg.get(key)):
@@ -83,8 +88,9 @@ def _architecture(architecture: Any, cfg: Config) -> ConfigDict:
     elif osp.isfile(path):
         source = Config.fromfile(path)
     else:
-        raise UserError(f'model.architecture.cfg_path names {path!r}, '
-                        'which does not exist')
+        raise UserError(
+            f'model.architecture.cfg_path names {path!r}, which does not exist'
+        )
     source.merge_from_dict(architecture.get('cfg_options') or {})
     if 'data_preprocessor' in source:
         source.model.setdefault('data_preprocessor', source.data_preprocessor)
@@ -150,20 +156,27 @@ def student_weights(checkpoint: Mapping, ema: bool = True) -> OrderedDict:
     """
     state = _unwrapped(_chosen_state(checkpoint, ema))
     student = OrderedDict(
-        (key[len(PREFIX):], value) for key, value in state.items()
-        if key.startswith(PREFIX))
+        (key[len(PREFIX) :], value)
+        for key, value in state.items()
+        if key.startswith(PREFIX)
+    )
     if not student and not any(
-            key.startswith(('teacher.', 'distiller.')) for key in state):
+        key.startswith(('teacher.', 'distiller.')) for key in state
+    ):
         student = state
     if not student:
-        raise UserError(f'no student weights in the checkpoint: no key starts '
-                        f'with {PREFIX!r}; found {key_prefixes(state)}')
+        raise UserError(
+            f'no student weights in the checkpoint: no key starts '
+            f'with {PREFIX!r}; found {key_prefixes(state)}'
+        )
     # Versions of the layers, which some need to read older weights.
     versions = getattr(state, '_metadata', None) or {}
     if student is not state and versions:
         student._metadata = OrderedDict(
-            (key[len(PREFIX):], value) for key, value in versions.items()
-            if f'{key}.'.startswith(PREFIX))
+            (key[len(PREFIX) :], value)
+            for key, value in versions.items()
+            if f'{key}.'.startswith(PREFIX)
+        )
     return student
 
 
@@ -186,11 +199,14 @@ def _unwrapped(state: Mapping) -> OrderedDict:
     """Remove the ``module.`` that wrappers put before every name."""
     wrapper = 'module.'
     result = OrderedDict(
-        (key[len(wrapper):] if key.startswith(wrapper) else key, value)
-        for key, value in state.items() if key != 'steps')
+        (key[len(wrapper) :] if key.startswith(wrapper) else key, value)
+        for key, value in state.items()
+        if key != 'steps'
+    )
     result._metadata = OrderedDict(
-        (key[len(wrapper):] if key.startswith(wrapper) else key, value)
-        for key, value in (getattr(state, '_metadata', None) or {}).items())
+        (key[len(wrapper) :] if key.startswith(wrapper) else key, value)
+        for key, value in (getattr(state, '_metadata', None) or {}).items()
+    )
     return result
 
 
@@ -217,7 +233,7 @@ def config_from_text(text: str, trust: bool = False) -> Config:
     try:
         values = {}
         for statement in ast.parse(text).body:
-            target, = getattr(statement, 'targets')
+            (target,) = getattr(statement, 'targets')
             values[target.id] = _literal(statement.value)
     except (AttributeError, SyntaxError, TypeError, ValueError) as error:
         if trust:
@@ -226,20 +242,25 @@ def config_from_text(text: str, trust: bool = False) -> Config:
         raise UserError(
             'the config inside the checkpoint is more than plain values'
             f'{f" (line {line})" if line else ""}: name the config file with '
-            '--config, or pass --trust-checkpoint to execute it') from error
+            '--config, or pass --trust-checkpoint to execute it'
+        ) from error
     return Config(values)
 
 
 def _literal(node: ast.expr) -> Any:
     """Evaluate literals, containers and ``dict(key=value)``."""
-    if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            and node.func.id == 'dict'
-            and all(word.arg for word in node.keywords)):
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == 'dict'
+        and all(word.arg for word in node.keywords)
+    ):
         values = {}
         for argument in node.args:  # keys that are no names: dict({'0': 1})
             values.update(_literal(argument))
-        values.update((word.arg, _literal(word.value))
-                      for word in node.keywords)
+        values.update(
+            (word.arg, _literal(word.value)) for word in node.keywords
+        )
         return values
     if isinstance(node, ast.Dict):
         return {

@@ -1,19 +1,22 @@
 # Copyright (c) mmdiffkd contributors.
 """Load weights as the modules themselves read them."""
+
 import re
 from typing import List, Mapping, Tuple
 
 from torch import Tensor, nn
 
-_MISMATCH = re.compile(r'size mismatch for (?P<key>.+): copying a param with '
-                       r'shape torch\.Size\(\[(?P<file>.*)\]\) from '
-                       r'checkpoint, the shape in current model is '
-                       r'torch\.Size\(\[(?P<model>.*)\]\)')
+_MISMATCH = re.compile(
+    r'size mismatch for (?P<key>.+): copying a param with '
+    r'shape torch\.Size\(\[(?P<file>.*)\]\) from '
+    r'checkpoint, the shape in current model is '
+    r'torch\.Size\(\[(?P<model>.*)\]\)'
+)
 
 
-def load_fitting(model: nn.Module, state: Mapping[str,
-                                                  Tensor]) -> Tuple[List[str],
-                                                                    List[str]]:
+def load_fitting(
+    model: nn.Module, state: Mapping[str, Tensor]
+) -> Tuple[List[str], List[str]]:
     """Load what fits, and tell what was left as it was.
 
     Modules may rename what an older release has written, or resize position
@@ -36,8 +39,11 @@ def load_fitting(model: nn.Module, state: Mapping[str,
         missing = [key for key in model.state_dict() if key not in state]
         lines = [line.strip() for line in str(error).splitlines() if line]
         wrong = [
-            _MISMATCH.sub(r'\g<key>: (\g<file>) in the file, (\g<model>) in '
-                          'the model', line).rstrip('.')
+            _MISMATCH.sub(
+                r'\g<key>: (\g<file>) in the file, (\g<model>) in '
+                'the model',
+                line,
+            ).rstrip('.')
             for line in lines[1:] or lines
         ]
     return [

@@ -10,7 +10,16 @@ from .task_view import TaskView
 VIEWS = dict(det=DetectionView, seg=SegmentationView, cls=ClassificationView)
 
 __all__ = [
-    'ClassificationView', 'DetectionView', 'Measured', 'Report', 'RunLog',
-    'SegmentationView', 'TaskView', 'VIEWS', 'read_measured', 'read_metrics',
-    'read_run', 'read_scalars'
+    'ClassificationView',
+    'DetectionView',
+    'Measured',
+    'Report',
+    'RunLog',
+    'SegmentationView',
+    'TaskView',
+    'VIEWS',
+    'read_measured',
+    'read_metrics',
+    'read_run',
+    'read_scalars',
 ]

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Draw the truth and what detectors found, one image in each panel."""
+
 import io
 import json
 from contextlib import redirect_stdout
@@ -21,9 +22,10 @@ if TYPE_CHECKING:  # MMDetection brings it; other tasks do without
 
 class Box(NamedTuple):
     """A box as (x, y, width, height), its class and its score."""
+
     xywh: Tuple[float, float, float, float]
     category: int
-    score: float = 1.
+    score: float = 1.0
 
 
 class DetectionView(TaskView):
@@ -34,15 +36,17 @@ class DetectionView(TaskView):
             ``annotations/instances_test.json``.
         score (float): Detections below it are not shown. Defaults to 0.3.
     """
+
     metrics = {
         'coco/bbox_mAP': 'AP',
         'coco/bbox_mAP_50': 'AP50',
-        'coco/bbox_mAP_75': 'AP75'
+        'coco/bbox_mAP_75': 'AP75',
     }
-    scale = 100.
+    scale = 100.0
 
     def __init__(self, data: str, score: float = 0.3) -> None:
         from pycocotools.coco import COCO
+
         self.score = score
         self.folder = Path(data) / 'test'
         path = Path(data) / 'annotations' / 'instances_test.json'
@@ -53,7 +57,8 @@ class DetectionView(TaskView):
         self.names = {key: c['name'] for key, c in self.coco.cats.items()}
         self.legend = (
             f'Boxes of a score of {score:.0%} or more. Solid blue: the right '
-            'class, overlap (IoU) of 50% or more. Dashed orange: false.')
+            'class, overlap (IoU) of 50% or more. Dashed orange: false.'
+        )
 
     def read_predictions(self, test_dir: str) -> Dict[int, List[Box]]:
         """Return the boxes by image id; see :func:`read_predictions`."""
@@ -64,8 +69,13 @@ class DetectionView(TaskView):
         """Return the image ids."""
         return sorted(self.coco.imgs)
 
-    def draw_row(self, row: str, axes: Axes, image: int,
-                 predictions: Optional[Dict[int, List[Box]]]) -> None:
+    def draw_row(
+        self,
+        row: str,
+        axes: Axes,
+        image: int,
+        predictions: Optional[Dict[int, List[Box]]],
+    ) -> None:
         """See :class:`TaskView`."""
         name = self.coco.imgs[image]['file_name']
         pixels = plt.imread(self.folder / name)
@@ -74,8 +84,9 @@ class DetectionView(TaskView):
             draw_truth(axes, pixels, truth, self.names)
             axes.set_title(name, weight='normal', loc='center')
         else:
-            draw_found(axes, pixels, predictions.get(image, []), truth,
-                       self.names)
+            draw_found(
+                axes, pixels, predictions.get(image, []), truth, self.names
+            )
 
 
 def read_predictions(path: str, score: float) -> Dict[int, List[Box]]:
@@ -118,11 +129,14 @@ def match(found: List[Box], truth: List[Box], iou: float = 0.5) -> List[bool]:
         List[bool]: One answer for each detection.
     """
     from pycocotools import mask as coco_mask
+
     if not found or not truth:
         return [False] * len(found)
     overlaps = coco_mask.iou(
         np.array([box.xywh for box in found], float),
-        np.array([box.xywh for box in truth], float), [0] * len(truth))
+        np.array([box.xywh for box in truth], float),
+        [0] * len(truth),
+    )
     free = np.ones(len(truth), bool)
     answers = []
     for box, row in zip(found, overlaps):
@@ -135,16 +149,22 @@ def match(found: List[Box], truth: List[Box], iou: float = 0.5) -> List[bool]:
     return answers
 
 
-def draw_truth(axes: Axes, image: np.ndarray, truth: List[Box],
-               names: Dict[int, str]) -> None:
+def draw_truth(
+    axes: Axes, image: np.ndarray, truth: List[Box], names: Dict[int, str]
+) -> None:
     """Draw an image with its annotated boxes."""
     show_image(axes, image)
     for box in truth:
         _draw_box(axes, box, names[box.category], TRUTH, '-')
 
 
-def draw_found(axes: Axes, image: np.ndarray, found: List[Box],
-               truth: List[Box], names: Dict[int, str]) -> None:
+def draw_found(
+    axes: Axes,
+    image: np.ndarray,
+    found: List[Box],
+    truth: List[Box],
+    names: Dict[int, str],
+) -> None:
     """Draw an image with detections, the right ones apart from the rest.
 
     Right and wrong differ in colour and in the line, so that the picture
@@ -155,8 +175,9 @@ def draw_found(axes: Axes, image: np.ndarray, found: List[Box],
     # The surest last, hence on top.
     for box, right in reversed(list(zip(found, answers))):
         colour, line = (FOUND, '-') if right else (FALSE, (0, (3, 1.5)))
-        _draw_box(axes, box, f'{names[box.category]} {box.score:.0%}', colour,
-                  line)
+        _draw_box(
+            axes, box, f'{names[box.category]} {box.score:.0%}', colour, line
+        )
     wrong = len(found) - sum(answers)
     axes.set_xlabel(f'{sum(answers)} of {len(truth)} found, {wrong} false')
 
@@ -165,14 +186,17 @@ def _draw_box(axes: Axes, box: Box, text: str, colour: str, line) -> None:
     x, y, width, height = box.xywh
     halo = [patheffects.withStroke(linewidth=3, foreground='white')]
     axes.add_patch(
-        Rectangle((x, y),
-                  width,
-                  height,
-                  fill=False,
-                  edgecolor=colour,
-                  linewidth=1.6,
-                  linestyle=line,
-                  path_effects=halo))
+        Rectangle(
+            (x, y),
+            width,
+            height,
+            fill=False,
+            edgecolor=colour,
+            linewidth=1.6,
+            linestyle=line,
+            path_effects=halo,
+        )
+    )
     # Inside the image, also for a box that touches its upper edge.
     top = y > 9
     axes.text(
@@ -184,4 +208,5 @@ def _draw_box(axes: Axes, box: Box, text: str, colour: str, line) -> None:
         fontweight='bold',
         va='bottom' if top else 'top',
         clip_on=True,
-        path_effects=halo)
+        path_effects=halo,
+    )

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Draw features as maps of where they are active."""
+
 from typing import Dict, Optional
 
 import matplotlib
@@ -34,8 +35,9 @@ def spatial_attention(feature: Tensor, temperature: float = 0.5) -> Tensor:
     return (attention * attention.numel()).view_as(activity)
 
 
-def to_pixels(image: Tensor, mean: Tensor, std: Tensor,
-              rgb: bool) -> np.ndarray:
+def to_pixels(
+    image: Tensor, mean: Tensor, std: Tensor, rgb: bool
+) -> np.ndarray:
     """Undo the normalisation of an image.
 
     Args:
@@ -56,9 +58,11 @@ def to_pixels(image: Tensor, mean: Tensor, std: Tensor,
     return pixels.round().clamp(0, 255).byte().cpu().numpy()
 
 
-def draw_feature_maps(rows: Dict[str, Dict[str, np.ndarray]],
-                      image: Optional[np.ndarray] = None,
-                      dpi: int = 100) -> np.ndarray:
+def draw_feature_maps(
+    rows: Dict[str, Dict[str, np.ndarray]],
+    image: Optional[np.ndarray] = None,
+    dpi: int = 100,
+) -> np.ndarray:
     """Draw maps in rows, each row beside the image that they are of.
 
     Each map has colours of its own, from its smallest value to its largest;
@@ -79,17 +83,20 @@ def draw_feature_maps(rows: Dict[str, Dict[str, np.ndarray]],
     count = max(map(len, rows.values())) + (image is not None)
     with matplotlib.rc_context({**SETTINGS, 'axes.grid': False}):
         figure = Figure(
-            figsize=(SIDE * aspect * count + 0.3,
-                     (SIDE + 0.25) * len(rows) + 0.25),
+            figsize=(
+                SIDE * aspect * count + 0.3,
+                (SIDE + 0.25) * len(rows) + 0.25,
+            ),
             dpi=dpi,
-            layout='constrained')
+            layout='constrained',
+        )
         canvas = FigureCanvasAgg(figure)
         grid = figure.subplots(len(rows), count, squeeze=False)
         for (name, maps), places in zip(rows.items(), grid):
             places[0].set_ylabel(name, size=10, weight='bold')
             if image is not None:
                 show_image(places[0], image)
-            for place, values in zip(places[-len(maps):], maps.values()):
+            for place, values in zip(places[-len(maps) :], maps.values()):
                 _draw_map(place, values)
         titles = ['image'] * (image is not None) + list(maps)
         for place, title in zip(grid[0], titles):
@@ -105,5 +112,5 @@ def _draw_map(axes: Axes, values: np.ndarray) -> None:
         side.set_visible(False)
     height, width = values.shape
     axes.set_xlabel(
-        f'{width} x {height}, {values.min():.3g} to {values.max():.3g}',
-        size=8)
+        f'{width} x {height}, {values.min():.3g} to {values.max():.3g}', size=8
+    )

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The single panels of a report on a distillation."""
+
 from typing import Dict
 
 import numpy as np
@@ -18,12 +19,17 @@ def smooth(values: np.ndarray, width: int = 9) -> np.ndarray:
         width (int): Window, an odd number of values. Defaults to 9.
     """
     window = np.ones(min(width, (len(values) - 1) // 2 * 2 + 1))
-    return (np.convolve(values, window, 'same') /
-            np.convolve(np.ones_like(values), window, 'same'))
+    return np.convolve(values, window, 'same') / np.convolve(
+        np.ones_like(values), window, 'same'
+    )
 
 
-def draw_bars(axes: Axes, title: str, bars: Dict[str, Dict[str, float]],
-              colours: Dict[str, str]) -> None:
+def draw_bars(
+    axes: Axes,
+    title: str,
+    bars: Dict[str, Dict[str, float]],
+    colours: Dict[str, str],
+) -> None:
     """Draw the metrics of several models beside each other.
 
     Args:
@@ -38,7 +44,8 @@ def draw_bars(axes: Axes, title: str, bars: Dict[str, Dict[str, float]],
         shift = (i - (len(bars) - 1) / 2) * width
         places = np.arange(len(names)) + shift
         drawn = axes.bar(
-            places, list(heights.values()), 0.92 * width, color=colours[model])
+            places, list(heights.values()), 0.92 * width, color=colours[model]
+        )
         axes.bar_label(drawn, fmt='%.1f', fontsize=7.5, padding=1)
         drawn.set_label(model)
     axes.set(title=title, xticks=range(len(names)))
@@ -50,12 +57,14 @@ def draw_bars(axes: Axes, title: str, bars: Dict[str, Dict[str, float]],
     axes.set_ylim(0, max(1, axes.get_ylim()[1] * 1.35))
 
 
-def draw_curves(axes: Axes,
-                title: str,
-                curves: Dict[str, Curve],
-                colours: Dict[str, str],
-                log: bool = False,
-                smoothed: bool = True) -> None:
+def draw_curves(
+    axes: Axes,
+    title: str,
+    curves: Dict[str, Curve],
+    colours: Dict[str, str],
+    log: bool = False,
+    smoothed: bool = True,
+) -> None:
     """Draw curves over the iteration: pale as logged, strong smoothed.
 
     Args:
@@ -73,7 +82,8 @@ def draw_curves(axes: Axes,
         if smoothed:
             axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
             axes.plot(
-                steps, smooth(values), color=colour, linewidth=1.7, label=name)
+                steps, smooth(values), color=colour, linewidth=1.7, label=name
+            )
         else:
             axes.plot(
                 steps,
@@ -82,7 +92,8 @@ def draw_curves(axes: Axes,
                 linewidth=1.7,
                 marker='o',
                 markersize=4,
-                label=name)
+                label=name,
+            )
     axes.set(title=title, xlabel='iteration')
     if log:
         _use_log_scale(axes)
@@ -107,7 +118,8 @@ def draw_levels(axes: Axes, family: str, levels: Dict[str, Curve]) -> None:
         title,
         curves,
         dict(zip(curves, level_colours(len(curves)))),
-        log='loss' in family and positive)
+        log='loss' in family and positive,
+    )
     if family == 'loss_diff':
         _mark(axes, 1, 'predicting nothing')
     elif family.startswith('gamma'):
@@ -120,14 +132,16 @@ TITLES = dict(
     loss_diff='Diffusion loss (loss_diff)',
     loss_ae='Autoencoder loss (loss_ae)',
     gamma_mean='Noise matching: mean gamma',
-    feature_scale='Scale of the teacher feature')
+    feature_scale='Scale of the teacher feature',
+)
 
 
 def _mark(axes: Axes, height: float, text: str) -> None:
     """Draw a dashed line with its meaning written on it."""
     axes.axhline(height, color=GUIDE, linestyle='--', linewidth=1.2)
     axes.annotate(
-        text, (1, height),
+        text,
+        (1, height),
         xycoords=('axes fraction', 'data'),
         xytext=(-2, 2),
         textcoords='offset points',
@@ -135,7 +149,8 @@ def _mark(axes: Axes, height: float, text: str) -> None:
         va='bottom',
         color=GUIDE,
         fontsize=8,
-        bbox=dict(facecolor='white', edgecolor='none', alpha=0.7, pad=0.5))
+        bbox=dict(facecolor='white', edgecolor='none', alpha=0.7, pad=0.5),
+    )
 
 
 def _use_log_scale(axes: Axes) -> None:
@@ -144,7 +159,7 @@ def _use_log_scale(axes: Axes) -> None:
     low, high = axes.get_ylim()
     axis = axes.yaxis
     # Within two decades the powers of ten alone say too little.
-    subs = (1, 2, 5) if high / low < 100 else (1, )
+    subs = (1, 2, 5) if high / low < 100 else (1,)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(ScalarFormatter())
     axis.set_minor_formatter(NullFormatter())

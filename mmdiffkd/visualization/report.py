@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """One picture of a distillation: what was measured, learned and found."""
+
 from typing import Any, Dict, NamedTuple, Optional
 
 import matplotlib
@@ -22,6 +23,7 @@ class Measured(NamedTuple):
         predictions (Any): Predictions on the test images, as the view of
             the task reads them.
     """
+
     run: RunLog
     metrics: Dict[str, float]
     predictions: Any
@@ -41,7 +43,8 @@ class Measured(NamedTuple):
         return dict(
             iterations=self.iterations,
             seconds_per_iteration=round(self.seconds_per_iteration, 4),
-            metrics=self.metrics)
+            metrics=self.metrics,
+        )
 
 
 def read_measured(view: TaskView, train_dir: str, test_dir: str) -> Measured:
@@ -53,7 +56,7 @@ def read_measured(view: TaskView, train_dir: str, test_dir: str) -> Measured:
         test_dir (str): Work folder of the test, with the predictions in it.
     """
     # CocoMetric reports nothing of a detector that finds nothing: AP 0.
-    metrics = dict.fromkeys(view.metrics, 0.)
+    metrics = dict.fromkeys(view.metrics, 0.0)
     run = read_run(train_dir)
     metrics.update(read_metrics(test_dir))
     return Measured(run, metrics, view.read_predictions(test_dir))
@@ -69,13 +72,18 @@ class Report:
         distilled (Measured): The same student, distilled.
     """
 
-    def __init__(self, view: TaskView, teacher: Measured, alone: Measured,
-                 distilled: Measured) -> None:
+    def __init__(
+        self,
+        view: TaskView,
+        teacher: Measured,
+        alone: Measured,
+        distilled: Measured,
+    ) -> None:
         self.view = view
         self.models = {
             'teacher': teacher,
             'student alone': alone,
-            'student distilled': distilled
+            'student distilled': distilled,
         }
         self.colours = dict(zip(self.models, (TEACHER, ALONE, DISTILLED)))
 
@@ -86,11 +94,9 @@ class Report:
             for key, name in self.view.metrics.items()
         }
 
-    def draw(self,
-             out: str,
-             title: str,
-             note: str,
-             count: Optional[int] = None) -> None:
+    def draw(
+        self, out: str, title: str, note: str, count: Optional[int] = None
+    ) -> None:
         """Draw the picture.
 
         Args:
@@ -107,25 +113,29 @@ class Report:
         matplotlib.use('agg')
         with plt.rc_context(SETTINGS):
             figure = plt.figure(
-                figsize=(16, sum(heights)), layout='constrained')
+                figsize=(16, sum(heights)), layout='constrained'
+            )
             top, bottom = figure.subfigures(2, 1, height_ratios=heights)
             top.suptitle(
-                f'{title}\n\n', x=0.01, ha='left', size=16, weight='bold')
+                f'{title}\n\n', x=0.01, ha='left', size=16, weight='bold'
+            )
             top.text(0.0105, 1 - 0.6 / heights[0], note, size=10)
             axes = list(top.subplots(rows, COLUMNS, squeeze=False).flat)
             for draw, place in zip(panels, axes):
                 draw(place)
-            for place in axes[len(panels):]:
+            for place in axes[len(panels) :]:
                 place.set_visible(False)
             bottom.suptitle(
                 f'Test images at even distances. {self.view.legend}',
                 x=0.01,
                 ha='left',
-                size=10)
+                size=10,
+            )
             self.view.draw_images(
                 bottom,
                 {name: m.predictions for name, m in self.models.items()},
-                self.view.count if count is None else count)
+                self.view.count if count is None else count,
+            )
             figure.savefig(out, dpi=100)
             plt.close(figure)
 
@@ -137,18 +147,22 @@ class Report:
         key, name = self.view.headline, self.view.metrics[self.view.headline]
         panels = [
             lambda axes: draw_bars(
-                axes, f'{name} on the test images',
-                {model: self.test_metrics(model)
-                 for model in self.models}, self.colours),
+                axes,
+                f'{name} on the test images',
+                {model: self.test_metrics(model) for model in self.models},
+                self.colours,
+            ),
             lambda axes: draw_curves(
                 axes,
-                f'{name} on the validation images', {
+                f'{name} on the validation images',
+                {
                     model: self._in_percent(measured.run.val[key])
                     for model, measured in self.models.items()
                     if key in measured.run.val
                 },
                 self.colours,
-                smoothed=False)
+                smoothed=False,
+            ),
         ]
         for loss, curve in alone.items():
             if 'loss' in loss and f'student.{loss}' in distilled.train:
@@ -156,13 +170,17 @@ class Report:
                 curves = [curve, distilled.train[f'student.{loss}']]
                 panels.append(
                     lambda axes, title=title, curves=curves: draw_curves(
-                        axes, title, dict(zip(students, curves)),
-                        self.colours))
+                        axes, title, dict(zip(students, curves)), self.colours
+                    )
+                )
         families = distilled.families()
         for family in sorted(families, key=_reading_order):
             levels = families[family]
-            panels.append(lambda axes, family=family, levels=levels:
-                          draw_levels(axes, family, levels))
+            panels.append(
+                lambda axes, family=family, levels=levels: draw_levels(
+                    axes, family, levels
+                )
+            )
         return panels
 
     def _in_percent(self, curve: Curve) -> Curve:

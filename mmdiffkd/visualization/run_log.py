@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Read the scalars that MMEngine's LocalVisBackend writes during a run."""
+
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -22,6 +23,7 @@ class RunLog(NamedTuple):
         val (Dict[str, Curve]): Validation metrics, each against the
             iteration at which the model was validated.
     """
+
     train: Dict[str, Curve]
     val: Dict[str, Curve]
 
@@ -36,8 +38,9 @@ class RunLog(NamedTuple):
             A quantity that belongs to no level has the level ``''``.
         """
         names = {
-            key[len('distill.'):]: curve
-            for key, curve in self.train.items() if key.startswith('distill.')
+            key[len('distill.') :]: curve
+            for key, curve in self.train.items()
+            if key.startswith('distill.')
         }
         owners = {name.rpartition('.')[0] for name in names} - {''}
         levels = {owner.split('_')[-1] for owner in owners}
@@ -60,8 +63,10 @@ def find_log(work_dir: str, pattern: str) -> Path:
     """
     found = sorted(Path(work_dir).glob(pattern))
     if not found:
-        raise UserError(f'{work_dir} holds no {pattern}: did the run finish '
-                        'its first iterations?')
+        raise UserError(
+            f'{work_dir} holds no {pattern}: did the run finish '
+            'its first iterations?'
+        )
     return found[-1]
 
 
@@ -78,8 +83,10 @@ def read_scalars(path: str) -> List[dict]:
             rows.append(json.loads(line))
         except ValueError:
             if number < len(lines):
-                raise UserError(f'{path}, line {number}: not a JSON object. '
-                                'Is this a scalars.json of MMEngine?')
+                raise UserError(
+                    f'{path}, line {number}: not a JSON object. '
+                    'Is this a scalars.json of MMEngine?'
+                )
     return rows
 
 

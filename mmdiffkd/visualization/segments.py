@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Draw label maps over grey images."""
+
 from pathlib import Path
 from typing import List, Optional
 
@@ -23,11 +24,14 @@ class SegmentationView(TaskView):
         data (str): Folder of the set, with ``leftImg8bit/test`` and
             ``gtFine/test``.
     """
+
     metrics = dict(mIoU='mIoU', mAcc='mAcc', aAcc='pixel accuracy')
     rows = ['image', 'truth', 'student alone', 'student distilled']
     height = 11.5
-    legend = ('Below a prediction: mean IoU over the classes that are in the '
-              'image or were predicted in it.')
+    legend = (
+        'Below a prediction: mean IoU over the classes that are in the '
+        'image or were predicted in it.'
+    )
 
     def __init__(self, data: str) -> None:
         self.data = Path(data)
@@ -51,19 +55,22 @@ class SegmentationView(TaskView):
             loc='outside upper right',
             ncols=len(PALETTE),
             handlelength=1,
-            columnspacing=1)
+            columnspacing=1,
+        )
 
-    def draw_row(self, row: str, axes: Axes, image: Path,
-                 predictions: Optional[Path]) -> None:
+    def draw_row(
+        self, row: str, axes: Axes, image: Path, predictions: Optional[Path]
+    ) -> None:
         """See :class:`TaskView`."""
-        name = image.name[:-len(IMAGE)]
+        name = image.name[: -len(IMAGE)]
         pixels = (255 * plt.imread(image)).astype(np.uint8)
         if row == 'image':
             show_image(axes, pixels)
             axes.set_title(name, weight='normal', loc='center')
             return
-        truth = read_labels(self.data / 'gtFine' / 'test' /
-                            image.parent.name / (name + LABELS))
+        truth = read_labels(
+            self.data / 'gtFine' / 'test' / image.parent.name / (name + LABELS)
+        )
         if predictions is None:
             show_image(axes, overlay(pixels, truth))
             return
@@ -88,7 +95,7 @@ def overlay(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
         np.ndarray: RGB, uint8, shape (H, W, 3).
     """
     colours = np.full((VOID + 1, 3), 255, float)
-    colours[:len(PALETTE)] = PALETTE
+    colours[: len(PALETTE)] = PALETTE
     # The background keeps most of its grey, digits little of it.
     share = np.where(labels == 0, 0.45, 0.85)[..., None]
     grey = image.mean(axis=-1, keepdims=True)
@@ -105,7 +112,9 @@ def mean_iou(found: np.ndarray, truth: np.ndarray) -> float:
     """
     counted = truth != VOID
     found, truth = found[counted], truth[counted]
-    ious = [((found == label) & (truth == label)).sum() /
-            ((found == label) | (truth == label)).sum()
-            for label in np.union1d(found, truth)]
+    ious = [
+        ((found == label) & (truth == label)).sum()
+        / ((found == label) | (truth == label)).sum()
+        for label in np.union1d(found, truth)
+    ]
     return float(np.mean(ious))

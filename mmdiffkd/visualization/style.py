@@ -3,6 +3,7 @@
 
 The colours are those of Okabe and Ito, told apart with any colour vision.
 """
+
 from typing import List
 
 import matplotlib
@@ -25,7 +26,7 @@ SETTINGS = {
     'legend.framealpha': 0.85,
     'legend.edgecolor': 'none',
     'legend.fontsize': 8,
-    'figure.facecolor': 'white'
+    'figure.facecolor': 'white',
 }
 
 

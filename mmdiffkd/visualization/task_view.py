@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What a report shows of one task, and no report of another."""
+
 from abc import ABC, abstractmethod
 from typing import Any, Dict, List
 
@@ -23,8 +24,9 @@ class TaskView(ABC):
         height (float): Height of the drawn test images (inches).
         count (int): Test images to draw, unless told otherwise.
     """
+
     metrics: Dict[str, str]
-    scale: float = 1.
+    scale: float = 1.0
     legend: str
     rows: List[str] = ['truth', 'student alone', 'student distilled']
     height: float = 8.5
@@ -48,8 +50,9 @@ class TaskView(ABC):
         """
 
     @abstractmethod
-    def draw_row(self, row: str, axes: Axes, image: Any,
-                 predictions: Any) -> None:
+    def draw_row(
+        self, row: str, axes: Axes, image: Any, predictions: Any
+    ) -> None:
         """Draw a test image as it belongs into a row.
 
         Args:
@@ -60,8 +63,9 @@ class TaskView(ABC):
                 None for a row without a model.
         """
 
-    def draw_images(self, figure: SubFigure, predictions: Dict[str, Any],
-                    count: int) -> None:
+    def draw_images(
+        self, figure: SubFigure, predictions: Dict[str, Any], count: int
+    ) -> None:
         """Draw test images, a column each.
 
         Args:

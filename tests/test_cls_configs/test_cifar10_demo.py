@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The CIFAR-10 demo: student, teacher, and the methods to compare."""
+
 import copy
 import os
 import re
@@ -21,7 +22,8 @@ METHODS = dict(
     dist=['loss_dist'],
     mse=['loss_mse'],
     diffkd=['loss_kd_feature', 'loss_kd_logits'],
-    diffkd_dist=['loss_kd_feature', 'loss_kd_logits'])
+    diffkd_dist=['loss_kd_feature', 'loss_kd_logits'],
+)
 
 
 def load(name):
@@ -36,8 +38,9 @@ def step(name):
     model = tiny.build(load(name))
     model.train()
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-3))
-    return model, model.train_step(tiny.batch((32, 32), (1, 3, 9, 0)),
-                                   optimizer)
+    return model, model.train_step(
+        tiny.batch((32, 32), (1, 3, 9, 0)), optimizer
+    )
 
 
 @pytest.mark.parametrize('name', METHODS)
@@ -48,9 +51,11 @@ def test_method_takes_a_training_step(name):
     assert 'student.loss' in log
     assert all(torch.isfinite(value).all() for value in log.values())
     diffused = [key for key in log if key.endswith('.loss_diff')]
-    assert diffused == (['distill.diff_feature.loss_diff',
-                         'distill.diff_logits.loss_diff']
-                        if name.startswith('diffkd') else [])
+    assert diffused == (
+        ['distill.diff_feature.loss_diff', 'distill.diff_logits.loss_diff']
+        if name.startswith('diffkd')
+        else []
+    )
 
 
 def test_student_alone_takes_a_training_step():
@@ -70,8 +75,13 @@ def test_methods_share_student_teacher_data_and_schedule():
     assert all(cfg.to_dict() == configs[0].to_dict() for cfg in configs)
     alone = load('resnet20')
     assert configs[0].model.architecture == alone.model
-    for key in ('train_dataloader', 'train_cfg', 'param_scheduler',
-                'val_dataloader', 'randomness'):
+    for key in (
+        'train_dataloader',
+        'train_cfg',
+        'param_scheduler',
+        'val_dataloader',
+        'randomness',
+    ):
         assert configs[0][key] == alone[key]
     assert configs[0].optim_wrapper.optimizer == alone.optim_wrapper.optimizer
 
@@ -96,19 +106,33 @@ def test_real_images_are_distilled(shared_data, tmp_path):
     def run(script, *arguments):
         result = subprocess.run(
             [sys.executable, f'tools/{script}', *map(str, arguments)],
-            cwd=ROOT, capture_output=True, text=True, timeout=500,
-            env=dict(os.environ, CIFAR10_ROOT=str(root),
-                     CIFAR10_TEACHER=str(teacher)))
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=500,
+            env=dict(
+                os.environ,
+                CIFAR10_ROOT=str(root),
+                CIFAR10_TEACHER=str(teacher),
+            ),
+        )
         assert result.returncode == 0, result.stderr[-2000:]
         return result.stdout
 
     run('dataset_converters/cifar10_npz.py', shared_data / 'cifar10', root)
     run('model_converters/convert_akamaster_cifar.py', weights, teacher)
-    log = run('train.py', DEMO / 'cifar10_diffkd.py', '--work-dir',
-              tmp_path / 'run', '--cfg-options',
-              'train_dataloader.dataset.indices=256',
-              'val_dataloader.dataset.indices=100', 'train_cfg.max_epochs=1',
-              'train_cfg.val_interval=1', 'default_hooks.logger.interval=1')
+    log = run(
+        'train.py',
+        DEMO / 'cifar10_diffkd.py',
+        '--work-dir',
+        tmp_path / 'run',
+        '--cfg-options',
+        'train_dataloader.dataset.indices=256',
+        'val_dataloader.dataset.indices=100',
+        'train_cfg.max_epochs=1',
+        'train_cfg.val_interval=1',
+        'default_hooks.logger.interval=1',
+    )
     assert re.search(r'distill\.diff_feature\.loss_diff: (0\.|1\.0)', log)
     assert 'distill.diff_logits.loss_diff' in log
     assert re.search(r'accuracy/top1: \d', log)

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What the pages say about classification holds."""
+
 import copy
 import re
 
@@ -28,7 +29,7 @@ ZOO = {
 
 def test_the_guides_pair_of_ones_own_builds(tmp_path):
     section = GUIDE.split('\n## Classification\n')[1].split('\n## ')[0]
-    block, = re.findall(r'```python\n(.*?)```', section, flags=re.S)
+    (block,) = re.findall(r'```python\n(.*?)```', section, flags=re.S)
     (tmp_path / 'own.py').write_text(block)
     cfg = Config.fromfile(tmp_path / 'own.py')
     cfg.model.teacher_ckpt = None
@@ -55,66 +56,78 @@ def test_cifar_baseline_is_the_network_of_the_zoo(name):
 
 def test_readme_names_the_files_that_the_configs_want():
     rows = dict(
-        re.findall(r'\| `(\w+)` \| `(checkpoints/\w+\.pth)` \|', README))
+        re.findall(r'\| `(\w+)` \| `(checkpoints/\w+\.pth)` \|', README)
+    )
     wanted = set()
     for path in tiny.CLS.glob('*_cifar100.py'):
         model = tiny.read(path).model
-        name = re.search(r'baselines/(.*)_cifar100',
-                         model.teacher.cfg_path)[1]
+        name = re.search(r'baselines/(.*)_cifar100', model.teacher.cfg_path)[1]
         assert rows[ZOO[name]] == model.teacher_ckpt
         wanted.add(model.teacher_ckpt)
     assert wanted == set(rows.values())
 
 
-@pytest.mark.parametrize('variant', [
-    'cls', 'cls_dist', 'cls_cifar100', 'cls_dist_cifar100'])
+@pytest.mark.parametrize(
+    'variant', ['cls', 'cls_dist', 'cls_cifar100', 'cls_dist_cifar100']
+)
 def test_released_recipe_differs_by_one_key(variant):
     folder = tiny.ROOT / 'configs/_base_/distillers'
     ours = tiny.read(folder / f'diffkd_{variant}.py').distiller
-    released = Config.fromfile(folder /
-                               f'diffkd_{variant}_released.py').distiller
+    released = Config.fromfile(
+        folder / f'diffkd_{variant}_released.py'
+    ).distiller
     for connector in released.connectors.values():
         assert connector.pop('recipe') == 'released'
     assert released.to_dict() == ours.to_dict()
 
 
-@pytest.mark.parametrize('name', sorted(
-    path.name for path in tiny.CLS.glob('dist_*.py')))
+@pytest.mark.parametrize(
+    'name', sorted(path.name for path in tiny.CLS.glob('dist_*.py'))
+)
 def test_kd_is_one_base_away_from_dist(name, tmp_path):
     """As the page says, and nothing but the distiller changes."""
-    text, count = re.subn(r'dist_cls(_cifar100)?\.py', 'kd_cls.py',
-                          (tiny.CLS / name).read_text())
+    text, count = re.subn(
+        r'dist_cls(_cifar100)?\.py', 'kd_cls.py', (tiny.CLS / name).read_text()
+    )
     assert count == 1
     text = text.replace("'baselines/", f"'{tiny.CLS}/baselines/")
     text = text.replace("'../_base_/", f"'{tiny.CLS.parent}/_base_/")
     (tmp_path / 'kd.py').write_text(text)
     dist, kd = (
         copy.deepcopy(cfg).to_dict()
-        for cfg in (tiny.read(tiny.CLS / name),
-                    Config.fromfile(tmp_path / 'kd.py')))
+        for cfg in (
+            tiny.read(tiny.CLS / name),
+            Config.fromfile(tmp_path / 'kd.py'),
+        )
+    )
     assert list(kd['model']['distiller']['distill_losses']) == ['loss_kd']
     for cfg in (dist, kd):
         del cfg['distiller'], cfg['model']['distiller']
     assert kd == dist
 
 
-@pytest.mark.parametrize('name', sorted(
-    path.name for path in tiny.CLS.glob('diffkd*.py')))
+@pytest.mark.parametrize(
+    'name', sorted(path.name for path in tiny.CLS.glob('diffkd*.py'))
+)
 def test_pairs_follow_the_paper(name):
     """All weights are 1; MSE and KL, DIST for the dagger; latent widths."""
     distiller = tiny.load(name).model.distiller
     feature, logits = (
-        distiller.connectors[key] for key in ('diff_feature', 'diff_logits'))
+        distiller.connectors[key] for key in ('diff_feature', 'diff_logits')
+    )
     assert feature.diffusion_loss_weight == logits.diffusion_loss_weight == 1
     assert feature.autoencoder_loss_weight == 1
     assert feature.latent_channels == (
-        None if 'cifar100' in name else 768 if 'swin-l' in name else 1024)
+        None if 'cifar100' in name else 768 if 'swin-l' in name else 1024
+    )
     assert logits.get('latent_channels') is None
     assert logits.denoiser == dict(type='MLPDenoiser')
     losses = distiller.distill_losses
     assert losses.loss_kd_feature.type == 'mmrazor.L2Loss'
     assert losses.loss_kd_logits.type == (
-        'mmdiffkd.DISTLoss' if name.startswith('diffkd-dist')
-        else 'mmdiffkd.KLDivergence')
+        'mmdiffkd.DISTLoss'
+        if name.startswith('diffkd-dist')
+        else 'mmdiffkd.KLDivergence'
+    )
     for loss in losses.values():
         assert loss.loss_weight == 1 and loss.get('tau', 1) == 1

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """An exported student opens in MMPretrain's own inferencer."""
+
 import subprocess
 import sys
 
@@ -19,13 +20,15 @@ CLASSES = [f'class {index}' for index in range(100)]
 def opens(config, checkpoint, weights):
     """Open a checkpoint by MMPretrain's means, and classify a picture."""
     inferencer = ImageClassificationInferencer(
-        model=str(config), pretrained=str(checkpoint), device='cpu')
+        model=str(config), pretrained=str(checkpoint), device='cpu'
+    )
     own = inferencer.model.state_dict()
     assert set(own) == set(weights)
     assert all(torch.equal(own[key], weights[key]) for key in own)
     picture = np.random.default_rng(0).integers(
-        0, 256, (32, 32, 3), dtype=np.uint8)
-    result, = inferencer(picture)
+        0, 256, (32, 32, 3), dtype=np.uint8
+    )
+    (result,) = inferencer(picture)
     return result
 
 
@@ -38,7 +41,8 @@ def test_exported_student_opens_with_its_stock_config(tmp_path):
         cfg=tiny.load(name).pretty_text,
         dataset_meta=dict(classes=CLASSES),
         epoch=240,
-        iter=1)
+        iter=1,
+    )
     torch.save(dict(meta=meta, state_dict=model.state_dict()), path)
 
     exported = export_student(str(path))
@@ -54,8 +58,10 @@ def test_exported_student_opens_with_its_stock_config(tmp_path):
     assert own.model.type == 'ImageClassifier'
     assert own.data_preprocessor.mean == [129.304, 124.070, 112.434]
     own.dump(tmp_path / 'own.py')
-    assert opens(tmp_path / 'own.py', exported.path,
-                 weights)['pred_label'] == result['pred_label']
+    assert (
+        opens(tmp_path / 'own.py', exported.path, weights)['pred_label']
+        == result['pred_label']
+    )
 
 
 # Two classes of images, small ones, and a small diffusion model.
@@ -110,25 +116,32 @@ def test_a_strong_schedule_runs_from_training_to_the_inferencer(tmp_path):
     pair = tiny.CLS / 'diffkd_r50-sb_mobilenet-v2_b2_in1k.py'
     config = tmp_path / 'child.py'
     config.write_text(
-        CHILD.format(base=str(pair), root=str(tmp_path / 'images')))
+        CHILD.format(base=str(pair), root=str(tmp_path / 'images'))
+    )
 
     def run(*command):
-        done = subprocess.run([sys.executable, *map(str, command)],
-                              cwd=tiny.ROOT,
-                              stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT,
-                              text=True,
-                              timeout=540)
+        done = subprocess.run(
+            [sys.executable, *map(str, command)],
+            cwd=tiny.ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=540,
+        )
         assert done.returncode == 0, done.stdout[-4000:]
 
     run('tools/train.py', config, '--work-dir', tmp_path / 'work')
     path = tmp_path / 'work/epoch_1.pth'
-    run('tools/model_converters/export_student.py', path,
-        tmp_path / 'student.pth', '--ema')
+    run(
+        'tools/model_converters/export_student.py',
+        path,
+        tmp_path / 'student.pth',
+        '--ema',
+    )
     checkpoint = torch.load(path, map_location='cpu', weights_only=False)
     # MMEngine puts the averaged weights in the place of the trained ones.
     averaged = {
-        name[len('architecture.'):]: value
+        name[len('architecture.') :]: value
         for name, value in checkpoint['state_dict'].items()
         if name.startswith('architecture.')
     }

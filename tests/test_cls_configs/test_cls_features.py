@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Maps, tokens and vectors of MMPretrain's own models in the base files."""
+
 import pytest
 import torch
 
@@ -11,7 +12,8 @@ PREPROCESSOR = dict(
     type='ClsDataPreprocessor',
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
-    to_rgb=True)
+    to_rgb=True,
+)
 SWIN = dict(
     type='mmpretrain.ImageClassifier',
     data_preprocessor=PREPROCESSOR,
@@ -19,10 +21,11 @@ SWIN = dict(
         type='SwinTransformer',
         pad_small_map=True,
         img_size=64,
-        arch=dict(
-            embed_dims=12, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2])),
+        arch=dict(embed_dims=12, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2]),
+    ),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(type='LinearClsHead', num_classes=1000, in_channels=96))
+    head=dict(type='LinearClsHead', num_classes=1000, in_channels=96),
+)
 VIT = dict(
     type='mmpretrain.ImageClassifier',
     data_preprocessor=PREPROCESSOR,
@@ -31,12 +34,13 @@ VIT = dict(
         img_size=SIZE,
         patch_size=32,
         arch=dict(
-            embed_dims=24,
-            num_layers=2,
-            num_heads=2,
-            feedforward_channels=24)),
+            embed_dims=24, num_layers=2, num_heads=2, feedforward_channels=24
+        ),
+    ),
     head=dict(
-        type='VisionTransformerClsHead', num_classes=1000, in_channels=24))
+        type='VisionTransformerClsHead', num_classes=1000, in_channels=24
+    ),
+)
 
 
 def pair(student=None, teacher=None, **connector):
@@ -47,7 +51,8 @@ def pair(student=None, teacher=None, **connector):
     if teacher is not None:
         cfg.model.teacher = teacher
     cfg.model.distiller.connectors.diff_feature.update(
-        latent_channels=None, **connector)
+        latent_channels=None, **connector
+    )
     return cfg
 
 
@@ -55,8 +60,9 @@ def record_source(cfg, side, source, data_idx=None):
     distiller = cfg.model.distiller
     distiller[f'{side}_recorders'].feature.source = source
     sides = distiller.connector_forward_mappings.diff_feature
-    sides['s_feature' if side == 'student' else 't_feature'].data_idx = (
-        data_idx)
+    sides[
+        's_feature' if side == 'student' else 't_feature'
+    ].data_idx = data_idx
 
 
 def run(cfg):
@@ -65,7 +71,8 @@ def run(cfg):
     seen = []
     connector = model.distiller.connectors['diff_feature']
     connector.register_forward_pre_hook(
-        lambda module, args, kwargs: seen.append(kwargs), with_kwargs=True)
+        lambda module, args, kwargs: seen.append(kwargs), with_kwargs=True
+    )
     losses = tiny.losses(model, tiny.batch(SIZE))
     assert all(value.isfinite() for value in losses.values()), losses
     return model, losses, seen[0]
@@ -95,8 +102,11 @@ def test_tokens_become_the_map_that_they_were():
     with torch.no_grad():
         expected = model.teacher.extract_feat(data['inputs'], 'backbone')[-1]
     tokens = seen['t_feature']
-    ours = model.distiller.connectors['diff_feature'].diffusion(
-        seen['s_feature'], tokens).teacher
+    ours = (
+        model.distiller.connectors['diff_feature']
+        .diffusion(seen['s_feature'], tokens)
+        .teacher
+    )
     torch.testing.assert_close(ours, expected)
 
 
@@ -105,21 +115,30 @@ def test_class_tokens_are_dropped():
         teacher=VIT,
         teacher_channels=24,
         token_shape=(2, 3),
-        num_class_tokens=1)
+        num_class_tokens=1,
+    )
     record_source(cfg, 'teacher', 'backbone.ln1')
     model, _, seen = run(cfg)
     tokens = seen['t_feature']
     assert tokens.shape == (2, 1 + 6, 24)
-    ours = model.distiller.connectors['diff_feature'].diffusion(
-        seen['s_feature'], tokens).teacher
+    ours = (
+        model.distiller.connectors['diff_feature']
+        .diffusion(seen['s_feature'], tokens)
+        .teacher
+    )
     for y in range(2):
         for x in range(3):
             assert torch.equal(ours[:, :, y, x], tokens[:, 1 + 3 * y + x])
 
 
-@pytest.mark.parametrize('options', [
-    dict(), dict(token_shape=(3, 3), num_class_tokens=1),
-    dict(token_shape=(2, 3))])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(token_shape=(3, 3), num_class_tokens=1),
+        dict(token_shape=(2, 3)),
+    ],
+)
 def test_wrong_token_counts_are_refused(options):
     """Neither a square is guessed nor a class token taken for a pixel."""
     cfg = pair(teacher=VIT, teacher_channels=24, **options)

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The rows A1, B1, B2 and B3 of the paper's Table 1, by their numbers."""
+
 import functools
 import math
 
@@ -13,13 +14,17 @@ from . import tiny
 EPOCH = 4  # iterations
 ROWS = {
     'a1_cifar100': dict(
-        epochs=240, batch=64, gpus=1, lr=0.05, decay=5e-4, kind='SGD'),
+        epochs=240, batch=64, gpus=1, lr=0.05, decay=5e-4, kind='SGD'
+    ),
     'b1_imagenet': dict(
-        epochs=100, batch=256, gpus=8, lr=0.1, decay=1e-4, kind='SGD'),
+        epochs=100, batch=256, gpus=8, lr=0.1, decay=1e-4, kind='SGD'
+    ),
     'b2_imagenet': dict(
-        epochs=450, batch=768, gpus=8, lr=0.048, decay=1e-5, kind='RMSprop'),
+        epochs=450, batch=768, gpus=8, lr=0.048, decay=1e-5, kind='RMSprop'
+    ),
     'b3_imagenet': dict(
-        epochs=300, batch=1024, gpus=16, lr=5e-4, decay=0.05, kind='AdamW'),
+        epochs=300, batch=1024, gpus=16, lr=5e-4, decay=0.05, kind='AdamW'
+    ),
 }
 
 
@@ -44,7 +49,9 @@ def rates(row):
         if options.pop('convert_to_iter_based', False):
             built.append(
                 kind.build_iter_from_epoch(
-                    optimizer=wrapper, epoch_length=EPOCH, **options))
+                    optimizer=wrapper, epoch_length=EPOCH, **options
+                )
+            )
         else:
             built.append(kind(wrapper, **options))
     values = []
@@ -78,13 +85,14 @@ def test_row_of_the_table(row):
     assert optimizer.weight_decay == facts['decay']
 
 
-@pytest.mark.parametrize('row, steps', [
-    ('a1_cifar100', [150, 180, 210]), ('b1_imagenet', [30, 60, 90])])
+@pytest.mark.parametrize(
+    'row, steps',
+    [('a1_cifar100', [150, 180, 210]), ('b1_imagenet', [30, 60, 90])],
+)
 def test_tenfold_steps(row, steps):
     for epoch in range(ROWS[row]['epochs']):
         passed = sum(step <= epoch for step in steps)
-        assert rate(row, epoch) == pytest.approx(
-            ROWS[row]['lr'] * 0.1**passed)
+        assert rate(row, epoch) == pytest.approx(ROWS[row]['lr'] * 0.1**passed)
 
 
 def test_b2_decays_every_2_4_epochs_after_its_warm_up():
@@ -106,7 +114,8 @@ def test_b3_is_a_cosine_after_its_warm_up():
     assert rate(row, 20) == pytest.approx(5e-4)
     assert rate(row, 160) == pytest.approx((5e-4 + 1e-5) / 2)  # half-way
     assert rate(row, 90) == pytest.approx(  # a quarter: cos(45 degrees)
-        1e-5 + 4.9e-4 * (1 + math.sqrt(0.5)) / 2)
+        1e-5 + 4.9e-4 * (1 + math.sqrt(0.5)) / 2
+    )
     assert rate(row, 299) == pytest.approx(1e-5, rel=0.01)
 
 
@@ -117,20 +126,37 @@ def test_augmentations_of_the_rows():
     }
     assert names['a1_cifar100'] == ['RandomCrop', 'RandomFlip', 'PackInputs']
     assert names['b1_imagenet'] == [
-        'LoadImageFromFile', 'RandomResizedCrop', 'RandomFlip', 'PackInputs']
+        'LoadImageFromFile',
+        'RandomResizedCrop',
+        'RandomFlip',
+        'PackInputs',
+    ]
     assert names['b2_imagenet'] == [
-        'LoadImageFromFile', 'RandomResizedCrop', 'RandomFlip', 'RandAugment',
-        'RandomErasing', 'PackInputs']
+        'LoadImageFromFile',
+        'RandomResizedCrop',
+        'RandomFlip',
+        'RandAugment',
+        'RandomErasing',
+        'PackInputs',
+    ]
     assert names['b3_imagenet'] == [
-        'LoadImageFromFile', 'RandomResizedCrop', 'RandomFlip', 'ColorJitter',
-        'RandAugment', 'RandomErasing', 'PackInputs']
-    hook, = load('b2_imagenet').custom_hooks
+        'LoadImageFromFile',
+        'RandomResizedCrop',
+        'RandomFlip',
+        'ColorJitter',
+        'RandAugment',
+        'RandomErasing',
+        'PackInputs',
+    ]
+    (hook,) = load('b2_imagenet').custom_hooks
     assert hook.type == 'EMAHook'
     assert 1 - hook.momentum == pytest.approx(0.9999)
 
 
-@pytest.mark.parametrize('name', sorted(
-    path.name for path in tiny.CLS.glob('baselines/*_b[23]_*.py')))
+@pytest.mark.parametrize(
+    'name',
+    sorted(path.name for path in tiny.CLS.glob('baselines/*_b[23]_*.py')),
+)
 def test_strong_schedules_smooth_labels(name):
     model = tiny.load(f'baselines/{name}').model
     assert model.head.loss.type == 'LabelSmoothLoss'
@@ -139,17 +165,24 @@ def test_strong_schedules_smooth_labels(name):
     assert mixes == (['Mixup', 'CutMix'] if '_b3_' in name else [])
 
 
-@pytest.mark.parametrize('name', sorted(
-    path.name for path in tiny.CLS.glob('*.py')))
+@pytest.mark.parametrize(
+    'name', sorted(path.name for path in tiny.CLS.glob('*.py'))
+)
 def test_pair_has_the_schedule_of_its_name(name):
     cfg = tiny.load(name)
-    row, = [
-        row for row in ROWS
+    (row,) = [
+        row
+        for row in ROWS
         if f'_{row[:2]}_' in name or (row[0] == 'a' and 'cifar' in name)
     ]
     expected = load(row)
-    for key in ('train_cfg', 'param_scheduler', 'train_dataloader',
-                'auto_scale_lr', 'data_preprocessor'):
+    for key in (
+        'train_cfg',
+        'param_scheduler',
+        'train_dataloader',
+        'auto_scale_lr',
+        'data_preprocessor',
+    ):
         assert cfg[key] == expected[key], key
     optimizer = dict(expected.optim_wrapper.optimizer)
     if 'mobilenet-v2_cifar' in name or 'shufflenet' in name:

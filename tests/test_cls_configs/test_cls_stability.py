@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The classification recipe bears a classifier's learning rate."""
+
 from pathlib import Path
 
 import torch
@@ -22,7 +23,8 @@ def distances(steps=60):
     torch.manual_seed(0)
     cfg = Config.fromfile(BASE / 'diffkd_cls_cifar100.py').distiller
     connector = MODELS.build(
-        dict(cfg.connectors.diff_feature, _scope_='mmrazor'))
+        dict(cfg.connectors.diff_feature, _scope_='mmrazor')
+    )
     inputs = torch.randn(32, 16, 8, 8).relu()
     teacher = nn.Conv2d(16, 64, 3, padding=1)(inputs).relu().detach()
     teacher = 1.7 * teacher / teacher.square().mean().sqrt()
@@ -32,7 +34,8 @@ def distances(steps=60):
         lr=0.05,
         momentum=0.9,
         nesterov=True,
-        weight_decay=5e-4)
+        weight_decay=5e-4,
+    )
     found = []
     for _ in range(steps):
         feature = 8 * student(inputs)

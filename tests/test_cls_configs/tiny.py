@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Shipped classification configs on CPU, without downloads."""
+
 import copy
 import functools
 from pathlib import Path
@@ -39,8 +40,8 @@ def batch(size, labels=(1, 3)):
     """Random images of ``size`` (H, W) with labels, as a loader gives them."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(
-        0, 256, (len(labels), 3, *size), dtype=torch.uint8,
-        generator=generator)
+        0, 256, (len(labels), 3, *size), dtype=torch.uint8, generator=generator
+    )
     samples = [DataSample().set_gt_label(label) for label in labels]
     return dict(inputs=list(images), data_samples=samples)
 

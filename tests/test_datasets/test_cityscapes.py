@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmdiffkd.datasets import (SEGMENTATION_CLASSES, SceneComposer,
-                               load_digit_pools, make_demo_set)
+from mmdiffkd.datasets import (
+    SEGMENTATION_CLASSES,
+    SceneComposer,
+    load_digit_pools,
+    make_demo_set,
+)
 from mmdiffkd.datasets.cityscapes import PALETTE, VOID, label_map
 
 CONFIG = Path(__file__).parents[2] / 'configs/demo/_base_/digits_seg.py'
@@ -23,7 +27,8 @@ def demo(tmp_path_factory):
 def read_all(root):
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob('*') if path.is_file()
+        for path in root.rglob('*')
+        if path.is_file()
     }
 
 
@@ -35,7 +40,8 @@ def test_equal_parameters_give_equal_bytes(demo, tmp_path):
 
 def test_pixels_are_labelled_by_digit_with_a_void_rim():
     scene = SceneComposer(load_digit_pools()['train']).compose(
-        np.random.default_rng(3))
+        np.random.default_rng(3)
+    )
     labels = label_map(scene)
     inked = np.zeros(labels.shape, bool)
     for digit in scene.digits:
@@ -47,23 +53,28 @@ def test_pixels_are_labelled_by_digit_with_a_void_rim():
     near = np.zeros_like(inked)
     for dy in range(3):
         for dx in range(3):
-            near |= padded[dy:dy + labels.shape[0], dx:dx + labels.shape[1]]
+            near |= padded[
+                dy : dy + labels.shape[0], dx : dx + labels.shape[1]
+            ]
     np.testing.assert_array_equal(labels == VOID, near & ~inked)
 
 
 def test_stock_cityscapes_dataset_reads_it(demo):
     from mmseg.datasets import CityscapesDataset
     from mmseg.utils import register_all_modules
+
     register_all_modules()
     dataset = CityscapesDataset(
         data_root=str(demo),
         data_prefix=dict(
-            img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+            img_path='leftImg8bit/train', seg_map_path='gtFine/train'
+        ),
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='PackSegInputs')
-        ])
+            dict(type='PackSegInputs'),
+        ],
+    )
     assert len(dataset) == SCENES['train']
     for item in dataset:
         labels = item['data_samples'].gt_sem_seg.data
@@ -75,6 +86,7 @@ def test_stock_cityscapes_dataset_reads_it(demo):
 def test_config_reads_every_split_with_its_classes(demo, split):
     from mmseg.registry import DATASETS
     from mmseg.utils import register_all_modules
+
     register_all_modules()
     cfg = Config.fromfile(CONFIG)[f'{split}_dataloader'].dataset
     cfg.data_root = str(demo)

@@ -20,7 +20,8 @@ SCENES = dict(train=6, val=2, test=4)
 def read_all(root):
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob('*')) if path.is_file()
+        for path in sorted(root.rglob('*'))
+        if path.is_file()
     }
 
 
@@ -57,8 +58,9 @@ def test_longer_set_begins_with_the_shorter_one(demo, tmp_path):
 def test_annotations_describe_the_images(demo, split):
     coco = open_split(demo, split)
     assert len(coco.imgs) == SCENES[split]
-    assert [c['name'] for c in coco.loadCats(coco.getCatIds())
-            ] == list(CLASSES)
+    assert [c['name'] for c in coco.loadCats(coco.getCatIds())] == list(
+        CLASSES
+    )
     for image in coco.imgs.values():
         pixels = cv2.imread(str(demo / split / image['file_name']))
         assert pixels.shape == (image['height'], image['width'], 3)
@@ -66,19 +68,16 @@ def test_annotations_describe_the_images(demo, split):
     for annotation in coco.anns.values():
         mask = coco.annToMask(annotation)
         rows, cols = np.nonzero(mask)
-        box = [
-            cols.min(),
-            rows.min(), np.ptp(cols) + 1,
-            np.ptp(rows) + 1
-        ]
+        box = [cols.min(), rows.min(), np.ptp(cols) + 1, np.ptp(rows) + 1]
         assert annotation['bbox'] == box
         assert annotation['area'] == mask.sum()
 
 
 def test_no_handwriting_leaks_between_splits(demo):
-    seen = [{a['sample_id']
-             for a in open_split(demo, split).anns.values()}
-            for split in SCENES]
+    seen = [
+        {a['sample_id'] for a in open_split(demo, split).anns.values()}
+        for split in SCENES
+    ]
     assert seen[0] and seen[1] and seen[2]
     assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
 
@@ -86,6 +85,7 @@ def test_no_handwriting_leaks_between_splits(demo):
 def test_stock_coco_dataset_reads_it(demo):
     from mmdet.datasets import CocoDataset
     from mmdet.utils import register_all_modules
+
     register_all_modules()
     dataset = CocoDataset(
         data_root=str(demo),
@@ -95,8 +95,9 @@ def test_stock_coco_dataset_reads_it(demo):
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-            dict(type='PackDetInputs')
-        ])
+            dict(type='PackDetInputs'),
+        ],
+    )
     assert len(dataset) == SCENES['train']
     coco = open_split(demo, 'train')
     for item in dataset:
@@ -165,10 +166,12 @@ def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
 def run_tool(*args):
     # As a user calls it: the tool finds its own checkout.
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
-    return subprocess.run([sys.executable, str(TOOL), *map(str, args)],
-                          capture_output=True,
-                          text=True,
-                          env=env)
+    return subprocess.run(
+        [sys.executable, str(TOOL), *map(str, args)],
+        capture_output=True,
+        text=True,
+        env=env,
+    )
 
 
 def test_tool_makes_reuses_and_refuses(tmp_path):
@@ -178,7 +181,8 @@ def test_tool_makes_reuses_and_refuses(tmp_path):
     assert made.stdout.startswith('Made')
     assert 'train 2 images' in made.stdout
     images = json.loads(
-        (tmp_path / 'det/annotations/instances_train.json').read_text())
+        (tmp_path / 'det/annotations/instances_train.json').read_text()
+    )
     assert len(images['images']) == 2
     assert run_tool(*options).stdout.startswith('Found, unchanged')
     refused = run_tool(*options, '--size', 192)
@@ -187,9 +191,15 @@ def test_tool_makes_reuses_and_refuses(tmp_path):
     assert 'style' in refused.stderr
 
 
-@pytest.mark.parametrize('bad', [['--scenes', '1', '0', '1'],
-                                 ['--size', '20'], ['--task', 'audio'],
-                                 ['--seed', '-1']])
+@pytest.mark.parametrize(
+    'bad',
+    [
+        ['--scenes', '1', '0', '1'],
+        ['--size', '20'],
+        ['--task', 'audio'],
+        ['--seed', '-1'],
+    ],
+)
 def test_tool_rejects_bad_options(tmp_path, bad):
     result = run_tool('--out', tmp_path, *bad)
     assert result.returncode == 2

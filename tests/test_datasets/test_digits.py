@@ -23,6 +23,7 @@ def test_shares_hold_in_every_class():
 
 def test_pools_hold_the_rows_they_name():
     from sklearn.datasets import load_digits
+
     digits = load_digits()
     pool = load_digit_pools()['val']
     np.testing.assert_array_equal(pool.labels, digits.target[pool.ids])

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmdiffkd.datasets import (CLASSES, SceneComposer, SceneDigit,
-                               load_digit_pools, make_demo_set, read_manifest)
+from mmdiffkd.datasets import (
+    CLASSES,
+    SceneComposer,
+    SceneDigit,
+    load_digit_pools,
+    make_demo_set,
+    read_manifest,
+)
 from mmdiffkd.datasets.image_folder import EXTENT, SHIFT, SIDE, crop
 
 CONFIG = Path(__file__).parents[2] / 'configs/demo/_base_/digits_cls.py'
@@ -23,7 +29,8 @@ def demo(tmp_path_factory):
 def read_all(root):
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob('*') if path.is_file()
+        for path in root.rglob('*')
+        if path.is_file()
     }
 
 
@@ -31,7 +38,8 @@ def test_equal_parameters_give_equal_bytes(demo, tmp_path):
     again, _ = make_demo_set(tmp_path, task='cls', scenes=SCENES)
     assert read_all(again) == read_all(demo)
     other, _ = make_demo_set(
-        tmp_path / 'other', task='cls', scenes=SCENES, seed=1)
+        tmp_path / 'other', task='cls', scenes=SCENES, seed=1
+    )
     assert not set(read_all(other).values()) & set(read_all(demo).values())
 
 
@@ -66,8 +74,13 @@ def test_the_labelled_digit_is_whole_and_near_the_middle():
             x, y, width, height = digit.box
             inside = min(x, y, 128 - x - width, 128 - y - height)
             if inside > 40:  # no edge of the scene is near
-                middle = np.array([rows.min() + rows.max(),
-                                   cols.min() + cols.max()]) / 2 + 0.5
+                middle = (
+                    np.array(
+                        [rows.min() + rows.max(), cols.min() + cols.max()]
+                    )
+                    / 2
+                    + 0.5
+                )
                 assert abs(middle / SIDE - 0.5).max() < SHIFT + 0.05
     assert np.ptp(seen) > 0.25  # sizes do vary
 
@@ -75,8 +88,11 @@ def test_the_labelled_digit_is_whole_and_near_the_middle():
 def test_a_digit_as_large_as_the_scene_fits():
     mask = np.zeros((48, 48), bool)
     mask[1:47, 10:30] = True
-    shown = crop(np.zeros((48, 48, 3), np.uint8), SceneDigit(1, 0, mask),
-                 np.random.default_rng(0))
+    shown = crop(
+        np.zeros((48, 48, 3), np.uint8),
+        SceneDigit(1, 0, mask),
+        np.random.default_rng(0),
+    )
     assert shown.shape == (SIDE, SIDE, 3)
 
 
@@ -84,6 +100,7 @@ def test_a_digit_as_large_as_the_scene_fits():
 def test_stock_imagenet_dataset_reads_every_split(demo, split):
     from mmpretrain.registry import DATASETS
     from mmpretrain.utils import register_all_modules
+
     register_all_modules()
     cfg = Config.fromfile(CONFIG)[f'{split}_dataloader'].dataset
     cfg.data_root = str(demo)
@@ -104,6 +121,7 @@ def test_stock_imagenet_dataset_reads_every_split(demo, split):
 
 def test_stock_custom_dataset_reads_it(demo):
     from mmpretrain.datasets import CustomDataset
+
     dataset = CustomDataset(data_root=str(demo), data_prefix='train')
     assert len(dataset) == read_manifest(demo)['sizes']['train']['images']
     assert set(dataset.get_gt_labels()) <= set(range(10))

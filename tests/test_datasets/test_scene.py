@@ -26,7 +26,7 @@ def test_scene_is_sound(seed):
     for digit in scene.digits:
         assert labels[digit.sample_id] == digit.label
         x, y, width, height = digit.box
-        inside = digit.mask[y:y + height, x:x + width]
+        inside = digit.mask[y : y + height, x : x + width]
         assert inside.sum() == digit.mask.sum()
         for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]):
             assert edge.any(), 'the box is not tight'
@@ -60,7 +60,8 @@ def test_no_digit_is_hidden_by_a_later_one():
 @pytest.mark.parametrize('contrast', [45, 250])
 def test_digits_stand_out_as_far_as_colours_allow(contrast):
     style = SceneStyle(
-        digits=(1, 1), clutter=(0, 0), noise=0, contrast=contrast)
+        digits=(1, 1), clutter=(0, 0), noise=0, contrast=contrast
+    )
     for seed in range(5):
         scene = compose(seed, style)
         mask = scene.digits[0].mask

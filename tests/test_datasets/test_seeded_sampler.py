@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Augmentation by sample, whoever loads it."""
+
 import copy
 import pickle
 import random
@@ -23,12 +24,17 @@ class Draws(Dataset):
 
     def __getitem__(self, index):
         assert type(index) is int
-        return [index, random.random(), np.random.rand(),
-                torch.rand(()).item()]
+        return [
+            index,
+            random.random(),
+            np.random.rand(),
+            torch.rand(()).item(),
+        ]
 
 
-def loader(workers=0, persistent=False, kind='DefaultSampler', dataset=None,
-           **sampler):
+def loader(
+    workers=0, persistent=False, kind='DefaultSampler', dataset=None, **sampler
+):
     return Runner.build_dataloader(
         dict(
             batch_size=2,
@@ -38,8 +44,11 @@ def loader(workers=0, persistent=False, kind='DefaultSampler', dataset=None,
             collate_fn=lambda batch: batch,
             sampler=dict(
                 type='mmdiffkd.SeededSampler',
-                sampler=dict(type=kind, shuffle=True, **sampler))),
-        seed=5)
+                sampler=dict(type=kind, shuffle=True, **sampler),
+            ),
+        ),
+        seed=5,
+    )
 
 
 def epochs(data_loader, count=2):
@@ -77,8 +86,7 @@ def test_two_ranks_draw_what_one_does(in_main_process, monkeypatch):
     shares = []
     for rank in (0, 1):
         monkeypatch.setattr(samplers, 'get_dist_info', lambda: (rank, 2))
-        monkeypatch.setattr(seeded_sampler, 'get_dist_info',
-                            lambda: (rank, 2))
+        monkeypatch.setattr(seeded_sampler, 'get_dist_info', lambda: (rank, 2))
         shares.append(epochs(loader(), 1)[0])
     together = [s for pair in zip(*shares) for s in pair]
     assert together[:7] == in_main_process[0]  # the eighth fills up
@@ -97,11 +105,17 @@ def test_an_infinite_sampler_augments_each_pass_differently():
 def test_loading_leaves_the_generators_of_training_alone():
     data_loader = loader()
     data_loader.generator = torch.Generator()
-    before = (random.getstate(), np.random.get_state()[1].tolist(),
-              torch.get_rng_state().tolist())
+    before = (
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+        torch.get_rng_state().tolist(),
+    )
     epochs(data_loader)
-    after = (random.getstate(), np.random.get_state()[1].tolist(),
-             torch.get_rng_state().tolist())
+    after = (
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+        torch.get_rng_state().tolist(),
+    )
     assert before == after
 
 
@@ -118,7 +132,6 @@ def test_restart_forgets_what_workers_fetched_ahead():
 def test_a_dataset_that_loads_whole_batches():
 
     class Batches(Draws):
-
         def __getitems__(self, indices):
             return [self[i] for i in indices]
 

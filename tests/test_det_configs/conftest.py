@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """A COCO-format set of a few small images, laid out like COCO 2017."""
+
 import json
 from pathlib import Path
 
@@ -29,17 +30,20 @@ def _write_split(root: Path, split: str, count: int) -> None:
                     category_id=category['id'],
                     bbox=[x, y, w, h],
                     area=w * h,
-                    iscrowd=0))
+                    iscrowd=0,
+                )
+            )
         name = f'{index:012}.png'
         assert cv2.imwrite(str(root / split / name), picture)
         images.append(
-            dict(id=index, file_name=name, height=HEIGHT, width=WIDTH))
+            dict(id=index, file_name=name, height=HEIGHT, width=WIDTH)
+        )
     (root / 'annotations').mkdir(exist_ok=True)
     (root / 'annotations' / f'instances_{split}.json').write_text(
         json.dumps(
-            dict(
-                images=images, annotations=annotations,
-                categories=CATEGORIES)))
+            dict(images=images, annotations=annotations, categories=CATEGORIES)
+        )
+    )
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The main command, with two real processes, on a set of twelve images."""
+
 import json
 import math
 import os
@@ -48,7 +49,8 @@ def test_dist_train_distills_on_two_processes(tiny_coco, tmp_path):
         os.environ,
         CUDA_VISIBLE_DEVICES='',
         OMP_NUM_THREADS='1',
-        PYTHON=sys.executable)
+        PYTHON=sys.executable,
+    )
     run = subprocess.run(
         command + small_run(tiny_coco, work_dir),
         cwd=ROOT,
@@ -56,28 +58,33 @@ def test_dist_train_distills_on_two_processes(tiny_coco, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=540)
+        timeout=540,
+    )
     assert run.returncode == 0, run.stdout[-4000:]
 
     # 12 images / (2 processes x 2 images) = 3 iterations, each logged.
-    scalars, = work_dir.glob('*/vis_data/scalars.json')
+    (scalars,) = work_dir.glob('*/vis_data/scalars.json')
     lines = [json.loads(line) for line in scalars.read_text().splitlines()]
     steps = [line for line in lines if 'loss' in line]
     assert len(steps) == 3
     for step in steps:
         for name in ['student.loss_cls', 'student.loss_bbox'] + [
-                name for p in range(3, 8) for name in (
-                    f'distill.loss_kd_p{p}',
-                    f'distill.diff_p{p}.loss_diff',
-                    f'distill.diff_p{p}.gamma_mean',
-                )
+            name
+            for p in range(3, 8)
+            for name in (
+                f'distill.loss_kd_p{p}',
+                f'distill.diff_p{p}.loss_diff',
+                f'distill.diff_p{p}.gamma_mean',
+            )
         ]:
             assert math.isfinite(step[name]), name
     # The evaluation ran on the student, after the epoch.
     assert any('coco/bbox_mAP' in line for line in lines) or (
-        'The testing results of the whole dataset is empty' in run.stdout)
+        'The testing results of the whole dataset is empty' in run.stdout
+    )
 
     checkpoint = torch.load(
-        work_dir / 'epoch_1.pth', map_location='cpu', weights_only=False)
+        work_dir / 'epoch_1.pth', map_location='cpu', weights_only=False
+    )
     prefixes = {key.split('.')[0] for key in checkpoint['state_dict']}
     assert prefixes == {'architecture', 'distiller'}

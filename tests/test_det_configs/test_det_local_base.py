@@ -4,6 +4,7 @@
 MMEngine stamps ``_scope_='mmdet'`` on what it reads from ``mmdet::``, but not
 on what it reads from a file.
 """
+
 import re
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def without_scopes(node):
     if isinstance(node, dict):
         return {
             key: without_scopes(value)
-            for key, value in node.items() if key != '_scope_'
+            for key, value in node.items()
+            if key != '_scope_'
         }
     if isinstance(node, (list, tuple)):
         return type(node)(without_scopes(value) for value in node)
@@ -46,8 +48,9 @@ def without_scopes(node):
 def test_local_base_gives_the_same_config(path, tmp_path):
     local = Config.fromfile(with_local_base(path, tmp_path)).to_dict()
     installed = Config.fromfile(path).to_dict()
-    name = re.sub('.*configs/', 'mmdet::',
-                  local['model']['teacher']['cfg_path'])
+    name = re.sub(
+        '.*configs/', 'mmdet::', local['model']['teacher']['cfg_path']
+    )
     local['model']['teacher']['cfg_path'] = name
     assert without_scopes(local) == without_scopes(installed)
     assert '_scope_' not in local['model']
@@ -64,6 +67,7 @@ def test_local_base_trains(tmp_path):
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model).train()
     batch = demo_mm_inputs(2, [(3, 96, 128)] * 2, num_classes=80)
-    logged = model.train_step(batch,
-                              build_optim_wrapper(model, cfg.optim_wrapper))
+    logged = model.train_step(
+        batch, build_optim_wrapper(model, cfg.optim_wrapper)
+    )
     assert 'student.loss_cls' in logged and 'distill.loss_kd_p7' in logged

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What the detection methods compare, and with which weights."""
+
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,27 @@ def weights(cfg, prefix):
     }
 
 
-@pytest.mark.parametrize('base, alone, expected, beta', [
-    ('diffkd_retina', 'diffkd_fpn',
-     {f'loss_reg_p{p}': 1.0 for p in range(3, 8)}, 0.0),
-    ('diffkd_reppoints', 'diffkd_fpn_w15',
-     {**{f'loss_reg_init_p{p}': 0.1 for p in range(3, 8)},
-      **{f'loss_reg_refine_p{p}': 0.2 for p in range(3, 8)}}, 0.11),
-    ('diffkd_faster_rcnn', 'diffkd_fpn_p2_p6', {'loss_reg': 1.0}, 1.0),
-])
+@pytest.mark.parametrize(
+    'base, alone, expected, beta',
+    [
+        (
+            'diffkd_retina',
+            'diffkd_fpn',
+            {f'loss_reg_p{p}': 1.0 for p in range(3, 8)},
+            0.0,
+        ),
+        (
+            'diffkd_reppoints',
+            'diffkd_fpn_w15',
+            {
+                **{f'loss_reg_init_p{p}': 0.1 for p in range(3, 8)},
+                **{f'loss_reg_refine_p{p}': 0.2 for p in range(3, 8)},
+            },
+            0.11,
+        ),
+        ('diffkd_faster_rcnn', 'diffkd_fpn_p2_p6', {'loss_reg': 1.0}, 1.0),
+    ],
+)
 def test_regression_is_all_that_a_recipe_adds(base, alone, expected, beta):
     full, pyramid = distiller(base), distiller(alone)
     assert weights(full, 'loss_reg') == expected
@@ -54,7 +68,8 @@ def test_dagger_changes_the_distance_of_the_pyramid_alone(name):
     assert weights(dagger, 'loss_') == weights(plain, 'loss_')
     for key in weights(plain, 'loss_kd'):
         assert dagger.distill_losses.pop(key).type == (
-            'mmdiffkd.AttentionMSELoss')
+            'mmdiffkd.AttentionMSELoss'
+        )
         plain.distill_losses.pop(key)
     assert dagger.to_dict() == plain.to_dict()
 
@@ -73,8 +88,9 @@ def test_dist_weights_follow_its_paper():
 @pytest.mark.parametrize('base', ['mimic_fpn', 'cwd_fpn', 'pkd_fpn'])
 def test_the_two_pyramids_differ_in_names_alone(base):
     one, two = distiller(base), distiller(f'{base}_p2_p6')
-    for ours, other in zip(one.loss_forward_mappings.items(),
-                           two.loss_forward_mappings.items()):
+    for ours, other in zip(
+        one.loss_forward_mappings.items(), two.loss_forward_mappings.items()
+    ):
         level, other_level = int(ours[0][-1]), int(other[0][-1])
         assert level == other_level + 1
         for record in ours[1].values():
@@ -105,14 +121,16 @@ def losses(model):
 SMALL_TEACHER = {
     'model.backbone.depth': 18,
     'model.neck.in_channels': [64, 128, 256, 512],
-    'model.backbone.init_cfg': None
+    'model.backbone.init_cfg': None,
 }
 
 
 @pytest.fixture(scope='module')
 def retina():
-    return build('configs/det/diffkd_retina_r101_r50.py',
-                 **{'model.teacher.cfg_options': SMALL_TEACHER})
+    return build(
+        'configs/det/diffkd_retina_r101_r50.py',
+        **{'model.teacher.cfg_options': SMALL_TEACHER},
+    )
 
 
 def test_retina_regression_compares_each_level_with_itself(retina):
@@ -123,9 +141,11 @@ def test_retina_regression_compares_each_level_with_itself(retina):
     for p, level in enumerate(range(3, 8)):
         pred, target = (
             net(data['inputs'], mode='tensor')[1][p]
-            for net in (retina.student, retina.teacher))
+            for net in (retina.student, retina.teacher)
+        )
         assert found[f'distill.loss_reg_p{level}'].item() == pytest.approx(
-            (pred - target).abs().mean().item(), rel=1e-4)
+            (pred - target).abs().mean().item(), rel=1e-4
+        )
 
 
 def test_retina_regression_reaches_the_student_alone(retina):
@@ -144,9 +164,13 @@ def test_other_anchors_name_both_shapes():
     anchors = {'model.bbox_head.anchor_generator.scales_per_octave': 1}
     model = build(
         'configs/det/diffkd_retina_r101_r50.py',
-        **{'model.teacher.cfg_options': {**SMALL_TEACHER, **anchors}})
-    with pytest.raises(UserError, match=r'student gives \(2, 36, 12, 16\) '
-                       r'and the teacher \(2, 12, 12, 16\).*same anchors'):
+        **{'model.teacher.cfg_options': {**SMALL_TEACHER, **anchors}},
+    )
+    with pytest.raises(
+        UserError,
+        match=r'student gives \(2, 36, 12, 16\) '
+        r'and the teacher \(2, 12, 12, 16\).*same anchors',
+    ):
         losses(model)
 
 
@@ -158,8 +182,9 @@ def test_documented_inheritance_of_neck_and_head():
         'configs/det/diffkd_retina_r101_r50.py',
         **{
             'model.teacher.cfg_options': SMALL_TEACHER,
-            'model.inherit_teacher': ['neck', 'bbox_head']
-        })
+            'model.inherit_teacher': ['neck', 'bbox_head'],
+        },
+    )
     model.init_weights()
     teacher = model.teacher.state_dict()
     for key, value in model.student.state_dict().items():

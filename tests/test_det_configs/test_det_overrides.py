@@ -3,6 +3,7 @@
 
 The commands and config excerpts are read from the page itself.
 """
+
 import argparse
 import re
 import shlex
@@ -26,10 +27,12 @@ def blocks(language):
 
 def load_command(text):
     """Apply a documented ``--cfg-options`` as a shell would pass it."""
-    expanded = subprocess.run(['bash', '-c', f'echo {text}'],
-                              stdout=subprocess.PIPE,
-                              text=True,
-                              check=True).stdout
+    expanded = subprocess.run(
+        ['bash', '-c', f'echo {text}'],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
     parser = argparse.ArgumentParser()
     parser.add_argument('config')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
@@ -54,7 +57,8 @@ def load_excerpt(text, tmp_path):
 
 def pyramid_losses(distiller):
     losses = [
-        loss for name, loss in distiller.distill_losses.items()
+        loss
+        for name, loss in distiller.distill_losses.items()
         if name.startswith('loss_kd_p')
     ]
     assert len(losses) == 5
@@ -78,7 +82,8 @@ def test_command_changes_every_level():
 def test_command_selects_released_recipe_like_the_base_does():
     cfg = load_command(commands_with('recipe'))
     released = Config.fromfile(
-        ROOT / 'configs/_base_/distillers/diffkd_retina_released.py')
+        ROOT / 'configs/_base_/distillers/diffkd_retina_released.py'
+    )
     assert cfg.model.distiller.to_dict() == released.distiller.to_dict()
 
 
@@ -89,17 +94,18 @@ def test_command_reaches_the_student():
 
 
 def test_child_config_changes_every_level(tmp_path):
-    text, = [b for b in blocks('python') if 'loss_weight=10.0' in b]
+    (text,) = [b for b in blocks('python') if 'loss_weight=10.0' in b]
     distiller = load_excerpt(text, tmp_path).model.distiller
     for loss in pyramid_losses(distiller):
         assert loss.type == 'mmrazor.L2Loss' and loss.loss_weight == 10.0
 
 
 def test_child_config_swaps_the_loss(tmp_path):
-    text, = [b for b in blocks('python') if 'ChannelWise' in b]
+    (text,) = [b for b in blocks('python') if 'ChannelWise' in b]
     distiller = load_excerpt(text, tmp_path).model.distiller
     assert list(distiller.loss_forward_mappings) == list(
-        distiller.distill_losses)
+        distiller.distill_losses
+    )
     for loss in pyramid_losses(distiller):
         assert loss == dict(type='mmrazor.ChannelWiseDivergence')
     for name, mapping in distiller.loss_forward_mappings.items():
@@ -110,7 +116,8 @@ def test_top_level_distiller_is_only_a_template():
     cfg = Config.fromfile(ROOT / 'configs/det/diffkd_retina_r101_r50.py')
     before = cfg.model.to_dict()
     cfg.merge_from_dict(
-        {'distiller.distill_losses.loss_kd_p3.loss_weight': 99})
+        {'distiller.distill_losses.loss_kd_p3.loss_weight': 99}
+    )
     assert cfg.model.to_dict() == before
 
 
@@ -123,7 +130,7 @@ def test_two_bases_for_one_key_are_refused(tmp_path):
 
 
 def test_child_config_names_another_teacher(tmp_path):
-    text, = [b for b in blocks('python') if 'retinanet_r101.py' in b]
+    (text,) = [b for b in blocks('python') if 'retinanet_r101.py' in b]
     zoo = Path(get_installed_path('mmdet')) / '.mim/configs'
     own = tmp_path / 'teacher.py'
     Config.fromfile(zoo / 'retinanet/retinanet_r101_fpn_2x_coco.py').dump(own)

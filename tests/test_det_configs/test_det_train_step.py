@@ -5,6 +5,7 @@ The teachers have random weights, which a config has to allow explicitly.
 Those of the ``diffkd_`` rows are built at full size; the other methods on the
 same pairs get a shallower one, and fewer RoIs, to save time.
 """
+
 import gc
 import math
 from pathlib import Path
@@ -87,12 +88,14 @@ def test_pair_takes_a_training_step(path):
     # No parameter is left without gradient: DDP would wait for it.
     trainable = {k for k, v in model.named_parameters() if v.requires_grad}
     assert trainable - set(gradients) == set()
-    for part in ['architecture.backbone.', 'architecture.neck.'
-                 ] + [f'distiller.connectors.{c}.' for c in connectors]:
+    for part in ['architecture.backbone.', 'architecture.neck.'] + [
+        f'distiller.connectors.{c}.' for c in connectors
+    ]:
         sizes = [v for k, v in gradients.items() if k.startswith(part)]
         assert sizes and max(sizes) > 0, part
     changed = [
-        name for name, param in model.architecture.named_parameters()
+        name
+        for name, param in model.architecture.named_parameters()
         if not torch.equal(param, before[name])
     ]
     assert any(name.startswith('backbone.') for name in changed)
@@ -126,10 +129,14 @@ def test_step_reaches_the_student_through_the_distillation_alone():
     model = MODELS.build(cfg.model).train()
     batch = demo_mm_inputs(2, SHAPES, num_classes=80)
     losses = model(**model.data_preprocessor(batch, True), mode='loss')
-    sum(value for name, value in losses.items()
-        if name.startswith('distill.loss_kd')).backward()
+    sum(
+        value
+        for name, value in losses.items()
+        if name.startswith('distill.loss_kd')
+    ).backward()
     convs = [
-        m for m in model.architecture.neck.modules()
+        m
+        for m in model.architecture.neck.modules()
         if isinstance(m, nn.Conv2d)
     ]
     assert len(convs) == 8

@@ -4,6 +4,7 @@
 Written from the equations alone: no fused coefficient, no shared code, plain
 loops over NumPy scalars of the schedule.
 """
+
 import numpy as np
 import torch
 
@@ -24,13 +25,20 @@ def ddim_chain(denoiser, x, timesteps):
     for i, t in enumerate(timesteps):
         last = i + 1 == len(timesteps)
         alpha_prev = 1.0 if last else alphas[timesteps[i + 1]]
-        eps = denoiser(x, torch.full((x.shape[0], ), t))
+        eps = denoiser(x, torch.full((x.shape[0],), t))
         x = ddim_step(x, eps, alphas[t], alpha_prev)
     return x
 
 
-def diffkd(module, student, teacher, student_noise, teacher_noise, timesteps,
-           tuned=False):
+def diffkd(
+    module,
+    student,
+    teacher,
+    student_noise,
+    teacher_noise,
+    timesteps,
+    tuned=False,
+):
     """The three losses of Eq. 9 from a FeatureDiffusion's networks.
 
     Returns:
@@ -39,24 +47,26 @@ def diffkd(module, student, teacher, student_noise, teacher_noise, timesteps,
     latent, loss_ae = teacher, None
     if module.autoencoder is not None:
         latent, reconstruction = module.autoencoder(teacher)
-        loss_ae = ((reconstruction - teacher)**2).mean()
+        loss_ae = ((reconstruction - teacher) ** 2).mean()
         latent = latent.detach()
     z = module.student_projection(student)
     if tuned:  # at most unit variance, biased as in batch norm
         mean = z.mean(dim=(0, 2, 3), keepdim=True)
-        variance = ((z - mean)**2).mean(dim=(0, 2, 3), keepdim=True)
-        z = (z - mean) / (variance + 1)**0.5
+        variance = ((z - mean) ** 2).mean(dim=(0, 2, 3), keepdim=True)
+        z = (z - mean) / (variance + 1) ** 0.5
     matching = module.noise_matching
     pooled = matching.features(z).flatten(2).mean(-1)
     gamma = torch.softmax(matching.classifier(pooled), -1)[:, :1, None, None]
     x = gamma * z + (1 - gamma) * student_noise
     x = ddim_chain(module.denoiser, x, [400, 300, 200, 100, 0])
-    loss_kd = ((module.output_projection(x) - latent)**2).mean()
+    loss_kd = ((module.output_projection(x) - latent) ** 2).mean()
 
     alphas = torch.from_numpy(alphas_cumprod())[timesteps][:, None, None, None]
-    clean = latent / (latent**2).mean()**0.5 if tuned else latent
+    clean = latent / (latent**2).mean() ** 0.5 if tuned else latent
     noisy = alphas.sqrt() * clean + (1 - alphas).sqrt() * teacher_noise
-    loss_diff = ((module.denoiser(noisy, timesteps) - teacher_noise)**2).mean()
+    loss_diff = (
+        (module.denoiser(noisy, timesteps) - teacher_noise) ** 2
+    ).mean()
     return loss_kd, loss_diff, loss_ae
 
 
@@ -69,7 +79,7 @@ def guided_chain(denoiser, x, timesteps, weight, target, scale):
     for i, t in enumerate(timesteps):
         last = i + 1 == len(timesteps)
         alpha_prev = 1.0 if last else alphas[timesteps[i + 1]]
-        eps = denoiser(x, torch.full((x.shape[0], ), t))
+        eps = denoiser(x, torch.full((x.shape[0],), t))
         clean = (x - np.sqrt(1 - alphas[t]) * eps) / np.sqrt(alphas[t])
         p = torch.softmax(clean.flatten(2).mean(2) @ weight.T, dim=1)
         onehot = torch.eye(len(weight), dtype=x.dtype)[target]
@@ -80,8 +90,17 @@ def guided_chain(denoiser, x, timesteps, weight, target, scale):
     return x
 
 
-def dskd(module, student, teacher, student_noise, teacher_noise, timesteps,
-         weight, target, scale):
+def dskd(
+    module,
+    student,
+    teacher,
+    student_noise,
+    teacher_noise,
+    timesteps,
+    weight,
+    target,
+    scale,
+):
     """Both sides and the losses of DSKD from a SelfDiffusion's networks.
 
     Returns:
@@ -91,13 +110,16 @@ def dskd(module, student, teacher, student_noise, teacher_noise, timesteps,
     steps = [400, 300, 200, 100, 0]
     alphas = alphas_cumprod()
     # All samples of the student get the length of the normalised teacher.
-    unit = z / (z**2).mean(dim=(1, 2, 3), keepdim=True)**0.5
+    unit = z / (z**2).mean(dim=(1, 2, 3), keepdim=True) ** 0.5
     x = np.sqrt(alphas[400]) * unit + np.sqrt(1 - alphas[400]) * student_noise
     # The classifier sees the feature in its own units.
-    deviation = (teacher**2).mean()**0.5
-    virtual = guided_chain(module.denoiser, x, steps, deviation * weight,
-                           target, scale)
+    deviation = (teacher**2).mean() ** 0.5
+    virtual = guided_chain(
+        module.denoiser, x, steps, deviation * weight, target, scale
+    )
     a = torch.from_numpy(alphas)[timesteps][:, None, None, None]
     noisy = a.sqrt() * teacher / deviation + (1 - a).sqrt() * teacher_noise
-    loss_diff = ((module.denoiser(noisy, timesteps) - teacher_noise)**2).mean()
+    loss_diff = (
+        (module.denoiser(noisy, timesteps) - teacher_noise) ** 2
+    ).mean()
     return z, virtual.detach(), loss_diff

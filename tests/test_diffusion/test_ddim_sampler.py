@@ -5,12 +5,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdiffkd.diffusion import (BottleneckDenoiser, DDIMSampler, MLPDenoiser,
-                                NoiseSchedule)
+from mmdiffkd.diffusion import (
+    BottleneckDenoiser,
+    DDIMSampler,
+    MLPDenoiser,
+    NoiseSchedule,
+)
 from . import reference
 
-GOLDEN = [(1.426701, -0.502744), (1.290662, -0.418500), (1.167829, -0.360785),
-          (1.056896, -0.332243), (1.000050, -0.010001)]
+GOLDEN = [
+    (1.426701, -0.502744),
+    (1.290662, -0.418500),
+    (1.167829, -0.360785),
+    (1.056896, -0.332243),
+    (1.000050, -0.010001),
+]
 
 
 def test_golden_coefficients():
@@ -19,11 +28,14 @@ def test_golden_coefficients():
     np.testing.assert_allclose(sampler.coefficients, GOLDEN, atol=5e-7)
 
 
-@pytest.mark.parametrize('steps, expected', [
-    (1, [0]),
-    (3, [332, 166, 0]),
-    (10, [450, 400, 350, 300, 250, 200, 150, 100, 50, 0]),
-])
+@pytest.mark.parametrize(
+    'steps, expected',
+    [
+        (1, [0]),
+        (3, [332, 166, 0]),
+        (10, [450, 400, 350, 300, 250, 200, 150, 100, 50, 0]),
+    ],
+)
 def test_default_timesteps_follow_the_papers_code(steps, expected):
     assert DDIMSampler(NoiseSchedule(), steps).timesteps == expected
 
@@ -46,8 +58,10 @@ def test_chain_equals_a_literal_ddim_loop_with_gradients(denoiser_type):
     start = torch.randn(2, 8, 5, 3, dtype=torch.float64)
     sampler = DDIMSampler(NoiseSchedule())
     results = []
-    for chain in (sampler,
-                  lambda d, x: reference.ddim_chain(d, x, sampler.timesteps)):
+    for chain in (
+        sampler,
+        lambda d, x: reference.ddim_chain(d, x, sampler.timesteps),
+    ):
         x = start.clone().requires_grad_()
         denoiser.zero_grad()
         out = chain(denoiser, x)
@@ -62,13 +76,15 @@ def test_chain_equals_a_literal_ddim_loop_with_gradients(denoiser_type):
 @given(
     start=st.integers(30, 999),
     steps=st.integers(2, 20),
-    seed=st.integers(0, 99))
+    seed=st.integers(0, 99),
+)
 def test_an_oracle_denoiser_recovers_the_clean_sample(start, steps, seed):
     """With the true noise, every DDIM trajectory ends at z_0."""
     schedule = NoiseSchedule()
     generator = torch.Generator().manual_seed(seed)
     clean, noise = torch.randn(
-        2, 1, 4, 2, 2, generator=generator, dtype=torch.float64)
+        2, 1, 4, 2, 2, generator=generator, dtype=torch.float64
+    )
     noisy = schedule.add_noise(clean, noise, torch.tensor([start]))
     sampler = DDIMSampler(schedule, steps, start_timestep=start)
     restored = sampler(lambda x, t: noise, noisy)

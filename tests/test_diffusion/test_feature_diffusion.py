@@ -15,7 +15,8 @@ def features(n=2, cs=12, ct=16, size=(5, 7), dtype=torch.float32):
     generator = torch.Generator().manual_seed(7)
     return tuple(
         torch.randn(n, c, *size, generator=generator, dtype=dtype)
-        for c in (cs, ct))
+        for c in (cs, ct)
+    )
 
 
 def draw(shape, dtype=torch.float64):
@@ -23,7 +24,8 @@ def draw(shape, dtype=torch.float64):
     return NoiseDraw(
         torch.randn(shape, generator=generator, dtype=dtype),
         torch.randn(shape, generator=generator, dtype=dtype),
-        torch.randint(1000, shape[:1], generator=generator))
+        torch.randint(1000, shape[:1], generator=generator),
+    )
 
 
 def kd_loss(out):
@@ -34,7 +36,8 @@ def reached(module, loss):
     """Names of the direct parts that a loss sends a gradient to."""
     parameters = dict(module.named_parameters())
     grads = torch.autograd.grad(
-        loss, list(parameters.values()), retain_graph=True, allow_unused=True)
+        loss, list(parameters.values()), retain_graph=True, allow_unused=True
+    )
     return {
         name.split('.')[0]
         for name, grad in zip(parameters, grads)
@@ -46,13 +49,13 @@ def reached(module, loss):
 def test_all_three_losses_equal_the_literal_formulation(latent):
     torch.manual_seed(0)
     module = FeatureDiffusion(
-        12, 16, latent_channels=latent, recipe='released').double()
+        12, 16, latent_channels=latent, recipe='released'
+    ).double()
     student, teacher = features(dtype=torch.float64)
     noise = draw((2, latent or 16, 5, 7))
     out = module(student, teacher, noise=noise)
     ours = [kd_loss(out), out.losses['loss_diff'], out.losses.get('loss_ae')]
-    literal = reference.diffkd(
-        copy.deepcopy(module), student, teacher, *noise)
+    literal = reference.diffkd(copy.deepcopy(module), student, teacher, *noise)
     for a, b in zip(ours, literal):
         assert (a is None) == (b is None)
         if a is not None:
@@ -63,8 +66,13 @@ def test_all_three_losses_equal_the_literal_formulation(latent):
 def test_gradients_equal_the_literal_formulation(recipe):
     torch.manual_seed(0)
     module = FeatureDiffusion(
-        12, 16, latent_channels=8, recipe=recipe, zero_init=False,
-        kd_grad_to_denoiser=True).double()
+        12,
+        16,
+        latent_channels=8,
+        recipe=recipe,
+        zero_init=False,
+        kd_grad_to_denoiser=True,
+    ).double()
     student, teacher = features(dtype=torch.float64)
     student, teacher = 3 * student + 1, 5 * teacher
     noise = draw((2, 8, 5, 7))
@@ -77,7 +85,8 @@ def test_gradients_equal_the_literal_formulation(recipe):
             losses = [kd_loss(out), *out.losses.values()]
         else:
             losses = reference.diffkd(
-                module, x, teacher, *noise, tuned=recipe == 'tuned')
+                module, x, teacher, *noise, tuned=recipe == 'tuned'
+            )
         sum(losses).backward()
         grads.append([x.grad] + [p.grad for p in module.parameters()])
     for ours, literal in zip(*grads):
@@ -91,14 +100,17 @@ def test_each_loss_reaches_its_own_parameters_only():
     student.requires_grad_()
     out = module(student, teacher)
     assert reached(module, kd_loss(out)) == {
-        'student_projection', 'noise_matching', 'denoiser',
-        'output_projection'
+        'student_projection',
+        'noise_matching',
+        'denoiser',
+        'output_projection',
     }
     assert reached(module, out.losses['loss_diff']) == {'denoiser'}
     assert reached(module, out.losses['loss_ae']) == {'autoencoder'}
     for name in ('loss_diff', 'loss_ae'):
-        grad, = torch.autograd.grad(
-            out.losses[name], student, retain_graph=True, allow_unused=True)
+        (grad,) = torch.autograd.grad(
+            out.losses[name], student, retain_graph=True, allow_unused=True
+        )
         assert grad is None, f'{name} must not train the student'
     assert not out.teacher.requires_grad
 
@@ -115,13 +127,14 @@ def test_no_loss_reaches_the_teacher():
 def test_kd_gradient_can_be_kept_out_of_the_denoiser():
     torch.manual_seed(0)
     module = FeatureDiffusion(
-        12, 16, recipe='released', kd_grad_to_denoiser=False)
+        12, 16, recipe='released', kd_grad_to_denoiser=False
+    )
     student, teacher = features()
     student.requires_grad_()
     out = module(student, teacher)
     assert 'denoiser' not in reached(module, kd_loss(out))
     assert 'denoiser' in reached(module, out.losses['loss_diff'])
-    grad, = torch.autograd.grad(kd_loss(out), student)
+    (grad,) = torch.autograd.grad(kd_loss(out), student)
     assert grad.abs().sum() > 0, 'it still flows through the denoiser'
 
 
@@ -136,7 +149,9 @@ def test_the_tuned_recipe_trains_each_part_with_its_loss():
         sum([kd_loss(out), *out.losses.values()]).backward()
         torch.optim.SGD(module.parameters(), 0.1).step()
     assert reach == {
-        'student_projection', 'noise_matching', 'output_projection'
+        'student_projection',
+        'noise_matching',
+        'output_projection',
     }
     assert student.grad.abs().sum() > 0
     assert reached(module, module(student, teacher).losses['loss_diff']) == {
@@ -154,8 +169,7 @@ def test_checkpointing_changes_no_bit(recipe):
     noise = draw((2, 16, 5, 7), torch.float32)
     calls = []
     # Before: the recomputation stops at the last tensor that is needed.
-    saving.denoiser.register_forward_pre_hook(
-        lambda *args: calls.append(1))
+    saving.denoiser.register_forward_pre_hook(lambda *args: calls.append(1))
     for module in (plain, saving):
         out = module(student, teacher, noise=noise)
         (kd_loss(out) + out.losses['loss_diff']).backward()
@@ -223,16 +237,21 @@ def test_the_distance_fades_in_and_remembers_where_it_was():
         assert torch.equal(gradient(module)[1], expected)
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(kd_warmup_iters=-1), 'kd_warmup_iters'),
-    (dict(norm_cfg=dict(type='GN', num_groups=-3)), 'positive integer'),
-    (dict(norm_cfg=dict(type='BN', affine=False), zero_init=True),
-     'zero_init'),
-    (dict(token_shape=(0, 4)), 'token_shape'),
-    (dict(num_class_tokens=-1), 'num_class_tokens'),
-    (dict(autoencoder_loss_weight=-1), 'autoencoder_loss_weight'),
-    (dict(seed=-1), 'seed'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(kd_warmup_iters=-1), 'kd_warmup_iters'),
+        (dict(norm_cfg=dict(type='GN', num_groups=-3)), 'positive integer'),
+        (
+            dict(norm_cfg=dict(type='BN', affine=False), zero_init=True),
+            'zero_init',
+        ),
+        (dict(token_shape=(0, 4)), 'token_shape'),
+        (dict(num_class_tokens=-1), 'num_class_tokens'),
+        (dict(autoencoder_loss_weight=-1), 'autoencoder_loss_weight'),
+        (dict(seed=-1), 'seed'),
+    ],
+)
 def test_values_out_of_range_are_refused_at_build(options, message):
     with pytest.raises(ValueError, match=message):
         FeatureDiffusion(8, 8, **options)
@@ -255,8 +274,12 @@ def test_a_batch_of_one_works(vectors):
 def test_ten_logits_train_the_student_under_each_norm(norm):
     torch.manual_seed(0)
     module = FeatureDiffusion(
-        10, 10, denoiser=dict(type='MLPDenoiser'), recipe='tuned',
-        norm_cfg=dict(type=norm))
+        10,
+        10,
+        denoiser=dict(type='MLPDenoiser'),
+        recipe='tuned',
+        norm_cfg=dict(type=norm),
+    )
     student = torch.randn(8, 10, requires_grad=True)
     kd_loss(module(student, 3 * torch.randn(8, 10))).backward()
     assert student.grad.abs().max() > 1e-3
@@ -267,8 +290,9 @@ def test_a_paired_output_has_stats_without_gradient():
     assert isinstance(out, PairedOutput)
     assert 0 < out.stats['gamma_mean'] < 1
     teacher = features()[1]
-    torch.testing.assert_close(out.stats['feature_scale'],
-                               teacher.square().mean().sqrt())
+    torch.testing.assert_close(
+        out.stats['feature_scale'], teacher.square().mean().sqrt()
+    )
     assert not any(v.requires_grad for v in out.stats.values())
     assert not any('loss' in name for name in out.stats)
 
@@ -277,7 +301,9 @@ def test_zero_init_starts_at_predicting_nothing():
     student, teacher = features(n=8, size=(16, 16))
     out = FeatureDiffusion(12, 16, recipe='tuned')(student, teacher)
     # The mean square of Gaussian noise.
-    assert float(out.losses['loss_diff'].detach()) == pytest.approx(1, abs=.05)
+    assert float(out.losses['loss_diff'].detach()) == pytest.approx(
+        1, abs=0.05
+    )
 
 
 def test_loss_weights_scale_their_loss():
@@ -292,7 +318,6 @@ def test_loss_weights_scale_their_loss():
 
 
 class HalfDenoiser(nn.Module):
-
     def __init__(self, channels, **kwargs):
         super().__init__()
 
@@ -302,6 +327,7 @@ class HalfDenoiser(nn.Module):
 
 def test_parts_are_replaceable_by_config_and_by_module():
     from mmdiffkd.registry import MODELS
+
     MODELS.register_module(module=HalfDenoiser, force=True)
     module = FeatureDiffusion(
         12,
@@ -309,7 +335,8 @@ def test_parts_are_replaceable_by_config_and_by_module():
         denoiser=dict(type='HalfDenoiser'),
         sampler=dict(num_inference_steps=3),
         schedule=dict(num_train_timesteps=100),
-        noise_matching=dict(initial_gamma=0.9))
+        noise_matching=dict(initial_gamma=0.9),
+    )
     assert isinstance(module.denoiser, HalfDenoiser)
     assert module.sampler.timesteps == [32, 16, 0]
     out = module(*features())
@@ -318,8 +345,7 @@ def test_parts_are_replaceable_by_config_and_by_module():
 
 def test_tokens_become_maps_only_with_a_stated_shape():
     tokens = torch.randn(2, 1 + 6, 12), torch.randn(2, 1 + 6, 16)
-    module = FeatureDiffusion(
-        12, 16, token_shape=(2, 3), num_class_tokens=1)
+    module = FeatureDiffusion(12, 16, token_shape=(2, 3), num_class_tokens=1)
     assert module(*tokens).student.shape == (2, 16, 2, 3)
     with pytest.raises(ValueError, match='7 tokens .* set token_shape'):
         FeatureDiffusion(12, 16)(*tokens)
@@ -327,8 +353,11 @@ def test_tokens_become_maps_only_with_a_stated_shape():
 
 def test_wrong_channels_name_the_shape_and_the_key():
     student, teacher = features()
-    with pytest.raises(ValueError, match=r'student feature has 12 channels '
-                       r'\(shape \(2, 12, 5, 7\)\), but student_channels=8'):
+    with pytest.raises(
+        ValueError,
+        match=r'student feature has 12 channels '
+        r'\(shape \(2, 12, 5, 7\)\), but student_channels=8',
+    ):
         FeatureDiffusion(8, 16)(student, teacher)
     with pytest.raises(ValueError, match='set teacher_channels=16'):
         FeatureDiffusion(12, 8)(student, teacher)
@@ -337,8 +366,11 @@ def test_wrong_channels_name_the_shape_and_the_key():
 def test_wrong_sizes_name_both_shapes_and_the_option():
     student = torch.randn(2, 12, 4, 4)
     teacher = features()[1]
-    with pytest.raises(ValueError, match=r'\(2, 12, 4, 4\).*\(2, 16, 5, 7\)'
-                       r".*resize='bilinear'"):
+    with pytest.raises(
+        ValueError,
+        match=r'\(2, 12, 4, 4\).*\(2, 16, 5, 7\)'
+        r".*resize='bilinear'",
+    ):
         FeatureDiffusion(12, 16)(student, teacher)
     out = FeatureDiffusion(12, 16, resize='bilinear')(student, teacher)
     assert out.student.shape == teacher.shape
@@ -348,8 +380,11 @@ def test_wrong_sizes_name_both_shapes_and_the_option():
 
 
 def test_an_unknown_mode_of_resizing_is_refused_at_build():
-    with pytest.raises(ValueError, match=r"resize must be None or one of "
-                       r"\['nearest'.*got 'bilinaer'"):
+    with pytest.raises(
+        ValueError,
+        match=r'resize must be None or one of '
+        r"\['nearest'.*got 'bilinaer'",
+    ):
         FeatureDiffusion(8, 8, resize='bilinaer')
 
 
@@ -364,13 +399,15 @@ def test_normalize_feeds_the_diffusion_model_unit_variance():
     student, teacher = features()
     seen = []
     module.denoiser.register_forward_pre_hook(
-        lambda m, args: seen.append(args[0]))
+        lambda m, args: seen.append(args[0])
+    )
     noise = draw((2, 16, 5, 7), torch.float32)
     out = module(student, 7 * teacher, noise=noise)
     scale = (7 * teacher).square().mean().sqrt()
     torch.testing.assert_close(out.stats['feature_scale'], scale)
-    expected = module.schedule.add_noise(7 * teacher / scale, noise.teacher,
-                                         noise.timesteps)
+    expected = module.schedule.add_noise(
+        7 * teacher / scale, noise.teacher, noise.timesteps
+    )
     torch.testing.assert_close(seen[-1], expected)
     assert torch.equal(out.teacher, 7 * teacher), 'the target stays raw'
 
@@ -380,15 +417,16 @@ def test_large_student_features_are_brought_to_size_and_small_ones_left():
     module = FeatureDiffusion(12, 16, recipe='tuned')
     seen = []
     module.noise_matching.register_forward_pre_hook(
-        lambda m, args: seen.append(args[0]))
+        lambda m, args: seen.append(args[0])
+    )
     student, teacher = features(n=4)
     with torch.no_grad():
         raw = module.student_projection(student)
         large = float(raw.std(dim=(0, 2, 3)).mean())
         for factor in (1e3, 1e-3):
             module(factor * student, teacher)
-    assert float(seen[0].std()) == pytest.approx(1, abs=.02)
-    assert float(seen[1].std()) == pytest.approx(1e-3 * large, rel=.02)
+    assert float(seen[0].std()) == pytest.approx(1, abs=0.02)
+    assert float(seen[1].std()) == pytest.approx(1e-3 * large, rel=0.02)
 
 
 def last_distance(**options):
@@ -399,7 +437,8 @@ def last_distance(**options):
     inputs = torch.randn(2, 8, 16, 16)
     teacher = 20 * nn.Conv2d(8, 32, 3, padding=1)(inputs).detach()
     optimizer = torch.optim.SGD(
-        [*student.parameters(), *module.parameters()], 0.02, momentum=0.9)
+        [*student.parameters(), *module.parameters()], 0.02, momentum=0.9
+    )
     for _ in range(60):
         out = module(5 * student(inputs), teacher)
         optimizer.zero_grad()
@@ -425,26 +464,49 @@ def test_the_feature_scale_is_an_average_that_comes_to_rest():
     resumed.load_state_dict(module.state_dict())
     resumed.feature_scale.num_iters = 3
     resumed(student, 100 * teacher)
-    assert torch.equal(resumed.feature_scale.mean_square,
-                       module.feature_scale.mean_square)
+    assert torch.equal(
+        resumed.feature_scale.mean_square, module.feature_scale.mean_square
+    )
 
 
 def test_released_weights_map_one_to_one_by_order():
     """Convolutions and norms in the order of the paper's blocks."""
     denoiser = FeatureDiffusion(256, 256).denoiser
-    shapes = [tuple(p.shape) for n, p in denoiser.named_parameters()
-              if 'time_embedding' not in n]
-    block = [(64, 256, 1, 1), (64, ), (64, ), (64, ), (64, 64, 3, 3), (64, ),
-             (64, ), (64, ), (256, 64, 1, 1), (256, ), (256, ), (256, )]
-    assert shapes == block * 2 + [(256, 256, 1, 1), (256, ), (256, ), (256, )]
-    assert sum(p.numel() for n, p in denoiser.named_parameters()
-               if 'time_embedding' not in n) == 207_872
+    shapes = [
+        tuple(p.shape)
+        for n, p in denoiser.named_parameters()
+        if 'time_embedding' not in n
+    ]
+    block = [
+        (64, 256, 1, 1),
+        (64,),
+        (64,),
+        (64,),
+        (64, 64, 3, 3),
+        (64,),
+        (64,),
+        (64,),
+        (256, 64, 1, 1),
+        (256,),
+        (256,),
+        (256,),
+    ]
+    assert shapes == block * 2 + [(256, 256, 1, 1), (256,), (256,), (256,)]
+    assert (
+        sum(
+            p.numel()
+            for n, p in denoiser.named_parameters()
+            if 'time_embedding' not in n
+        )
+        == 207_872
+    )
     # The released embedding has 280 rows that no timestep ever uses.
     state = denoiser.state_dict()
     state['time_embedding.weight'] = torch.randn(1280, 256)
     denoiser.load_state_dict(state)
-    assert torch.equal(denoiser.time_embedding.weight,
-                       state['time_embedding.weight'][:1000])
+    assert torch.equal(
+        denoiser.time_embedding.weight, state['time_embedding.weight'][:1000]
+    )
 
 
 def test_copies_and_pickles_continue_the_noise():

@@ -6,9 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mmdiffkd.diffusion import (BottleneckDenoiser, ClassifierGuidance,
-                                DDIMSampler, FeatureDiffusion, NoiseSchedule,
-                                SelfDiffusion)
+from mmdiffkd.diffusion import (
+    BottleneckDenoiser,
+    ClassifierGuidance,
+    DDIMSampler,
+    FeatureDiffusion,
+    NoiseSchedule,
+    SelfDiffusion,
+)
 from . import reference
 
 SIZE = (4, 3)
@@ -27,15 +32,18 @@ def classifier(weight, target):
 def setting(seed=0, n=3, channels=8, classes=5, size=SIZE):
     generator = torch.Generator().manual_seed(seed)
     options = dict(generator=generator, dtype=torch.float64)
-    return (torch.randn(n, channels, *size, **options),
-            torch.randn(classes, channels, **options),
-            torch.randint(classes, (n, ), generator=generator))
+    return (
+        torch.randn(n, channels, *size, **options),
+        torch.randn(classes, channels, **options),
+        torch.randint(classes, (n,), generator=generator),
+    )
 
 
 def largest_scale(weight, size, alpha):
     """s * (1 - a) / a < 2 / L with L = norm(W)^2 / (2 * H * W)."""
-    lipschitz = torch.linalg.matrix_norm(weight, 2)**2 / (
-        2 * size[0] * size[1])
+    lipschitz = torch.linalg.matrix_norm(weight, 2) ** 2 / (
+        2 * size[0] * size[1]
+    )
     return float(2 / lipschitz * alpha / (1 - alpha))
 
 
@@ -44,8 +52,10 @@ class StepWatch(ClassifierGuidance):
 
     def __call__(self, x, noise, alpha):
         guided = super().__call__(x, noise, alpha)
-        clean = [(x - (1 - alpha)**0.5 * eps) / alpha**0.5
-                 for eps in (noise, guided)]
+        clean = [
+            (x - (1 - alpha) ** 0.5 * eps) / alpha**0.5
+            for eps in (noise, guided)
+        ]
         self.steps = getattr(self, 'steps', [])
         self.steps.append([self.log_prob(c).detach() for c in clean])
         return guided
@@ -57,10 +67,12 @@ def test_guided_chain_equals_the_literal_formula(scale):
     x, weight, target = setting()
     denoiser = BottleneckDenoiser(8).double()
     sampler = DDIMSampler(NoiseSchedule())
-    ours = sampler(denoiser, x,
-                   ClassifierGuidance(classifier(weight, target), scale))
-    literal = reference.guided_chain(denoiser, x, sampler.timesteps, weight,
-                                     target, scale)
+    ours = sampler(
+        denoiser, x, ClassifierGuidance(classifier(weight, target), scale)
+    )
+    literal = reference.guided_chain(
+        denoiser, x, sampler.timesteps, weight, target, scale
+    )
     torch.testing.assert_close(ours, literal, rtol=1e-10, atol=1e-10)
     assert not torch.allclose(ours, sampler(denoiser, x), atol=1e-3)
 
@@ -84,8 +96,7 @@ def test_too_large_a_scale_can_descend():
     """The condition of the ascent is needed, so the tests above can fail."""
     x, weight, target = setting()
     guidance = StepWatch(classifier(weight, target), 1e4)
-    DDIMSampler(NoiseSchedule())(lambda x, t: torch.zeros_like(x), x,
-                                 guidance)
+    DDIMSampler(NoiseSchedule())(lambda x, t: torch.zeros_like(x), x, guidance)
     assert any((guided < plain).any() for plain, guided in guidance.steps)
 
 
@@ -93,20 +104,26 @@ def test_too_large_a_scale_can_descend():
 def digits():
     """A small network trained on real handwriting, and its features."""
     from sklearn.datasets import load_digits
+
     images, labels = load_digits(return_X_y=True)
     images = torch.tensor(images / 8 - 1).float().view(-1, 1, 8, 8)
     labels = torch.tensor(labels)
     torch.manual_seed(0)
     body = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(16, 16, 3, stride=2, padding=1), nn.ReLU())
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 3, stride=2, padding=1),
+        nn.ReLU(),
+    )
     head = nn.Linear(16, 10)
-    optimizer = torch.optim.Adam([*body.parameters(), *head.parameters()],
-                                 0.02)
+    optimizer = torch.optim.Adam(
+        [*body.parameters(), *head.parameters()], 0.02
+    )
     for _ in range(6):
         for index in torch.randperm(len(labels)).split(64):
             loss = F.cross_entropy(
-                head(body(images[index]).mean(dim=(2, 3))), labels[index])
+                head(body(images[index]).mean(dim=(2, 3))), labels[index]
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -143,11 +160,13 @@ def test_every_step_climbs_on_real_features(digits, share):
         logits = F.linear(clean.mean(dim=(2, 3)), weight, bias)
         return logits.log_softmax(1).gather(1, y[:, None]).squeeze(1)
 
-    watch = StepWatch(lambda clean: log_prob(clean * scale), share *
-                      largest_scale(scale * weight, (4, 4),
-                                    core.sampler.alphas[0]))
-    noisy = core.schedule.add_noise(f / scale, torch.randn_like(f),
-                                    torch.full((32, ), 400))
+    watch = StepWatch(
+        lambda clean: log_prob(clean * scale),
+        share * largest_scale(scale * weight, (4, 4), core.sampler.alphas[0]),
+    )
+    noisy = core.schedule.add_noise(
+        f / scale, torch.randn_like(f), torch.full((32,), 400)
+    )
     end = core.sampler(core.denoise, noisy, watch)
     for plain, guided in watch.steps:
         assert (guided > plain).all()
@@ -175,8 +194,9 @@ def test_scale_zero_is_plain_sampling_to_the_bit_and_free(core):
     assert outputs[0].stats.keys() == outputs[1].stats.keys()
     x = torch.randn(2, 8, 4, 4)
     sampler, guidance = module.sampler, ClassifierGuidance(never, 0.0)
-    assert torch.equal(sampler(module.denoise, x),
-                       sampler(module.denoise, x, guidance))
+    assert torch.equal(
+        sampler(module.denoise, x), sampler(module.denoise, x, guidance)
+    )
 
 
 def test_guidance_reaches_no_classifier_and_keeps_the_student_gradient():
@@ -197,10 +217,14 @@ def test_guidance_reaches_no_classifier_and_keeps_the_student_gradient():
     # Only the denoiser lies between x and the end of the chain.
     x = torch.randn(2, 8, 4, 4, requires_grad=True)
     linear = torch.autograd.grad(
-        module.sampler(lambda x, t: 0.3 * x, x,
-                       ClassifierGuidance(log_prob, 3.0)).sum(), x)
+        module.sampler(
+            lambda x, t: 0.3 * x, x, ClassifierGuidance(log_prob, 3.0)
+        ).sum(),
+        x,
+    )
     plain = torch.autograd.grad(
-        module.sampler(lambda x, t: 0.3 * x, x).sum(), x)
+        module.sampler(lambda x, t: 0.3 * x, x).sum(), x
+    )
     torch.testing.assert_close(linear, plain)
 
 
@@ -210,8 +234,7 @@ def test_checkpointing_changes_no_bit_of_a_guided_step():
         torch.manual_seed(0)
         module = FeatureDiffusion(8, 8, with_cp=with_cp, seed=0)
         x, weight, target = setting(n=2)
-        guidance = ClassifierGuidance(
-            classifier(weight.float(), target), 2.0)
+        guidance = ClassifierGuidance(classifier(weight.float(), target), 2.0)
         out = module(x.float(), torch.randn(2, 8, *SIZE), None, guidance)
         (out.student.square().mean() + out.losses['loss_diff']).backward()
         results.append([p.grad for p in module.parameters()])
@@ -257,6 +280,9 @@ def test_an_impossible_scale_is_refused(scale):
 
 def test_one_number_a_sample_is_demanded():
     x = torch.randn(2, 8, 4, 4)
-    with pytest.raises(ValueError, match=r'one number a sample, shape \(2,\), '
-                       r'got \(2, 8\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'one number a sample, shape \(2,\), '
+        r'got \(2, 8\)',
+    ):
         ClassifierGuidance(lambda x: x.mean(dim=(2, 3)))(x, x, 0.5)

@@ -18,10 +18,11 @@ def literal_alphas(total=1000, start=1e-4, end=0.02):
 def test_alphas_are_the_product_of_one_minus_beta():
     schedule = NoiseSchedule()
     np.testing.assert_allclose(
-        schedule.alphas_cumprod.numpy(), literal_alphas(), rtol=1e-12)
+        schedule.alphas_cumprod.numpy(), literal_alphas(), rtol=1e-12
+    )
     # The values that the facts of the paper's code give.
-    assert float(schedule.alphas_cumprod[400]) == pytest.approx(.1936, 1e-3)
-    assert float(schedule.alphas_cumprod[500]) == pytest.approx(.0778, 1e-3)
+    assert float(schedule.alphas_cumprod[400]) == pytest.approx(0.1936, 1e-3)
+    assert float(schedule.alphas_cumprod[500]) == pytest.approx(0.0778, 1e-3)
 
 
 def test_add_noise_is_equation_3_for_each_sample():
@@ -32,8 +33,9 @@ def test_add_noise_is_equation_3_for_each_sample():
     noisy = schedule.add_noise(sample, noise, timesteps)
     alphas = literal_alphas()
     for i, t in enumerate(timesteps.tolist()):
-        expected = alphas[t]**0.5 * sample[i] + (1 -
-                                                 alphas[t])**0.5 * noise[i]
+        expected = (
+            alphas[t] ** 0.5 * sample[i] + (1 - alphas[t]) ** 0.5 * noise[i]
+        )
         torch.testing.assert_close(noisy[i], expected, rtol=1e-12, atol=1e-12)
 
 
@@ -52,12 +54,15 @@ def test_tables_are_not_in_the_state_dict():
     assert not NoiseSchedule().state_dict()
 
 
-@pytest.mark.parametrize('kwargs', [
-    dict(num_train_timesteps=0),
-    dict(beta_start=0.0),
-    dict(beta_start=0.03),
-    dict(beta_end=1.0)
-])
+@pytest.mark.parametrize(
+    'kwargs',
+    [
+        dict(num_train_timesteps=0),
+        dict(beta_start=0.0),
+        dict(beta_start=0.03),
+        dict(beta_end=1.0),
+    ],
+)
 def test_impossible_schedules_are_refused(kwargs):
     with pytest.raises(ValueError, match='NoiseSchedule needs'):
         NoiseSchedule(**kwargs)
@@ -70,7 +75,8 @@ def test_min_snr_weights_have_mean_one_and_spare_noisy_timesteps():
     snr = alphas / (1 - alphas)
     expected = np.minimum(snr, 5.0) / snr
     np.testing.assert_allclose(
-        weights.numpy(), expected / expected.mean(), rtol=1e-5)
+        weights.numpy(), expected / expected.mean(), rtol=1e-5
+    )
     assert weights.mean() == pytest.approx(1.0, rel=1e-5)
     with pytest.raises(ValueError, match='min_snr_gamma must be positive'):
         NoiseSchedule(min_snr_gamma=0)
@@ -79,14 +85,16 @@ def test_min_snr_weights_have_mean_one_and_spare_noisy_timesteps():
 def test_the_diffusion_loss_is_weighted_sample_by_sample():
     torch.manual_seed(0)
     module = FeatureDiffusion(
-        4, 4, schedule=dict(min_snr_gamma=5.0), diffusion_loss_weight=2.0)
+        4, 4, schedule=dict(min_snr_gamma=5.0), diffusion_loss_weight=2.0
+    )
     feature = torch.randn(3, 4, 5, 5)
     noise = module.draw(feature, feature, None)
     module.eval()
     loss = module.diffusion_loss(feature, noise)
-    diffused = module.schedule.add_noise(feature, noise.teacher,
-                                         noise.timesteps)
-    errors = (module.denoiser(diffused, noise.timesteps) - noise.teacher)**2
+    diffused = module.schedule.add_noise(
+        feature, noise.teacher, noise.timesteps
+    )
+    errors = (module.denoiser(diffused, noise.timesteps) - noise.teacher) ** 2
     weights = module.schedule.loss_weights(noise.timesteps)
     expected = sum(w * e.mean() for w, e in zip(weights, errors)) / 3
     assert loss.item() == pytest.approx(2 * expected.item(), rel=1e-5)

@@ -9,11 +9,13 @@ from mmdiffkd.diffusion import NoiseSource
 def numbers(source, size=8):
     x = torch.empty(2, 4, 1, size)
     draw = source.draw(x, x, 1000)
-    return torch.cat([
-        draw.student.flatten(),
-        draw.teacher.flatten(),
-        draw.timesteps.flatten().float()
-    ])
+    return torch.cat(
+        [
+            draw.student.flatten(),
+            draw.teacher.flatten(),
+            draw.timesteps.flatten().float(),
+        ]
+    )
 
 
 def test_equal_seeds_give_equal_noise():
@@ -51,8 +53,11 @@ def test_the_global_generator_is_left_alone():
 
 def _rank(rank, world_size, init_file, queue):
     dist.init_process_group(
-        'gloo', init_method=f'file://{init_file}', rank=rank,
-        world_size=world_size)
+        'gloo',
+        init_method=f'file://{init_file}',
+        rank=rank,
+        world_size=world_size,
+    )
     torch.manual_seed(0)  # alike on all ranks, as MMEngine does
     queue.put((rank, numbers(NoiseSource()).tolist()))
     dist.barrier()
@@ -63,8 +68,7 @@ def test_ranks_draw_different_noise_and_timesteps(tmp_path):
     context = mp.get_context('spawn')
     queue = context.Queue()
     processes = [
-        context.Process(
-            target=_rank, args=(rank, 2, tmp_path / 'init', queue))
+        context.Process(target=_rank, args=(rank, 2, tmp_path / 'init', queue))
         for rank in range(2)
     ]
     for process in processes:

@@ -14,8 +14,10 @@ from . import reference
 def features(n=2, cs=12, ct=16, size=(5, 7), dtype=torch.float32):
     generator = torch.Generator().manual_seed(7)
     options = dict(generator=generator, dtype=dtype)
-    return (torch.randn(n, cs, *size, **options),
-            3 * torch.randn(n, ct, *size, **options))
+    return (
+        torch.randn(n, cs, *size, **options),
+        3 * torch.randn(n, ct, *size, **options),
+    )
 
 
 def guide(scale=1.0, channels=16):
@@ -42,7 +44,8 @@ def test_all_equals_the_literal_formulation():
     noise = NoiseDraw(
         torch.randn(shape, generator=generator, dtype=torch.float64),
         torch.randn(shape, generator=generator, dtype=torch.float64),
-        torch.randint(1000, (2, ), generator=generator))
+        torch.randint(1000, (2,), generator=generator),
+    )
     weight = torch.randn(6, 16, generator=generator, dtype=torch.float64)
     target = torch.tensor([4, 1])
 
@@ -53,7 +56,8 @@ def test_all_equals_the_literal_formulation():
     x = student.clone().requires_grad_()
     out = module(x, teacher, noise, ClassifierGuidance(log_prob, 2.5))
     literal = reference.dskd(
-        copy.deepcopy(module), student, teacher, *noise, weight, target, 2.5)
+        copy.deepcopy(module), student, teacher, *noise, weight, target, 2.5
+    )
     ours = (out.student, out.teacher, out.losses['loss_diff'])
     for a, b in zip(ours, literal):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
@@ -82,7 +86,8 @@ def test_every_parameter_gets_a_gradient_from_its_own_loss():
     assert reached == dict(
         loss_kd={'student_projection'},
         loss_diff={'denoiser'},
-        loss_ae={'autoencoder'})
+        loss_ae={'autoencoder'},
+    )
     assert teacher.grad is None
     parts = {key.split('.')[0] for key, _ in module.named_parameters()}
     assert parts == set().union(*reached.values()), 'DDP waits for all'
@@ -113,7 +118,8 @@ def test_autocast_trains_the_denoiser_and_stays_finite(dtype, with_cp):
     for i in range(20):
         with torch.autocast('cpu', dtype=dtype):
             out = module(
-                student.to(dtype), teacher.to(dtype), guidance=guide())
+                student.to(dtype), teacher.to(dtype), guidance=guide()
+            )
             losses = [distance(out), *out.losses.values()]
         assert out.student.dtype == out.teacher.dtype == torch.float32
         optimizer.zero_grad()
@@ -128,28 +134,33 @@ def test_the_chain_keeps_no_graph():
     module = SelfDiffusion(12, 16)
     calls = []
     module.denoiser.register_forward_hook(
-        lambda m, args, out: calls.append(out.requires_grad))
+        lambda m, args, out: calls.append(out.requires_grad)
+    )
     module(*features(), guidance=guide())
     assert calls == [False] * 5 + [True]
 
 
 def test_another_start_is_the_samplers():
     module = SelfDiffusion(
-        12, 16, sampler=dict(num_inference_steps=3, start_timestep=150))
+        12, 16, sampler=dict(num_inference_steps=3, start_timestep=150)
+    )
     seen = []
     module.denoiser.register_forward_pre_hook(
-        lambda m, args: seen.append(args))
+        lambda m, args: seen.append(args)
+    )
     generator = torch.Generator().manual_seed(1)
     student, teacher = features()
     module(student, teacher, generator)
     assert [int(args[1][0]) for args in seen[:3]] == [150, 75, 0]
     alpha = float(module.schedule.alphas_cumprod[150])
-    noise = torch.randn((2, 16, 5, 7),
-                        generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(
+        (2, 16, 5, 7), generator=torch.Generator().manual_seed(1)
+    )
     z = module.student_projection(student)
     z = z / z.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    torch.testing.assert_close(seen[0][0],
-                               alpha**0.5 * z + (1 - alpha)**0.5 * noise)
+    torch.testing.assert_close(
+        seen[0][0], alpha**0.5 * z + (1 - alpha) ** 0.5 * noise
+    )
 
 
 def test_the_length_of_the_student_does_not_reach_the_virtual_teacher():
@@ -157,8 +168,9 @@ def test_the_length_of_the_student_does_not_reach_the_virtual_teacher():
     nn.init.zeros_(module.student_projection.bias)
     student, teacher = features()
     outputs = [
-        copy.deepcopy(module)(factor * student, teacher,
-                              torch.Generator().manual_seed(0))
+        copy.deepcopy(module)(
+            factor * student, teacher, torch.Generator().manual_seed(0)
+        )
         for factor in (1, 10)
     ]
     torch.testing.assert_close(outputs[0].teacher, outputs[1].teacher)
@@ -192,7 +204,8 @@ class Halves(nn.Module):
 
 def test_an_autoencoder_without_decoder_is_refused_unless_unguided():
     module = SelfDiffusion(
-        12, 16, latent_channels=8, autoencoder=Halves(16, 8, None))
+        12, 16, latent_channels=8, autoencoder=Halves(16, 8, None)
+    )
     module(*features(), guidance=guide(scale=0.0))
     with pytest.raises(ValueError, match='Halves has no `decoder`'):
         module(*features(), guidance=guide())
@@ -201,8 +214,13 @@ def test_an_autoencoder_without_decoder_is_refused_unless_unguided():
 @pytest.mark.parametrize('kind', ['map', 'vector', 'tokens'])
 def test_a_batch_of_one_works(kind):
     shapes = dict(map=(1, 12, 1, 1), vector=(1, 12), tokens=(1, 6, 12))
-    options = dict(denoiser=dict(type='MLPDenoiser')) if kind == 'vector' \
-        else dict(token_shape=(2, 3)) if kind == 'tokens' else {}
+    options = (
+        dict(denoiser=dict(type='MLPDenoiser'))
+        if kind == 'vector'
+        else dict(token_shape=(2, 3))
+        if kind == 'tokens'
+        else {}
+    )
     module = SelfDiffusion(12, 12, **options)
     feature = torch.randn(shapes[kind])
     out = module(feature, feature, guidance=guide(channels=12))

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Runs in processes of their own, which a server forks (``trainee.py``)."""
+
 import json
 import subprocess
 import sys
@@ -23,7 +24,8 @@ def forked(tmp_path_factory):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=file,
-            text=True)
+            text=True,
+        )
 
     def run(spec, check=True, **how):
         spec = dict(spec, work_dir=str(spec['work_dir']))
@@ -33,7 +35,7 @@ def forked(tmp_path_factory):
         assert line, log.read_text()[-3000:]
         answer = SimpleNamespace(**json.loads(line), log='')
         for rank, _ in enumerate(answer.codes):
-            path = Path(f"{spec['work_dir']}.{rank}.log")
+            path = Path(f'{spec["work_dir"]}.{rank}.log')
             answer.log += path.read_text() if path.exists() else ''
         if check and 'kill_at' not in how:
             assert set(answer.codes) == {0}, answer.log[-3000:]
@@ -54,8 +56,13 @@ def uninterrupted(forked, tmp_path_factory):
         if key not in runs:
             work_dir = tmp_path_factory.mktemp('whole') / 'run'
             answer = forked(
-                dict(work_dir=work_dir, loop=loop, processes=processes,
-                     workers=workers))
+                dict(
+                    work_dir=work_dir,
+                    loop=loop,
+                    processes=processes,
+                    workers=workers,
+                )
+            )
             runs[key] = work_dir, answer.events
         return runs[key]
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Read and compare what runs of ``trainee.py`` leave behind."""
+
 import json
 from pathlib import Path
 
@@ -16,15 +17,17 @@ def final(work_dir):
     hub = checkpoint.pop('message_hub')
     scores = {
         key: value
-        for key, value in hub['runtime_info'].items() if 'score' in key
+        for key, value in hub['runtime_info'].items()
+        if 'score' in key
     }
     kept = {k: checkpoint[k] for k in checkpoint if k != 'meta'}
     kept['iter'] = checkpoint['meta']['iter']
     kept['val'] = hub['log_scalars']['val/score'].data
-    best, = work_dir.glob('best_*.pth')
+    (best,) = work_dir.glob('best_*.pth')
     kept['best'] = [
-        best.name, scores,
-        torch.load(best, weights_only=True)['state_dict']
+        best.name,
+        scores,
+        torch.load(best, weights_only=True)['state_dict'],
     ]
     return kept
 

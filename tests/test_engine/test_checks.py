@@ -1,10 +1,14 @@
 # Copyright (c) mmdiffkd contributors.
 """Checks of data and work dir, before anything is built."""
+
 import pytest
 from mmengine.config import Config
 
-from mmdiffkd.engine.checks import (check_data, check_work_dir,
-                                    earlier_checkpoints)
+from mmdiffkd.engine.checks import (
+    check_data,
+    check_work_dir,
+    earlier_checkpoints,
+)
 from mmdiffkd.utils import UserError
 
 
@@ -20,10 +24,14 @@ def test_datasets_inside_wrappers_are_found():
                 dataset=dict(
                     type='RepeatDataset',
                     times=2,
-                    dataset=dict(type='ConcatDataset', datasets=[inner])))))
+                    dataset=dict(type='ConcatDataset', datasets=[inner]),
+                )
+            )
+        )
+    )
     key = 'train_dataloader.dataset.dataset.datasets.0.ann_file'
     with pytest.raises(UserError, match=key):
-        check_data(cfg, ('train', ))
+        check_data(cfg, ('train',))
 
 
 def test_absolute_paths_need_no_data_root(tmp_path):
@@ -34,30 +42,40 @@ def test_absolute_paths_need_no_data_root(tmp_path):
             train_dataloader=loader(
                 data_root='',
                 ann_file=str(labels),
-                data_prefix=dict(img=str(tmp_path)))))
+                data_prefix=dict(img=str(tmp_path)),
+            )
+        )
+    )
     check_data(cfg, ('train', 'val', 'test'))
 
 
-@pytest.mark.parametrize('dataset', [
-    dict(data_root='s3://bucket/coco/', ann_file='labels.json'),
-    dict(
-        data_root='/remote',
-        ann_file='labels.json',
-        backend_args=dict(backend='petrel')),
-    dict(data_root='/made/on/first/use'),
-])
+@pytest.mark.parametrize(
+    'dataset',
+    [
+        dict(data_root='s3://bucket/coco/', ann_file='labels.json'),
+        dict(
+            data_root='/remote',
+            ann_file='labels.json',
+            backend_args=dict(backend='petrel'),
+        ),
+        dict(data_root='/made/on/first/use'),
+    ],
+)
 def test_what_is_not_on_this_machine_is_not_checked(dataset):
-    check_data(Config(dict(train_dataloader=loader(**dataset))), ('train', ))
+    check_data(Config(dict(train_dataloader=loader(**dataset))), ('train',))
 
 
 def test_evaluators_in_a_list_are_checked():
     cfg = Config(
-        dict(val_evaluator=[
-            dict(type='A'),
-            dict(type='CocoMetric', ann_file='/nowhere.json')
-        ]))
+        dict(
+            val_evaluator=[
+                dict(type='A'),
+                dict(type='CocoMetric', ann_file='/nowhere.json'),
+            ]
+        )
+    )
     with pytest.raises(UserError, match='val_evaluator.1.ann_file'):
-        check_data(cfg, ('val', ))
+        check_data(cfg, ('val',))
 
 
 def test_resuming_may_use_the_work_dir(tmp_path):

@@ -1,33 +1,41 @@
 # Copyright (c) mmdiffkd contributors.
 """Runs killed at random moments end as if they had never been."""
+
 import random
 
 import pytest
 from run_results import assert_same, final, losses
 
 LOOPS, PROCESSES, WORKERS = ('epoch', 'iter'), (1, 2), (0, 2)
-CASES = [(loop, processes, workers) for loop in LOOPS
-         for processes in PROCESSES for workers in WORKERS]
+CASES = [
+    (loop, processes, workers)
+    for loop in LOOPS
+    for processes in PROCESSES
+    for workers in WORKERS
+]
 KILLS = 20  # in all
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize('loop, processes, workers', CASES)
-def test_killed_at_random_moments(forked, uninterrupted, tmp_path, loop,
-                                  processes, workers):
+def test_killed_at_random_moments(
+    forked, uninterrupted, tmp_path, loop, processes, workers
+):
     whole, events = uninterrupted(loop, processes, workers)
     case = CASES.index((loop, processes, workers))
     rng = random.Random(case)
     for trial in range(len(range(case, KILLS, len(CASES)))):
         work_dir = tmp_path / f'run{trial}'
-        spec = dict(work_dir=work_dir, loop=loop, processes=processes,
-                    workers=workers)
+        spec = dict(
+            work_dir=work_dir, loop=loop, processes=processes, workers=workers
+        )
         order = [[rank, 'SIGKILL'] for rank in range(processes)]
         rng.shuffle(order)
         kill_at = rng.randint(2, len(events) - 1)
-        killed = forked(spec, kill_at=kill_at, signals=order,
-                        lag=rng.uniform(0.0001, 0.1))
+        killed = forked(
+            spec, kill_at=kill_at, signals=order, lag=rng.uniform(0.0001, 0.1)
+        )
         assert set(killed.codes) == {-9}, killed.log[-3000:]
         forked(dict(spec, resume=True))
         assert_same(final(work_dir), final(whole), f'killed at {kill_at}')
@@ -55,4 +63,5 @@ def test_scaler_of_mixed_precision(forked, tmp_path):
 def test_results_do_not_depend_on_workers(uninterrupted, loop):
     assert_same(
         final(uninterrupted(loop, 1, 0)[0]),
-        final(uninterrupted(loop, 1, 2)[0]))
+        final(uninterrupted(loop, 1, 2)[0]),
+    )

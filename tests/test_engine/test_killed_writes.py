@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """A run killed while it writes a checkpoint keeps the one before."""
+
 import random
 from pathlib import Path
 
@@ -14,8 +15,11 @@ pytestmark = pytest.mark.slow
 def test_killed_in_the_middle_of_a_write(forked, uninterrupted, tmp_path):
     """With ``max_keep_ckpts=1``: MMEngine removes the old one first."""
     work_dir = tmp_path / 'run'
-    spec = dict(work_dir=work_dir, slow_writer=True,
-                options={'default_hooks.checkpoint.max_keep_ckpts': 1})
+    spec = dict(
+        work_dir=work_dir,
+        slow_writer=True,
+        options={'default_hooks.checkpoint.max_keep_ckpts': 1},
+    )
     rng = random.Random(0)
     progress = []
     # The first write, then any of the next ones of each resumed run.

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Which checkpoint a run is resumed from."""
+
 import os
 import re
 
@@ -14,8 +15,9 @@ from mmdiffkd.utils import UserError
 @pytest.fixture
 def run_dir(tmp_path):
     """Three checkpoints and a best one; the note names the third."""
-    for i, name in enumerate(('epoch_1', 'best_acc_epoch_1', 'epoch_2',
-                              'iter_30')):
+    for i, name in enumerate(
+        ('epoch_1', 'best_acc_epoch_1', 'epoch_2', 'iter_30')
+    ):
         path = tmp_path / f'{name}.pth'
         torch.save(dict(weight=torch.rand(5000)), path)
         os.utime(path, (i, i))
@@ -28,7 +30,7 @@ def note(folder, name):
 
 
 def truncate(path):
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def flip_a_bit(path):
@@ -48,20 +50,25 @@ def test_the_noted_one_is_the_latest(run_dir):
     assert latest(run_dir) == 'epoch_1.pth'
 
 
-@pytest.mark.parametrize('spoil, problem', [
-    (truncate, 'is truncated'),
-    (flip_a_bit, 'is damaged'),
-    (lambda path: path.write_bytes(b''), r'is truncated .*\(0 bytes\)'),
-    (lambda path: path.unlink(), 'does not exist'),
-])
-def test_what_is_not_whole_is_skipped_with_a_warning(run_dir, spoil, problem,
-                                                     monkeypatch):
+@pytest.mark.parametrize(
+    'spoil, problem',
+    [
+        (truncate, 'is truncated'),
+        (flip_a_bit, 'is damaged'),
+        (lambda path: path.write_bytes(b''), r'is truncated .*\(0 bytes\)'),
+        (lambda path: path.unlink(), 'does not exist'),
+    ],
+)
+def test_what_is_not_whole_is_skipped_with_a_warning(
+    run_dir, spoil, problem, monkeypatch
+):
     said = []
     monkeypatch.setattr(
-        module, 'print_log', lambda text, logger, level: said.append(text))
+        module, 'print_log', lambda text, logger, level: said.append(text)
+    )
     spoil(run_dir / 'iter_30.pth')
     assert latest(run_dir) == 'epoch_2.pth'
-    text, = said
+    (text,) = said
     assert re.search(f'iter_30.pth.*{problem}.*resuming from.*epoch_2', text)
 
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """From arguments to a config: resume, work dir, processes."""
+
 import os
 
 import pytest
@@ -87,8 +88,9 @@ def environment(monkeypatch):
 def groups(monkeypatch):
     """Backends of the process groups that were asked for."""
     asked = []
-    monkeypatch.setattr(launch.torch.distributed, 'init_process_group',
-                        asked.append)
+    monkeypatch.setattr(
+        launch.torch.distributed, 'init_process_group', asked.append
+    )
     return asked
 
 
@@ -106,7 +108,9 @@ def test_the_users_wrapper_settings_stay(environment, groups, monkeypatch):
     cfg = Config(
         dict(
             find_unused_parameters=True,
-            model_wrapper_cfg=dict(broadcast_buffers=True)))
+            model_wrapper_cfg=dict(broadcast_buffers=True),
+        )
+    )
     launch.init_processes(cfg, 'pytorch')
     assert cfg.model_wrapper_cfg.find_unused_parameters is True
     assert cfg.model_wrapper_cfg.broadcast_buffers is True
@@ -130,8 +134,11 @@ def test_more_processes_than_gpus(environment, groups, monkeypatch):
 def test_slurm_variables_reach_pytorch(environment, groups, monkeypatch):
     monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
     environment.update(
-        SLURM_PROCID='5', SLURM_NTASKS='8', SLURM_LOCALID='1',
-        MASTER_ADDR='10.0.0.1')
+        SLURM_PROCID='5',
+        SLURM_NTASKS='8',
+        SLURM_LOCALID='1',
+        MASTER_ADDR='10.0.0.1',
+    )
     launch.init_processes(Config(dict()), 'slurm')
     assert environment['RANK'] == '5' and environment['WORLD_SIZE'] == '8'
     assert environment['LOCAL_RANK'] == '1'
@@ -140,6 +147,7 @@ def test_slurm_variables_reach_pytorch(environment, groups, monkeypatch):
 
 def test_both_spellings_of_local_rank():
     import argparse
+
     parser = argparse.ArgumentParser()
     launch.add_common_arguments(parser)
     for spelling in ('--local_rank', '--local-rank'):

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """SyncBN in a run without GPUs."""
+
 from mmengine.config import Config
 
 from mmdiffkd.engine.norms import replace_sync_bn
@@ -13,7 +14,10 @@ def test_every_sync_bn_of_the_model_becomes_bn():
             model=dict(
                 backbone=dict(norm_cfg=dict(type='SyncBN', eps=1e-3)),
                 heads=[dict(norm_cfg=dict(type='mmcv.MMSyncBN'))],
-                neck=dict(norm_cfg=dict(type='GN', num_groups=2)))))
+                neck=dict(norm_cfg=dict(type='GN', num_groups=2)),
+            ),
+        )
+    )
     assert replace_sync_bn(cfg) == 2
     assert cfg.model.backbone.norm_cfg == dict(type='BN', eps=1e-3)
     assert cfg.model.heads[0].norm_cfg.type == 'BN'

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Runs that are told to leave save, leave together, and go on exactly."""
+
 import pytest
 from run_results import assert_same, final, losses
 
@@ -43,19 +44,23 @@ def test_in_the_middle_of_a_validation(forked, uninterrupted, tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['.', 'v'])
-def test_ranks_leave_together_when_one_is_told(forked, uninterrupted,
-                                               tmp_path, kind):
+def test_ranks_leave_together_when_one_is_told(
+    forked, uninterrupted, tmp_path, kind
+):
     spec = dict(work_dir=tmp_path / 'run', processes=2)
-    leave_and_resume(forked, spec, 1 if kind == 'v' else 3, kind,
-                     [[1, 'SIGUSR1']])
+    leave_and_resume(
+        forked, spec, 1 if kind == 'v' else 3, kind, [[1, 'SIGUSR1']]
+    )
     assert_as_uninterrupted(
-        spec['work_dir'], uninterrupted(processes=2)[0], processes=2)
+        spec['work_dir'], uninterrupted(processes=2)[0], processes=2
+    )
 
 
 def test_signals_to_the_workers_as_well(forked, uninterrupted, tmp_path):
     spec = dict(work_dir=tmp_path / 'run', loop='iter', workers=2)
-    leave_and_resume(forked, spec, 5, '.',
-                     [[0, 'SIGTERM', True], [0, 'SIGUSR1', True]])
+    leave_and_resume(
+        forked, spec, 5, '.', [[0, 'SIGTERM', True], [0, 'SIGUSR1', True]]
+    )
     assert_as_uninterrupted(spec['work_dir'], uninterrupted('iter', 1, 2)[0])
 
 

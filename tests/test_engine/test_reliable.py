@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What `tools/train.py` adds to any config."""
+
 import pytest
 from mmengine.config import Config
 
@@ -11,11 +12,15 @@ def config(**kwargs):
     return Config(
         dict(
             default_hooks=dict(
-                checkpoint=dict(type='CheckpointHook', interval=3)),
+                checkpoint=dict(type='CheckpointHook', interval=3)
+            ),
             custom_hooks=[dict(type='EMAHook')],
             train_dataloader=dict(
-                sampler=dict(type='InfiniteSampler', shuffle=True)),
-            **kwargs))
+                sampler=dict(type='InfiniteSampler', shuffle=True)
+            ),
+            **kwargs,
+        )
+    )
 
 
 def names(cfg):
@@ -26,14 +31,18 @@ def test_a_stock_config_gets_everything_and_keeps_its_settings():
     cfg = config()
     message = make_reliable(cfg)
     assert cfg.default_hooks.checkpoint == dict(
-        type='mmdiffkd.AtomicCheckpointHook', interval=3)
+        type='mmdiffkd.AtomicCheckpointHook', interval=3
+    )
     assert names(cfg) == [
-        'EMAHook', 'mmdiffkd.RNGStateHook', 'mmdiffkd.LoopStateHook',
-        'mmdiffkd.PreemptionHook'
+        'EMAHook',
+        'mmdiffkd.RNGStateHook',
+        'mmdiffkd.LoopStateHook',
+        'mmdiffkd.PreemptionHook',
     ]
     assert cfg.train_dataloader.sampler == dict(
         type='mmdiffkd.SeededSampler',
-        sampler=dict(type='InfiniteSampler', shuffle=True))
+        sampler=dict(type='InfiniteSampler', shuffle=True),
+    )
     assert 'AtomicCheckpointHook' in message and 'reliable=False' in message
 
 
@@ -80,7 +89,8 @@ def test_a_config_without_hooks():
     cfg = Config(dict(train_dataloader=None))
     make_reliable(cfg)
     assert cfg.default_hooks.checkpoint == dict(
-        type='mmdiffkd.AtomicCheckpointHook', interval=1)
+        type='mmdiffkd.AtomicCheckpointHook', interval=1
+    )
 
 
 def test_no_checkpoints_were_wanted():
@@ -93,14 +103,18 @@ def test_what_cannot_be_resumed_exactly_is_named():
     cfg = config()
     assert 'not exact' not in make_reliable(cfg)
     cfg.train_dataloader.dataset = dict(
-        pipeline=[dict(type='mmdet.CachedMosaic')])
+        pipeline=[dict(type='mmdet.CachedMosaic')]
+    )
     assert 'CachedMosaic remembers' in make_reliable(cfg)
 
 
-@pytest.mark.parametrize('value, match', [
-    ('no', 'True, False or a dict'),
-    (dict(samples=False), "no part 'samples'.*sample_seeds"),
-])
+@pytest.mark.parametrize(
+    'value, match',
+    [
+        ('no', 'True, False or a dict'),
+        (dict(samples=False), "no part 'samples'.*sample_seeds"),
+    ],
+)
 def test_mistakes(value, match):
     with pytest.raises(UserError, match=match):
         make_reliable(config(reliable=value))

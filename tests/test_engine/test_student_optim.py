@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Layer-wise learning rates reach the student as in stock training."""
+
 import copy
 
 import pytest
@@ -19,9 +20,11 @@ def convnext():
     """RetinaNet on a narrow ConvNeXt."""
     student = toys.detector()
     student['backbone'] = dict(
-        type='mmpretrain.ConvNeXt', out_indices=(0, 1, 2, 3),
+        type='mmpretrain.ConvNeXt',
+        out_indices=(0, 1, 2, 3),
         arch=dict(depths=[1, 1, 2, 1], channels=[8, 16, 32, 64]),
-        gap_before_final_norm=False)
+        gap_before_final_norm=False,
+    )
     return student
 
 
@@ -32,20 +35,28 @@ def config(**paramwise):
             optim_wrapper=dict(
                 type='OptimWrapper',
                 constructor='LearningRateDecayOptimizerConstructor',
-                paramwise_cfg=dict(decay_rate=0.7, decay_type='layer_wise',
-                                   num_layers=6, **paramwise),
-                optimizer=dict(type='AdamW', lr=BASE_LR,
-                               weight_decay=DECAY))))
+                paramwise_cfg=dict(
+                    decay_rate=0.7,
+                    decay_type='layer_wise',
+                    num_layers=6,
+                    **paramwise,
+                ),
+                optimizer=dict(type='AdamW', lr=BASE_LR, weight_decay=DECAY),
+            ),
+        )
+    )
 
 
 def rates(model, optim_wrapper):
     """(lr, weight decay) by the name of the parameter."""
     with DefaultScope.overwrite_default_scope('mmdet'):
         optimizer = build_optim_wrapper(
-            model, copy.deepcopy(optim_wrapper)).optimizer
+            model, copy.deepcopy(optim_wrapper)
+        ).optimizer
     found = {
         id(p): (group['lr'], group['weight_decay'])
-        for group in optimizer.param_groups for p in group['params']
+        for group in optimizer.param_groups
+        for p in group['params']
     }
     return {name: found[id(p)] for name, p in model.named_parameters()}
 
@@ -61,10 +72,13 @@ def test_student_has_the_rates_of_stock_training():
         assert ours[f'architecture.{name}'] == expected, name
 
 
-@pytest.mark.parametrize('keys, expected', [
-    ({}, (BASE_LR, DECAY)),
-    ({'distiller': dict(lr_mult=5., decay_mult=0.)}, (5 * BASE_LR, 0.)),
-])
+@pytest.mark.parametrize(
+    'keys, expected',
+    [
+        ({}, (BASE_LR, DECAY)),
+        ({'distiller': dict(lr_mult=5.0, decay_mult=0.0)}, (5 * BASE_LR, 0.0)),
+    ],
+)
 def test_distiller_has_the_rate_of_the_optimizer(keys, expected):
     cfg = config(custom_keys=keys)
     show_student_to_constructor(cfg)
@@ -74,11 +88,14 @@ def test_distiller_has_the_rate_of_the_optimizer(keys, expected):
     assert all(v == pytest.approx(expected) for v in distiller.values())
 
 
-@pytest.mark.parametrize('change', [
-    dict(optim_wrapper=dict(constructor='DefaultOptimWrapperConstructor')),
-    dict(model=dict(teacher_trainable=True)),
-    dict(model=dict(type='mmrazor.SingleTeacherDistill')),
-])
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(optim_wrapper=dict(constructor='DefaultOptimWrapperConstructor')),
+        dict(model=dict(teacher_trainable=True)),
+        dict(model=dict(type='mmrazor.SingleTeacherDistill')),
+    ],
+)
 def test_others_are_left_alone(change):
     cfg = config()
     cfg.merge_from_dict(change)

@@ -1,9 +1,10 @@
 # Copyright (c) mmdiffkd contributors.
 """Shielded workers must not keep the process that started them alive."""
+
 import subprocess
 import sys
 
-SCRIPT = '''
+SCRIPT = """
 from torch.utils.data import DataLoader
 from mmdiffkd.engine.hooks import PreemptionHook
 
@@ -12,7 +13,7 @@ loader = DataLoader(
     list(range(8)), batch_size=2, num_workers=1, persistent_workers=True)
 assert len(list(loader)) == 4
 {leave}
-'''
+"""
 
 
 def _leave(how: str) -> int:

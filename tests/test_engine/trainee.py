@@ -5,6 +5,7 @@ As a script it is a server: it imports everything once, forks the processes
 of a run when it is asked to, and kills them at a chosen event. It is asked by
 one JSON object per line, see :func:`serve`.
 """
+
 import json
 import os
 import random
@@ -27,8 +28,12 @@ from mmengine.evaluator import BaseMetric  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 from mmengine.logging import MessageHub, MMLogger  # noqa: E402
 from mmengine.optim import AmpOptimWrapper, OptimWrapper  # noqa: E402
-from mmengine.registry import (HOOKS, METRICS,  # noqa: E402
-                               OPTIM_WRAPPERS, DefaultScope)
+from mmengine.registry import (
+    HOOKS,
+    METRICS,  # noqa: E402
+    OPTIM_WRAPPERS,
+    DefaultScope,
+)
 from mmengine.runner import Runner  # noqa: E402
 from torch.utils.data import Dataset  # noqa: E402
 
@@ -55,11 +60,13 @@ class AugmentedImages(Dataset):
 
     def __getitem__(self, index):
         data = toys.batch(size=(32, 32), n=1, seed=index)
-        factor = (random.random() + np.random.rand() + float(torch.rand(()))
-                  ) / 3
+        factor = (
+            random.random() + np.random.rand() + float(torch.rand(()))
+        ) / 3
         return dict(
             inputs=(data['inputs'][0] * factor).byte(),
-            data_samples=data['data_samples'][0])
+            data_samples=data['data_samples'][0],
+        )
 
 
 @METRICS.register_module(force=True)
@@ -86,12 +93,15 @@ class CPUAmpOptimWrapper(AmpOptimWrapper):
         OptimWrapper.__init__(self, **kwargs)
         self._scale_update_param = None
         self.loss_scaler = torch.amp.GradScaler(
-            'cpu', init_scale=2.**14, growth_interval=2)
+            'cpu', init_scale=2.0**14, growth_interval=2
+        )
 
     @contextmanager
     def optim_context(self, model):
-        with OptimWrapper.optim_context(self, model), torch.autocast(
-                'cpu', torch.float16):
+        with (
+            OptimWrapper.optim_context(self, model),
+            torch.autocast('cpu', torch.float16),
+        ):
             yield
 
 
@@ -108,6 +118,7 @@ class Witness(Hook):
 
     An event is one byte in a pipe, and is answered by one.
     """
+
     priority = 'VERY_HIGH'
 
     def __init__(self, pipe=None, losses=None):
@@ -127,8 +138,9 @@ class Witness(Hook):
             (image * (scale / 3)).byte() for image in data_batch['inputs']
         ]
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None,
-                         outputs=None):
+    def after_train_iter(
+        self, runner, batch_idx, data_batch=None, outputs=None
+    ):
         self.tell()
         if self.losses:
             line = [runner.iter] + [v.item() for v in outputs.values()]
@@ -142,16 +154,22 @@ class Witness(Hook):
         random.random(), np.random.rand(), torch.rand(())
         self.tell(b'V')
 
-    def after_val_iter(self, runner, batch_idx, data_batch=None,
-                       outputs=None):
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.tell(b'v')
 
     def after_val(self, runner):
         self.tell()
 
 
-def config(work_dir, loop='epoch', workers=0, resume=False, pipe=None,
-           processes=1, options=None):
+def config(
+    work_dir,
+    loop='epoch',
+    workers=0,
+    resume=False,
+    pipe=None,
+    processes=1,
+    options=None,
+):
     """Config of a run, before :func:`make_reliable`."""
     loader = dict(
         batch_size=BATCH // processes,
@@ -161,11 +179,15 @@ def config(work_dir, loop='epoch', workers=0, resume=False, pipe=None,
         collate_fn=dict(type='pseudo_collate'),
         sampler=dict(
             type='DefaultSampler' if loop == 'epoch' else 'InfiniteSampler',
-            shuffle=True))
+            shuffle=True,
+        ),
+    )
     by_epoch = loop == 'epoch'
-    train_cfg = dict(
-        by_epoch=True, max_epochs=EPOCHS, val_interval=2) if by_epoch else (
-            dict(by_epoch=False, max_iters=ITERS, val_interval=5))
+    train_cfg = (
+        dict(by_epoch=True, max_epochs=EPOCHS, val_interval=2)
+        if by_epoch
+        else (dict(by_epoch=False, max_iters=ITERS, val_interval=5))
+    )
     rank = os.environ.get('RANK', '0')
     cfg = Config(
         dict(
@@ -174,43 +196,71 @@ def config(work_dir, loop='epoch', workers=0, resume=False, pipe=None,
             train_dataloader=loader,
             train_cfg=train_cfg,
             val_dataloader=dict(
-                loader, batch_size=1, num_workers=0, persistent_workers=False,
+                loader,
+                batch_size=1,
+                num_workers=0,
+                persistent_workers=False,
                 dataset=dict(type='mmdiffkd.AugmentedImages', length=4),
-                sampler=dict(type='DefaultSampler', shuffle=False)),
+                sampler=dict(type='DefaultSampler', shuffle=False),
+            ),
             val_cfg=dict(),
             val_evaluator=dict(type='UpAndDown'),
             optim_wrapper=dict(
                 type='OptimWrapper',
                 optimizer=dict(type='AdamW', lr=0.001),
-                clip_grad=dict(max_norm=10)),
+                clip_grad=dict(max_norm=10),
+            ),
             param_scheduler=[
-                dict(type='LinearLR', start_factor=0.1, by_epoch=False,
-                     begin=0, end=7),
-                dict(type='MultiStepLR', milestones=[1, 2], gamma=0.5,
-                     by_epoch=True) if by_epoch else
-                dict(type='CosineAnnealingLR', begin=7, T_max=ITERS,
-                     by_epoch=False),
+                dict(
+                    type='LinearLR',
+                    start_factor=0.1,
+                    by_epoch=False,
+                    begin=0,
+                    end=7,
+                ),
+                dict(
+                    type='MultiStepLR',
+                    milestones=[1, 2],
+                    gamma=0.5,
+                    by_epoch=True,
+                )
+                if by_epoch
+                else dict(
+                    type='CosineAnnealingLR',
+                    begin=7,
+                    T_max=ITERS,
+                    by_epoch=False,
+                ),
             ],
             default_hooks=dict(
                 checkpoint=dict(
-                    type='CheckpointHook', interval=1 if by_epoch else 3,
-                    by_epoch=by_epoch, max_keep_ckpts=2, save_best='score',
-                    rule='greater'),
-                logger=dict(type='LoggerHook', interval=100)),
+                    type='CheckpointHook',
+                    interval=1 if by_epoch else 3,
+                    by_epoch=by_epoch,
+                    max_keep_ckpts=2,
+                    save_best='score',
+                    rule='greater',
+                ),
+                logger=dict(type='LoggerHook', interval=100),
+            ),
             custom_hooks=[
                 dict(type='EMAHook', momentum=0.1),
                 dict(
                     type='Witness',
                     pipe=pipe if rank == '0' else None,
-                    losses=f'{work_dir}/losses.{rank}.txt'),
+                    losses=f'{work_dir}/losses.{rank}.txt',
+                ),
             ],
             randomness=dict(seed=3),
             default_scope='mmdet',
             experiment_name='run',
-            log_level='WARNING'))
+            log_level='WARNING',
+        )
+    )
     if processes > 1:
         cfg.custom_hooks.append(
-            dict(type='mmdiffkd.PreemptionHook', interval=2))
+            dict(type='mmdiffkd.PreemptionHook', interval=2)
+        )
     cfg.merge_from_dict(options or {})
     launch.set_resume(cfg, 'auto' if resume else None)
     return cfg
@@ -236,7 +286,7 @@ def write_slowly(pipe):
     def put(self, obj, filepath):
         with open(filepath, 'wb') as file:
             for i in range(0, len(obj), 65536):
-                file.write(obj[i:i + 65536])
+                file.write(obj[i : i + 65536])
                 file.flush()
                 tell(pipe, b'W')
 
@@ -250,13 +300,17 @@ def serve():
     os.dup2(2, 1)  # everything else that is printed
     warm_up()
     for line in sys.stdin:
-        print(json.dumps(run_processes(**json.loads(line))), file=answers,
-              flush=True)
+        print(
+            json.dumps(run_processes(**json.loads(line))),
+            file=answers,
+            flush=True,
+        )
 
 
 def warm_up():
     """Import all, and leave out what costs seconds in each process."""
     import mmengine.runner.runner as runner_module
+
     # Formats the whole config, with each checkpoint.
     Config.pretty_text = property(lambda self: 'seconds = 0')
     runner_module.collect_env = lambda: {}  # asks compilers
@@ -288,8 +342,10 @@ def run_processes(spec, kill_at=None, kind=None, signals=None, lag=0):
         port = server.getsockname()[1]
     reader, tells = os.pipe()
     hears, answer = os.pipe()
-    pids = [_fork(spec, rank, size, port, (hears, tells), (reader, answer))
-            for rank in range(size)]
+    pids = [
+        _fork(spec, rank, size, port, (hears, tells), (reader, answer))
+        for rank in range(size)
+    ]
     os.close(tells)
     os.close(hears)
     events, alive, codes = '', set(pids), {}
@@ -334,13 +390,20 @@ def _fork(spec, rank, size, port, pipe, others):
         os.setsid()
         for end in others:
             os.close(end)
-        log = os.open(f"{spec['work_dir']}.{rank}.log",
-                      os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        log = os.open(
+            f'{spec["work_dir"]}.{rank}.log',
+            os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+            0o644,
+        )
         for stream in (1, 2):
             os.dup2(log, stream)
         os.environ.update(
-            RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size),
-            MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE=str(size),
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT=str(port),
+        )
         train(spec, pipe)
         code = 0
     except SystemExit as end:

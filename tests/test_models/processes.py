@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Start two real processes, and fail as soon as one does."""
+
 import queue as queues
 import time
 import traceback
@@ -13,8 +14,8 @@ def _enter(rank, function, init_file, answers, args):
     try:
         torch.set_num_threads(1)
         dist.init_process_group(
-            'gloo', init_method=f'file://{init_file}', rank=rank,
-            world_size=2)
+            'gloo', init_method=f'file://{init_file}', rank=rank, world_size=2
+        )
         answers.put((rank, function(rank, *args), None))
         dist.barrier()
     except BaseException:
@@ -38,8 +39,10 @@ def run_two(function, folder, *args, limit=400):
     answers = context.Queue()
     processes = [
         context.Process(
-            target=_enter, daemon=True,
-            args=(rank, function, folder / 'init', answers, args))
+            target=_enter,
+            daemon=True,
+            args=(rank, function, folder / 'init', answers, args),
+        )
         for rank in range(2)
     ]
     for process in processes:
@@ -51,7 +54,8 @@ def run_two(function, folder, *args, limit=400):
             codes = [p.exitcode for p in processes]
             try:
                 rank, result, failure = answers.get(
-                    timeout=10 if any(codes) else 1)
+                    timeout=10 if any(codes) else 1
+                )
             except queues.Empty:
                 assert not any(codes), f'a process ended with {codes}'
                 assert time.monotonic() < end, 'the processes hang'

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Small real models of all three libraries, distilled, and their batches."""
+
 import copy
 
 import torch
@@ -17,8 +18,14 @@ CLASSES = ('ash', 'elm', 'oak')
 
 def _backbone(scope, width, norm):
     return dict(
-        type=f'{scope}.ResNet', depth=18, base_channels=width,
-        stem_channels=width, frozen_stages=-1, norm_cfg=norm, norm_eval=False)
+        type=f'{scope}.ResNet',
+        depth=18,
+        base_channels=width,
+        stem_channels=width,
+        frozen_stages=-1,
+        norm_cfg=norm,
+        norm_eval=False,
+    )
 
 
 def student(task, width=8, norm=None):
@@ -33,64 +40,101 @@ def student(task, width=8, norm=None):
         return dict(
             type='mmseg.EncoderDecoder',
             data_preprocessor=dict(
-                type='mmseg.SegDataPreProcessor', bgr_to_rgb=True,
-                size=(64, 64), seg_pad_val=255, **MEAN),
+                type='mmseg.SegDataPreProcessor',
+                bgr_to_rgb=True,
+                size=(64, 64),
+                seg_pad_val=255,
+                **MEAN,
+            ),
             backbone=dict(
-                backbone, strides=(1, 2, 1, 1), dilations=(1, 1, 1, 1),
-                out_indices=(0, 1, 2, 3)),
+                backbone,
+                strides=(1, 2, 1, 1),
+                dilations=(1, 1, 1, 1),
+                out_indices=(0, 1, 2, 3),
+            ),
             decode_head=dict(
-                type='mmseg.FCNHead', in_channels=8 * width, in_index=3,
-                channels=8, num_convs=1, concat_input=False, dropout_ratio=0.,
-                num_classes=3, norm_cfg=norm, align_corners=False,
-                loss_decode=dict(type='mmseg.CrossEntropyLoss')),
+                type='mmseg.FCNHead',
+                in_channels=8 * width,
+                in_index=3,
+                channels=8,
+                num_convs=1,
+                concat_input=False,
+                dropout_ratio=0.0,
+                num_classes=3,
+                norm_cfg=norm,
+                align_corners=False,
+                loss_decode=dict(type='mmseg.CrossEntropyLoss'),
+            ),
             train_cfg=dict(),
-            test_cfg=dict(mode='whole'))
+            test_cfg=dict(mode='whole'),
+        )
     return dict(
         type='mmpretrain.ImageClassifier',
         data_preprocessor=dict(
-            type='mmpretrain.ClsDataPreprocessor', num_classes=3, to_rgb=True,
-            **MEAN),
-        backbone=dict(backbone, out_indices=(3, )),
+            type='mmpretrain.ClsDataPreprocessor',
+            num_classes=3,
+            to_rgb=True,
+            **MEAN,
+        ),
+        backbone=dict(backbone, out_indices=(3,)),
         neck=dict(type='mmpretrain.GlobalAveragePooling'),
         head=dict(
-            type='mmpretrain.LinearClsHead', num_classes=3,
+            type='mmpretrain.LinearClsHead',
+            num_classes=3,
             in_channels=8 * width,
-            loss=dict(type='mmpretrain.CrossEntropyLoss')))
+            loss=dict(type='mmpretrain.CrossEntropyLoss'),
+        ),
+    )
 
 
 def distiller(task, **connector):
     """DiffKD on one feature of each task."""
     if task == 'det':
-        return toys.distiller(student_channels=16, teacher_channels=16,
-                              levels=2, **connector)
+        return toys.distiller(
+            student_channels=16, teacher_channels=16, levels=2, **connector
+        )
     source = dict(seg='decode_head.conv_seg', cls='head.fc')[task]
     record = dict(out=dict(type='ModuleOutputs', source=source))
     if task == 'cls':
         # A norm over three numbers leaves the student next to no gradient.
         connector = dict(
-            denoiser=dict(type='MLPDenoiser'), student_norm=False,
-            **connector)
+            denoiser=dict(type='MLPDenoiser'), student_norm=False, **connector
+        )
     return dict(
-        _scope_='mmrazor', type='mmdiffkd.DiffKDDistiller',
-        student_recorders=record, teacher_recorders=copy.deepcopy(record),
+        _scope_='mmrazor',
+        type='mmdiffkd.DiffKDDistiller',
+        student_recorders=record,
+        teacher_recorders=copy.deepcopy(record),
         connectors=dict(
             diff_out=dict(
-                type='mmdiffkd.DiffKDConnector', student_channels=3,
-                teacher_channels=3, **connector)),
+                type='mmdiffkd.DiffKDConnector',
+                student_channels=3,
+                teacher_channels=3,
+                **connector,
+            )
+        ),
         connector_forward_mappings=dict(
             diff_out=dict(
                 s_feature=dict(recorder='out', from_student=True),
-                t_feature=dict(recorder='out', from_student=False))),
+                t_feature=dict(recorder='out', from_student=False),
+            )
+        ),
         distill_losses=dict(
             loss_kd=dict(
-                type='mmrazor.L2Loss', normalize=False, div_element=True)),
+                type='mmrazor.L2Loss', normalize=False, div_element=True
+            )
+        ),
         loss_forward_mappings=dict(
             loss_kd=dict(
                 s_feature=dict(
-                    recorder='out', from_student=True, connector='diff_out'),
+                    recorder='out', from_student=True, connector='diff_out'
+                ),
                 t_feature=dict(
-                    recorder='out', from_student=False,
-                    connector='diff_out'))))
+                    recorder='out', from_student=False, connector='diff_out'
+                ),
+            )
+        ),
+    )
 
 
 def algorithm(task, norm=None, **connector):
@@ -100,7 +144,8 @@ def algorithm(task, norm=None, **connector):
         architecture=student(task, norm=norm),
         teacher=student(task, width=12, norm=norm and dict(norm)),
         allow_random_teacher=True,
-        distiller=distiller(task, **connector))
+        distiller=distiller(task, **connector),
+    )
 
 
 def build(task, cfg):
@@ -119,15 +164,19 @@ def batch(task, n=2, seed=0, size=(64, 64)):
     for i in range(n):
         if task == 'seg':
             from mmseg.structures import SegDataSample
+
             sample = SegDataSample(
-                metainfo=dict(img_shape=size, ori_shape=size,
-                              img_path=f'image_{i}.png'))
+                metainfo=dict(
+                    img_shape=size, ori_shape=size, img_path=f'image_{i}.png'
+                )
+            )
             sample.gt_sem_seg = PixelData(
-                data=torch.randint(3, (1, *size), generator=generator))
+                data=torch.randint(3, (1, *size), generator=generator)
+            )
         else:
             from mmpretrain.structures import DataSample
+
             sample = DataSample(metainfo=dict(img_path=f'image_{i}.png'))
-            sample.set_gt_label(
-                torch.randint(3, (1, ), generator=generator))
+            sample.set_gt_label(torch.randint(3, (1,), generator=generator))
         samples.append(sample)
     return dict(inputs=data['inputs'], data_samples=samples)

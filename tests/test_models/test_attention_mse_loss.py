@@ -17,13 +17,20 @@ def literal(student, teacher, temperature):
     for image in range(n):
         exponents = [
             math.exp(
-                sum(abs(float(v)) for v in teacher[image, :, y, x]) / c / std /
-                temperature) for y in range(h) for x in range(w)
+                sum(abs(float(v)) for v in teacher[image, :, y, x])
+                / c
+                / std
+                / temperature
+            )
+            for y in range(h)
+            for x in range(w)
         ]
         for i, e in enumerate(exponents):
             weight = h * w * e / sum(exponents)
-            difference = student[image, :, i // w, i % w] - teacher[
-                image, :, i // w, i % w]
+            difference = (
+                student[image, :, i // w, i % w]
+                - teacher[image, :, i // w, i % w]
+            )
             total += weight * float((difference**2).mean())
     return total / (n * h * w)
 
@@ -33,13 +40,15 @@ def test_it_equals_the_literal_formula():
     student, teacher = torch.randn(2, 2, 3, 2, 4, dtype=torch.float64)
     loss = AttentionMSELoss(temperature=0.5, loss_weight=3.0)
     assert float(loss(student, 7 * teacher)) == pytest.approx(
-        3 * literal(student, 7 * teacher, 0.5), rel=1e-10)
+        3 * literal(student, 7 * teacher, 0.5), rel=1e-10
+    )
 
 
 def test_even_attention_is_the_plain_mean_squared_error():
     student, teacher = torch.randn(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
-    torch.testing.assert_close(AttentionMSELoss()(student, teacher),
-                               F.mse_loss(student, teacher))
+    torch.testing.assert_close(
+        AttentionMSELoss()(student, teacher), F.mse_loss(student, teacher)
+    )
 
 
 def test_an_error_on_an_active_position_costs_more():
@@ -73,11 +82,13 @@ def test_half_precision_is_not_rounded_further(dtype):
     ours = AttentionMSELoss()(student, teacher)
     assert ours.dtype == torch.float32
     assert float(ours) == pytest.approx(
-        literal(student.double(), teacher.double(), 0.5), rel=1e-5)
+        literal(student.double(), teacher.double(), 0.5), rel=1e-5
+    )
 
 
-@pytest.mark.parametrize('shape', [(1, 3, 4, 4), (2, 1, 4, 4), (2, 3, 4, 5),
-                                   (2, 3)])
+@pytest.mark.parametrize(
+    'shape', [(1, 3, 4, 4), (2, 1, 4, 4), (2, 3, 4, 5), (2, 3)]
+)
 def test_shapes_are_not_broadcast(shape):
     with pytest.raises(UserError, match=r'\(2, 3, 4, 4\) of the teacher'):
         AttentionMSELoss()(torch.randn(shape), torch.randn(2, 3, 4, 4))

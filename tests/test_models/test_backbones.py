@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Backbones: sizes, outputs, freezing, and use within MMPretrain."""
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -13,8 +14,10 @@ from . import task_toys, zoo
 OURS = {
     **{
         name: dict(CRD_ZOO[name].backbone)
-        for name in zoo.MODELS if name != 'ResNet50'
-    }, 'MobileNetV1': dict(type='mmdiffkd.MobileNetV1')
+        for name in zoo.MODELS
+        if name != 'ResNet50'
+    },
+    'MobileNetV1': dict(type='mmdiffkd.MobileNetV1'),
 }
 
 
@@ -30,8 +33,9 @@ def maps(backbone, size=32):
     """Output shapes (C, H, W) of one image."""
     backbone.eval()
     with torch.no_grad():
-        return [tuple(x.shape[1:]) for x in backbone(
-            torch.zeros(1, 3, size, size))]
+        return [
+            tuple(x.shape[1:]) for x in backbone(torch.zeros(1, 3, size, size))
+        ]
 
 
 @pytest.mark.parametrize('depth', [8, 20, 56])
@@ -44,12 +48,13 @@ def test_resnet_has_as_many_parameters_as_its_definition(depth, factor):
         return 9 * a * b + (2 * n - 1) * 9 * b * b + 2 * n * 2 * b
 
     # Option B where the width changes: a 1x1 convolution and a norm.
-    shortcuts = sum(a * b + 2 * b for a, b in ((c0, c1), (c1, c2), (c2, c3))
-                    if a != b)
-    expected = 27 * c0 + 2 * c0 + stage(c0, c1) + stage(c1, c2) + stage(
-        c2, c3)
-    options = dict(type='mmdiffkd.CIFARResNet', depth=depth,
-                   channels=(c0, c1, c2, c3))
+    shortcuts = sum(
+        a * b + 2 * b for a, b in ((c0, c1), (c1, c2), (c2, c3)) if a != b
+    )
+    expected = 27 * c0 + 2 * c0 + stage(c0, c1) + stage(c1, c2) + stage(c2, c3)
+    options = dict(
+        type='mmdiffkd.CIFARResNet', depth=depth, channels=(c0, c1, c2, c3)
+    )
     assert count(MODELS.build(dict(options, shortcut='A'))) == expected
     assert count(MODELS.build(options)) == expected + shortcuts
 
@@ -67,7 +72,7 @@ def test_wide_resnet_has_as_many_parameters_as_its_definition(name):
 
 def test_mobilenet_v1_has_as_many_parameters_as_its_definition():
     """Table 1 of the paper; 4.2 million with a classifier of 1000."""
-    widths = (32, 64, 128, 128, 256, 256) + (512, ) * 6 + (1024, 1024)
+    widths = (32, 64, 128, 128, 256, 256) + (512,) * 6 + (1024, 1024)
     total = 27 * 32 + 2 * 32
     for a, b in zip(widths, widths[1:]):
         total += 9 * a + 2 * a + a * b + 2 * b
@@ -84,10 +89,15 @@ def test_size_with_a_hundred_classes_is_the_published_one(name):
 
 
 LAST_MAP = dict(
-    resnet20=(64, 8, 8), resnet32x4=(256, 8, 8), wrn_40_2=(128, 8, 8),
+    resnet20=(64, 8, 8),
+    resnet32x4=(256, 8, 8),
+    wrn_40_2=(128, 8, 8),
     vgg13=(512, 4, 4),
-    MobileNetV2=(1280, 2, 2), ShuffleV1=(960, 4, 4), ShuffleV2=(1024, 4, 4),
-    MobileNetV1=(1024, 1, 1))
+    MobileNetV2=(1280, 2, 2),
+    ShuffleV1=(960, 4, 4),
+    ShuffleV2=(1024, 4, 4),
+    MobileNetV1=(1024, 1, 1),
+)
 
 
 @pytest.mark.parametrize('name', LAST_MAP)
@@ -97,11 +107,21 @@ def test_last_map_is_the_one_before_pooling(name):
 
 def test_out_indices_select_stages():
     assert maps(build('resnet8x4', out_indices=(0, 1, 2))) == [
-        (64, 32, 32), (128, 16, 16), (256, 8, 8)]
+        (64, 32, 32),
+        (128, 16, 16),
+        (256, 8, 8),
+    ]
     assert maps(build('MobileNetV1', out_indices=range(5)), 64) == [
-        (64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4), (1024, 2, 2)]
+        (64, 32, 32),
+        (128, 16, 16),
+        (256, 8, 8),
+        (512, 4, 4),
+        (1024, 2, 2),
+    ]
     assert maps(build('MobileNetV2', out_indices=(-1, -2))) == [
-        (160, 2, 2), (1280, 2, 2)]
+        (160, 2, 2),
+        (1280, 2, 2),
+    ]
 
 
 def test_width_multiplier_of_mobilenet_v1():
@@ -125,8 +145,7 @@ def test_frozen_stages_neither_learn_nor_update_statistics():
         assert (parameter.grad is None) == name.startswith(frozen)
     for name, value in backbone.state_dict().items():
         if name.endswith('running_mean'):
-            assert torch.equal(value,
-                               before[name]) == name.startswith(frozen)
+            assert torch.equal(value, before[name]) == name.startswith(frozen)
 
 
 def test_norm_eval_keeps_statistics():
@@ -140,48 +159,80 @@ def test_weights_are_initialised():
     backbone.init_weights()
     weight = backbone.stages[2][1].conv1.weight
     # Kaiming, fan out: variance 2 / (9 * 64)
-    assert weight.std().item() == pytest.approx((2 / 576)**0.5, rel=0.03)
+    assert weight.std().item() == pytest.approx((2 / 576) ** 0.5, rel=0.03)
     assert torch.all(backbone.stages[2][1].bn1.weight == 1)
 
 
 @pytest.mark.parametrize(
-    'name', ['resnet20', 'wrn_16_2', 'MobileNetV2', 'ShuffleV1', 'ShuffleV2',
-             'MobileNetV1'])
+    'name',
+    [
+        'resnet20',
+        'wrn_16_2',
+        'MobileNetV2',
+        'ShuffleV1',
+        'ShuffleV2',
+        'MobileNetV1',
+    ],
+)
 def test_classifier_takes_a_training_step(name):
     channels = maps(build(name))[0][0]
-    model = task_toys.build('cls', dict(
-        task_toys.student('cls'), backbone=OURS[name],
-        head=dict(
-            type='mmpretrain.LinearClsHead', num_classes=3,
-            in_channels=channels,
-            loss=dict(type='mmpretrain.CrossEntropyLoss'))))
+    model = task_toys.build(
+        'cls',
+        dict(
+            task_toys.student('cls'),
+            backbone=OURS[name],
+            head=dict(
+                type='mmpretrain.LinearClsHead',
+                num_classes=3,
+                in_channels=channels,
+                loss=dict(type='mmpretrain.CrossEntropyLoss'),
+            ),
+        ),
+    )
     model.init_weights()
     model.train()
     before = model.backbone.stem.state_dict()
     before = {k: v.clone() for k, v in before.items() if 'weight' in k}
     log = model.train_step(
         task_toys.batch('cls', n=4, size=(32, 32)),
-        OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)))
+        OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)),
+    )
     assert torch.isfinite(log['loss'])
     after = model.backbone.stem.state_dict()
     assert all(not torch.equal(after[k], v) for k, v in before.items())
 
 
-@pytest.mark.parametrize('cfg,words', [
-    (dict(type='mmdiffkd.CIFARResNet', depth=21), ['depth=21', '6n + 2']),
-    (dict(type='mmdiffkd.CIFARResNet', depth=20, shortcut='C'),
-     ["shortcut='C'", "'A'", "'B'"]),
-    (dict(type='mmdiffkd.CIFARResNet', depth=20, channels=(16, 32)),
-     ['channels=(16, 32)', 'four']),
-    (dict(type='mmdiffkd.CIFARResNet', depth=20, out_indices=(3, )),
-     ['out_indices=(3,)', '3 stages']),
-    (dict(type='mmdiffkd.CIFARResNet', depth=20, frozen_stages=4),
-     ['frozen_stages=4']),
-    (dict(type='mmdiffkd.CIFARWideResNet', depth=20), ['depth=20', '6n + 4']),
-    (dict(type='mmdiffkd.CIFARVGG', depth=12), ['depth=12', '13']),
-    (dict(type='mmdiffkd.MobileNetV1', widen_factor=0.01),
-     ['widen_factor=0.01']),
-])
+@pytest.mark.parametrize(
+    'cfg,words',
+    [
+        (dict(type='mmdiffkd.CIFARResNet', depth=21), ['depth=21', '6n + 2']),
+        (
+            dict(type='mmdiffkd.CIFARResNet', depth=20, shortcut='C'),
+            ["shortcut='C'", "'A'", "'B'"],
+        ),
+        (
+            dict(type='mmdiffkd.CIFARResNet', depth=20, channels=(16, 32)),
+            ['channels=(16, 32)', 'four'],
+        ),
+        (
+            dict(type='mmdiffkd.CIFARResNet', depth=20, out_indices=(3,)),
+            ['out_indices=(3,)', '3 stages'],
+        ),
+        (
+            dict(type='mmdiffkd.CIFARResNet', depth=20, frozen_stages=4),
+            ['frozen_stages=4'],
+        ),
+        (
+            dict(type='mmdiffkd.CIFARWideResNet', depth=20),
+            ['depth=20', '6n + 4'],
+        ),
+        (dict(type='mmdiffkd.CIFARVGG', depth=12), ['depth=12', '13']),
+        (
+            dict(type='mmdiffkd.MobileNetV1', widen_factor=0.01),
+            ['widen_factor=0.01'],
+        ),
+    ],
+)
 def test_impossible_options_are_named(cfg, words):
     with pytest.raises(UserError) as error:
         MODELS.build(cfg)

@@ -29,7 +29,8 @@ def test_a_class_agnostic_teacher_speaks_for_every_class():
     student, teacher = torch.randn(5, 12), torch.randn(5, 4)
     loss = BoxRegressionLoss(beta=1.0)(student, teacher)
     assert loss.item() == pytest.approx(
-        by_hand(student, torch.cat([teacher] * 3, dim=1), 1.0))
+        by_hand(student, torch.cat([teacher] * 3, dim=1), 1.0)
+    )
 
 
 def test_the_teacher_gets_no_gradient():
@@ -46,13 +47,16 @@ def test_no_rois_give_zero_and_a_gradient():
     assert loss == 0 and student.grad.shape == (0, 12)
 
 
-@pytest.mark.parametrize('student, teacher, advice', [
-    ((2, 36, 8, 8), (2, 4, 8, 8), 'same anchors.*diffkd_fpn'),
-    ((2, 36, 8, 8), (2, 36, 4, 4), 'same strides'),
-    ((512, 320), (1000, 320), 'same RoIs.*student_rois=True'),
-    ((512, 320), (512, 80), 'reg_class_agnostic'),
-    ((512, 4), (512, 320), 'reg_class_agnostic'),
-])
+@pytest.mark.parametrize(
+    'student, teacher, advice',
+    [
+        ((2, 36, 8, 8), (2, 4, 8, 8), 'same anchors.*diffkd_fpn'),
+        ((2, 36, 8, 8), (2, 36, 4, 4), 'same strides'),
+        ((512, 320), (1000, 320), 'same RoIs.*student_rois=True'),
+        ((512, 320), (512, 80), 'reg_class_agnostic'),
+        ((512, 4), (512, 320), 'reg_class_agnostic'),
+    ],
+)
 def test_shapes_that_do_not_fit_are_named(student, teacher, advice):
     with pytest.raises(UserError, match=f'(?s){advice}') as caught:
         BoxRegressionLoss()(torch.zeros(student), torch.zeros(teacher))

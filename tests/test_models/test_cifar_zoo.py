@@ -1,12 +1,16 @@
 # Copyright (c) mmdiffkd contributors.
 """Published weights give the published network's logits, and accuracy."""
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdiffkd.models.backbones.cifar_zoo import (CRD_ZOO, from_akamaster,
-                                                 from_crd)
+from mmdiffkd.models.backbones.cifar_zoo import (
+    CRD_ZOO,
+    from_akamaster,
+    from_crd,
+)
 from mmdiffkd.utils import UserError
 from . import task_toys, zoo
 
@@ -14,12 +18,19 @@ from . import task_toys, zoo
 def classifier(backbone, state):
     """MMPretrain's ImageClassifier with these weights, all of them."""
     classes, channels = state['head.fc.weight'].shape
-    model = task_toys.build('cls', dict(
-        type='mmpretrain.ImageClassifier', backbone=dict(backbone),
-        neck=dict(type='mmpretrain.GlobalAveragePooling'),
-        head=dict(
-            type='mmpretrain.LinearClsHead', num_classes=classes,
-            in_channels=channels)))
+    model = task_toys.build(
+        'cls',
+        dict(
+            type='mmpretrain.ImageClassifier',
+            backbone=dict(backbone),
+            neck=dict(type='mmpretrain.GlobalAveragePooling'),
+            head=dict(
+                type='mmpretrain.LinearClsHead',
+                num_classes=classes,
+                in_channels=channels,
+            ),
+        ),
+    )
     model.load_state_dict(state, strict=True)
     model.train(False)
     return model
@@ -31,31 +42,42 @@ def test_converted_model_gives_the_published_networks_logits(name):
     model = classifier(CRD_ZOO[name].backbone, from_crd(weights, name))
     with torch.no_grad():
         torch.testing.assert_close(
-            model(images), logits, rtol=1e-4, atol=1e-4 * logits.std())
+            model(images), logits, rtol=1e-4, atol=1e-4 * logits.std()
+        )
     assert round(weights.count() / 1000) == zoo.MODELS[name][1]
 
 
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 def test_akamaster_has_shortcuts_without_weights(prefix):
     weights, images = zoo.Weights(), torch.randn(2, 3, 32, 32)
-    logits = zoo.resnet(weights, images, 32, option='A', fc='linear',
-                        classes=10)
-    state = {prefix + key: value for key, value in weights.items()
-             if not key.endswith('num_batches_tracked')}
+    logits = zoo.resnet(
+        weights, images, 32, option='A', fc='linear', classes=10
+    )
+    state = {
+        prefix + key: value
+        for key, value in weights.items()
+        if not key.endswith('num_batches_tracked')
+    }
     converted, model = from_akamaster(state)
     assert model.backbone['depth'] == 32
     with torch.no_grad():
         torch.testing.assert_close(
-            classifier(model.backbone, converted)(images), logits,
-            rtol=1e-4, atol=1e-4 * float(logits.std()))
+            classifier(model.backbone, converted)(images),
+            logits,
+            rtol=1e-4,
+            atol=1e-4 * float(logits.std()),
+        )
 
 
-@pytest.mark.parametrize('file,correct', [
-    ('resnet20-12fca82f.th', 854),
-    pytest.param('resnet56-4bfd9763.th', 863, marks=pytest.mark.slow),
-    pytest.param('resnet32-d509ac18.th', 867, marks=pytest.mark.slow),
-    pytest.param('resnet44-014dd654.th', 871, marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    'file,correct',
+    [
+        ('resnet20-12fca82f.th', 854),
+        pytest.param('resnet56-4bfd9763.th', 863, marks=pytest.mark.slow),
+        pytest.param('resnet32-d509ac18.th', 867, marks=pytest.mark.slow),
+        pytest.param('resnet44-014dd654.th', 871, marks=pytest.mark.slow),
+    ],
+)
 def test_accuracy_on_real_images(shared_data, file, correct):
     """91.63, 92.60, 93.03 and 93.45 % of 932 lossless test images."""
     folder = shared_data / 'weights/cifar10_akamaster'
@@ -73,7 +95,8 @@ def test_accuracy_on_real_images(shared_data, file, correct):
     with torch.no_grad():
         hits = sum(
             (model((x / 255 - mean) / std).argmax(1) == y).sum().item()
-            for x, y in zip(images.split(64), labels.split(64)))
+            for x, y in zip(images.split(64), labels.split(64))
+        )
     assert hits == correct
 
 

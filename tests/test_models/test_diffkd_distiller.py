@@ -24,34 +24,40 @@ class CountingConnector(PairedConnector):
     def forward_train(self, s_feature, t_feature):
         self.calls += 1
         return PairedOutput(
-            self.conv(s_feature), t_feature + self.calls,
-            dict(loss_own=s_feature.mean()), dict(calls=torch.tensor(1.)))
+            self.conv(s_feature),
+            t_feature + self.calls,
+            dict(loss_own=s_feature.mean()),
+            dict(calls=torch.tensor(1.0)),
+        )
 
 
 def two_losses_on_one_connector():
     cfg = toys.distiller(levels=1)
     cfg['connectors'] = dict(diff_p3=dict(type='mmdiffkd.CountingConnector'))
     cfg['distill_losses']['loss_second'] = dict(
-        type='mmrazor.L1Loss', loss_weight=2.0)
+        type='mmrazor.L1Loss', loss_weight=2.0
+    )
     cfg['loss_forward_mappings']['loss_second'] = copy.deepcopy(
-        cfg['loss_forward_mappings']['loss_kd_p3'])
+        cfg['loss_forward_mappings']['loss_kd_p3']
+    )
     return cfg
 
 
 def test_a_paired_connector_runs_once_for_any_number_of_losses():
-    model = toys.build(
-        toys.algorithm(distiller=two_losses_on_one_connector()))
+    model = toys.build(toys.algorithm(distiller=two_losses_on_one_connector()))
     result = toys.losses(model)
     connector = model.distiller.connectors.diff_p3
     assert connector.calls == 1
-    assert {'distill.loss_kd_p3', 'distill.loss_second',
-            'distill.diff_p3.loss_own',
-            'distill.diff_p3.calls'} <= set(result)
+    assert {
+        'distill.loss_kd_p3',
+        'distill.loss_second',
+        'distill.diff_p3.loss_own',
+        'distill.diff_p3.calls',
+    } <= set(result)
 
 
 def test_from_student_selects_the_side():
-    model = toys.build(
-        toys.algorithm(distiller=two_losses_on_one_connector()))
+    model = toys.build(toys.algorithm(distiller=two_losses_on_one_connector()))
     pair = PairedOutput(torch.zeros(1), torch.ones(1))
     model.distiller._paired = dict(diff_p3=pair)
     get = model.distiller.get_record
@@ -59,9 +65,9 @@ def test_from_student_selects_the_side():
     assert get('fpn', False, connector='diff_p3') is pair.teacher
 
 
-@pytest.mark.parametrize('algorithm', [
-    'mmrazor.SingleTeacherDistill', 'mmrazor.FpnTeacherDistill'
-])
+@pytest.mark.parametrize(
+    'algorithm', ['mmrazor.SingleTeacherDistill', 'mmrazor.FpnTeacherDistill']
+)
 def test_it_works_under_mmrazors_own_algorithms(algorithm):
     cfg = toys.algorithm(type=algorithm)
     cfg.pop('allow_random_teacher')
@@ -74,10 +80,13 @@ def test_it_works_under_mmrazors_own_algorithms(algorithm):
 def test_stock_connectors_feed_paired_ones():
     cfg = toys.distiller(student_channels=24, levels=1)
     cfg['connectors']['widen'] = dict(
-        type='TorchNNConnector', module_name='Conv2d',
-        module_args=dict(in_channels=16, out_channels=24, kernel_size=1))
-    cfg['connector_forward_mappings']['diff_p3']['s_feature'][
-        'connector'] = 'widen'
+        type='TorchNNConnector',
+        module_name='Conv2d',
+        module_args=dict(in_channels=16, out_channels=24, kernel_size=1),
+    )
+    cfg['connector_forward_mappings']['diff_p3']['s_feature']['connector'] = (
+        'widen'
+    )
     model = toys.build(toys.algorithm(distiller=cfg))
     total, _ = model.parse_losses(toys.losses(model))
     total.backward()
@@ -101,35 +110,73 @@ def change(path, value):
 STUDENT = dict(recorder='fpn', from_student=True, data_idx=0)
 
 
-@pytest.mark.parametrize('path, value, message', [
-    ('student_recorders/fpn', dict(type='ModuleOutputs', source='nek'),
-     "student_recorders.fpn: source 'nek' is not a module of the student "
-     "RetinaNet; the closest are 'neck'"),
-    ('teacher_recorders/fpn', dict(type='ModuleOutputs',
-                                   source='neck.fpn_conv.0'),
-     "teacher_recorders.fpn: source 'neck.fpn_conv.0' .*'neck.fpn_convs.0'"),
-    ('connectors/extra', dict(type='mmdiffkd.CountingConnector'),
-     r"connectors \['extra'\] are never used"),
-    ('distill_losses/loss_extra', dict(type='mmrazor.L1Loss'),
-     r"distill_losses \['loss_extra'\] are never used"),
-    ('connector_forward_mappings/diff_p3/s_feature/recorder', 'fnp',
-     r"names the recorder 'fnp', which is not in student_recorders \['fpn'\]"),
-    ('connector_forward_mappings/diff_p3/s_feature/data_id', 0,
-     "unknown key 'data_id'; the closest are 'data_idx'"),
-    ('connector_forward_mappings/diff_p3/s_feature/from_student', 'yes',
-     "needs from_student=True or False, got 'yes'"),
-    ('connector_forward_mappings/diff_p3/student', STUDENT,
-     r"unknown \['student'\]"),
-    ('connector_forward_mappings/diff_p3/t_feature', None,
-     r"missing \['t_feature'\]"),
-    ('connector_forward_mappings/diff_p9', dict(s_feature=STUDENT),
-     "there is no such connector .*the closest are 'diff_p"),
-    ('loss_forward_mappings/loss_kd_p3/t_feature', None,
-     r"missing \['t_feature'\]"),
-    ('loss_forward_mappings/loss_kd_p3/s_feature/connector', 'dif_p3',
-     "the connector 'dif_p3'.*diff_p3"),
-    ('connector_forward_mappings', ['diff_p3'], 'should be a dict'),
-])
+@pytest.mark.parametrize(
+    'path, value, message',
+    [
+        (
+            'student_recorders/fpn',
+            dict(type='ModuleOutputs', source='nek'),
+            "student_recorders.fpn: source 'nek' is not a module of the student "
+            "RetinaNet; the closest are 'neck'",
+        ),
+        (
+            'teacher_recorders/fpn',
+            dict(type='ModuleOutputs', source='neck.fpn_conv.0'),
+            "teacher_recorders.fpn: source 'neck.fpn_conv.0' .*'neck.fpn_convs.0'",
+        ),
+        (
+            'connectors/extra',
+            dict(type='mmdiffkd.CountingConnector'),
+            r"connectors \['extra'\] are never used",
+        ),
+        (
+            'distill_losses/loss_extra',
+            dict(type='mmrazor.L1Loss'),
+            r"distill_losses \['loss_extra'\] are never used",
+        ),
+        (
+            'connector_forward_mappings/diff_p3/s_feature/recorder',
+            'fnp',
+            r"names the recorder 'fnp', which is not in student_recorders \['fpn'\]",
+        ),
+        (
+            'connector_forward_mappings/diff_p3/s_feature/data_id',
+            0,
+            "unknown key 'data_id'; the closest are 'data_idx'",
+        ),
+        (
+            'connector_forward_mappings/diff_p3/s_feature/from_student',
+            'yes',
+            "needs from_student=True or False, got 'yes'",
+        ),
+        (
+            'connector_forward_mappings/diff_p3/student',
+            STUDENT,
+            r"unknown \['student'\]",
+        ),
+        (
+            'connector_forward_mappings/diff_p3/t_feature',
+            None,
+            r"missing \['t_feature'\]",
+        ),
+        (
+            'connector_forward_mappings/diff_p9',
+            dict(s_feature=STUDENT),
+            "there is no such connector .*the closest are 'diff_p",
+        ),
+        (
+            'loss_forward_mappings/loss_kd_p3/t_feature',
+            None,
+            r"missing \['t_feature'\]",
+        ),
+        (
+            'loss_forward_mappings/loss_kd_p3/s_feature/connector',
+            'dif_p3',
+            "the connector 'dif_p3'.*diff_p3",
+        ),
+        ('connector_forward_mappings', ['diff_p3'], 'should be a dict'),
+    ],
+)
 def test_a_wrong_mapping_is_an_error_at_build(path, value, message):
     with pytest.raises((UserError, AssertionError), match=message):
         toys.build(toys.algorithm(distiller=change(path, value)))
@@ -145,17 +192,31 @@ def test_loss_in_a_connectors_name_is_an_error():
         toys.build(toys.algorithm(distiller=cfg))
 
 
-@pytest.mark.parametrize('student_channels, teacher_channels, message', [
-    (32, 24, "connector 'diff_p3': the student feature has 16 channels.*"
-     'set student_channels=16'),
-    (16, 16, "connector 'diff_p3': the teacher feature has 24 channels.*"
-     'set teacher_channels=24'),
-])
-def test_wrong_channels_name_the_connector(student_channels, teacher_channels,
-                                           message):
+@pytest.mark.parametrize(
+    'student_channels, teacher_channels, message',
+    [
+        (
+            32,
+            24,
+            "connector 'diff_p3': the student feature has 16 channels.*"
+            'set student_channels=16',
+        ),
+        (
+            16,
+            16,
+            "connector 'diff_p3': the teacher feature has 24 channels.*"
+            'set teacher_channels=24',
+        ),
+    ],
+)
+def test_wrong_channels_name_the_connector(
+    student_channels, teacher_channels, message
+):
     model = toys.build(
         toys.algorithm(
-            distiller=toys.distiller(student_channels, teacher_channels)))
+            distiller=toys.distiller(student_channels, teacher_channels)
+        )
+    )
     with pytest.raises(UserError, match=message):
         toys.losses(model)
 
@@ -164,8 +225,11 @@ def test_wrong_sizes_name_the_connector():
     cfg = toys.distiller(levels=2)
     cfg['connector_forward_mappings']['diff_p4']['t_feature']['data_idx'] = 0
     model = toys.build(toys.algorithm(distiller=cfg))
-    with pytest.raises(UserError, match=r"connector 'diff_p4': student .*"
-                       r"differ in height or width.*resize='bilinear'"):
+    with pytest.raises(
+        UserError,
+        match=r"connector 'diff_p4': student .*"
+        r"differ in height or width.*resize='bilinear'",
+    ):
         toys.losses(model)
 
 
@@ -173,18 +237,22 @@ def test_a_level_that_does_not_exist_is_named():
     cfg = toys.distiller(levels=1)
     cfg['connector_forward_mappings']['diff_p3']['s_feature']['data_idx'] = 7
     model = toys.build(toys.algorithm(distiller=cfg))
-    with pytest.raises(UserError, match="student recorder 'fpn'.*recorded 3 "
-                       'elements, but data_idx=7'):
+    with pytest.raises(
+        UserError,
+        match="student recorder 'fpn'.*recorded 3 elements, but data_idx=7",
+    ):
         toys.losses(model)
 
 
 def test_a_recorder_that_never_fires_is_named():
     cfg = toys.distiller(levels=1)
     cfg['student_recorders'] = dict(
-        fpn=dict(type='ModuleOutputs', source='bbox_head.cls_convs'))
+        fpn=dict(type='ModuleOutputs', source='bbox_head.cls_convs')
+    )
     model = toys.build(toys.algorithm(distiller=cfg))
-    with pytest.raises(UserError, match="'bbox_head.cls_convs'.*holds 0 "
-                       'records'):
+    with pytest.raises(
+        UserError, match="'bbox_head.cls_convs'.*holds 0 records"
+    ):
         toys.losses(model)
 
 
@@ -192,7 +260,8 @@ def test_the_log_says_once_what_loss_diff_means(monkeypatch):
     said = []
     monkeypatch.setattr(
         'mmdiffkd.models.distillers.diffkd_distiller.print_log',
-        lambda message, logger: said.append(message))
+        lambda message, logger: said.append(message),
+    )
     model = toys.build(toys.algorithm())
     toys.losses(model)
     toys.losses(model)
@@ -200,10 +269,12 @@ def test_the_log_says_once_what_loss_diff_means(monkeypatch):
 
 
 def test_a_misspelt_option_of_a_connector_is_named():
-    with pytest.raises(UserError, match="DiffKDConnector does not take "
-                       "'latent_chanels'; the closest are 'latent_channels'"):
-        toys.build(
-            toys.algorithm(distiller=toys.distiller(latent_chanels=8)))
+    with pytest.raises(
+        UserError,
+        match='DiffKDConnector does not take '
+        "'latent_chanels'; the closest are 'latent_channels'",
+    ):
+        toys.build(toys.algorithm(distiller=toys.distiller(latent_chanels=8)))
 
 
 def test_an_unknown_recipe_is_named():
@@ -228,9 +299,13 @@ class HalfScale(nn.Module):
 
 
 def test_the_composing_module_and_the_scale_can_be_replaced():
-    cfg = toys.algorithm(distiller=toys.distiller(
-        core='mmdiffkd.LoudDiffusion', recipe='tuned',
-        normalize=dict(type='mmdiffkd.HalfScale')))
+    cfg = toys.algorithm(
+        distiller=toys.distiller(
+            core='mmdiffkd.LoudDiffusion',
+            recipe='tuned',
+            normalize=dict(type='mmdiffkd.HalfScale'),
+        )
+    )
     model = toys.build(cfg)
     for connector in model.distiller.connectors.values():
         assert type(connector.diffusion) is LoudDiffusion
@@ -248,10 +323,15 @@ def mimic(in_channels=16, out_channels=24):
     cfg = toys.distiller(levels=1)
     cfg['connectors'] = dict(
         align=dict(
-            type='TorchNNConnector', module_name='Conv2d',
+            type='TorchNNConnector',
+            module_name='Conv2d',
             module_args=dict(
-                in_channels=in_channels, out_channels=out_channels,
-                kernel_size=1)))
+                in_channels=in_channels,
+                out_channels=out_channels,
+                kernel_size=1,
+            ),
+        )
+    )
     del cfg['connector_forward_mappings']
     sides = cfg['loss_forward_mappings']['loss_kd_p3']
     sides['s_feature'].update(connector='align', data_idx=0)
@@ -266,8 +346,11 @@ def test_plain_mimicking_works():
 
 def test_wrong_channels_of_a_plain_connector_are_told():
     model = toys.build(toys.algorithm(distiller=mimic(in_channels=8)))
-    with pytest.raises(UserError, match=r"connector 'align' fails on the "
-                       r'student feature \(2, 16, .*8 channels'):
+    with pytest.raises(
+        UserError,
+        match=r"connector 'align' fails on the "
+        r'student feature \(2, 16, .*8 channels',
+    ):
         toys.losses(model)
 
 
@@ -277,8 +360,12 @@ def test_elementwise_losses_do_not_broadcast(kind, channels):
     cfg = mimic(out_channels=channels)
     options = dict(normalize=False) if kind == 'L2Loss' else {}
     cfg['distill_losses']['loss_kd_p3'] = dict(
-        type=f'mmrazor.{kind}', **options)
+        type=f'mmrazor.{kind}', **options
+    )
     model = toys.build(toys.algorithm(distiller=cfg))
-    with pytest.raises(UserError, match=rf"'loss_kd_p3': {kind} compares .*"
-                       rf's_feature \(2, {channels}, .*t_feature \(2, 24, '):
+    with pytest.raises(
+        UserError,
+        match=rf"'loss_kd_p3': {kind} compares .*"
+        rf's_feature \(2, {channels}, .*t_feature \(2, 24, ',
+    ):
         toys.losses(model)

@@ -22,27 +22,35 @@ def stock_distiller(s='preds_S', t='preds_T'):
         teacher_recorders=record,
         distill_losses={
             f'loss_{p}': dict(
-                type='mmdiffkd.DiffKDLoss', student_channels=16,
-                teacher_channels=24)
+                type='mmdiffkd.DiffKDLoss',
+                student_channels=16,
+                teacher_channels=24,
+            )
             for p in names
         },
         loss_forward_mappings={
             f'loss_{p}': {
                 s: dict(recorder='fpn', from_student=True, data_idx=i),
-                t: dict(recorder='fpn', from_student=False, data_idx=i)
+                t: dict(recorder='fpn', from_student=False, data_idx=i),
             }
             for i, p in enumerate(names)
-        })
+        },
+    )
 
 
-@pytest.mark.parametrize('names', [
-    ('preds_S', 'preds_T'), ('s_feature', 't_feature'),
-    ('logits_S', 'logits_T')
-])
+@pytest.mark.parametrize(
+    'names',
+    [
+        ('preds_S', 'preds_T'),
+        ('s_feature', 't_feature'),
+        ('logits_S', 'logits_T'),
+    ],
+)
 def test_it_takes_the_place_of_any_loss_of_a_stock_config(names):
     """The mapping, with the names of that loss, stays."""
     cfg = toys.algorithm(
-        type='mmrazor.FpnTeacherDistill', distiller=stock_distiller(*names))
+        type='mmrazor.FpnTeacherDistill', distiller=stock_distiller(*names)
+    )
     cfg.pop('allow_random_teacher')
     model = toys.build(cfg)
     total, _ = model.parse_losses(toys.losses(model))
@@ -72,7 +80,9 @@ def test_it_equals_connector_and_distance():
     student, teacher = torch.randn(2, 8, 4, 4), torch.randn(2, 12, 4, 4)
     out = core(student, teacher)
     distance, *others = adapter(student, copy.deepcopy(teacher))
-    torch.testing.assert_close(distance,
-                               5 * F.mse_loss(out.student, out.teacher))
+    torch.testing.assert_close(
+        distance, 5 * F.mse_loss(out.student, out.teacher)
+    )
     assert [v.item() for v in others] == [
-        v.item() for v in out.losses.values()]
+        v.item() for v in out.losses.values()
+    ]

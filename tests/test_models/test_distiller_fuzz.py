@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Mutated distiller configs: a clear error, or a model that trains."""
+
 import copy
 
 import pytest
@@ -13,19 +14,57 @@ from . import toys
 
 # What slips into a config: other types, other numbers, names that are none.
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.sampled_from([-1, 0, 1, 3, 16, 24, 1000]),
+    st.none(),
+    st.booleans(),
+    st.sampled_from([-1, 0, 1, 3, 16, 24, 1000]),
     st.sampled_from([-0.5, 0.0, 0.5, 2.0, float('nan'), float('inf')]),
-    st.sampled_from(['', 'fpn', 'neck', 'diff_p3', 'loss_kd_p3', 'tuned',
-                     'released', 'nec', 'mmrazor.L2Loss', 'ModuleOutputs',
-                     'mmdiffkd.DiffKDConnector', 'BN', 'bilinear']),
-    st.sampled_from([[], [1], dict(), dict(type='BN'), dict(type='NoSuch'),
-                     (4, 4)]))
-NAMES = st.sampled_from([
-    'fpm', 'type', 'source', 'recorder', 'data_idx', 'record_idx',
-    'connector', 'connector_idx', 'student_channels', 'recipe', 'seed',
-    'loss_weight', 'norm_cfg', 'latent_channels', 'initial_gamma', 'resize',
-    'token_shape', 'sampler', 'denoiser', 'init_cfg', 'diff_p3', 'x'
-])
+    st.sampled_from(
+        [
+            '',
+            'fpn',
+            'neck',
+            'diff_p3',
+            'loss_kd_p3',
+            'tuned',
+            'released',
+            'nec',
+            'mmrazor.L2Loss',
+            'ModuleOutputs',
+            'mmdiffkd.DiffKDConnector',
+            'BN',
+            'bilinear',
+        ]
+    ),
+    st.sampled_from(
+        [[], [1], dict(), dict(type='BN'), dict(type='NoSuch'), (4, 4)]
+    ),
+)
+NAMES = st.sampled_from(
+    [
+        'fpm',
+        'type',
+        'source',
+        'recorder',
+        'data_idx',
+        'record_idx',
+        'connector',
+        'connector_idx',
+        'student_channels',
+        'recipe',
+        'seed',
+        'loss_weight',
+        'norm_cfg',
+        'latent_channels',
+        'initial_gamma',
+        'resize',
+        'token_shape',
+        'sampler',
+        'denoiser',
+        'init_cfg',
+        'diff_p3',
+        'x',
+    ]
+)
 
 
 def places(item, path=()):
@@ -84,24 +123,37 @@ def test_the_unmutated_one_works():
     assert outcome(toys.distiller(levels=2)) == ''
 
 
-@pytest.mark.parametrize('path, value, words', [
-    (('connectors', ), None, 'no such connector'),
-    (('connectors', ), 3, 'connectors should be a dict'),
-    (('connectors', 'diff_p3'), 'x', 'connectors.diff_p3'),
-    (('connectors', 'diff_p3', 'student_channels'), 0, 'student_channels'),
-    (('connectors', 'diff_p3', 'student_channels'), 2.5, 'student_channels'),
-    (('connectors', 'diff_p3', 'norm_cfg'), dict(type='NoSuch'), 'NoSuch'),
-    (('student_recorders', ), 'neck', 'student_recorders should be a dict'),
-    (('student_recorders', 'fpn'), None, 'student_recorders.fpn'),
-    (('student_recorders', 'fpn', 'source'), 3, 'source'),
-    (('student_recorders', 'fpn', 'type'), None, 'type'),
-    (('distill_losses', 'loss_kd_p3'), [], 'distill_losses.loss_kd_p3'),
-    (('loss_forward_mappings', 'loss_kd_p3'), None, 'loss_kd_p3'),
-    (('connector_forward_mappings', 'diff_p3', 's_feature', 'data_idx'), 'a',
-     'data_idx'),
-    (('connector_forward_mappings', 'diff_p3', 's_feature', 'recorder'), [],
-     'recorder'),
-])
+@pytest.mark.parametrize(
+    'path, value, words',
+    [
+        (('connectors',), None, 'no such connector'),
+        (('connectors',), 3, 'connectors should be a dict'),
+        (('connectors', 'diff_p3'), 'x', 'connectors.diff_p3'),
+        (('connectors', 'diff_p3', 'student_channels'), 0, 'student_channels'),
+        (
+            ('connectors', 'diff_p3', 'student_channels'),
+            2.5,
+            'student_channels',
+        ),
+        (('connectors', 'diff_p3', 'norm_cfg'), dict(type='NoSuch'), 'NoSuch'),
+        (('student_recorders',), 'neck', 'student_recorders should be a dict'),
+        (('student_recorders', 'fpn'), None, 'student_recorders.fpn'),
+        (('student_recorders', 'fpn', 'source'), 3, 'source'),
+        (('student_recorders', 'fpn', 'type'), None, 'type'),
+        (('distill_losses', 'loss_kd_p3'), [], 'distill_losses.loss_kd_p3'),
+        (('loss_forward_mappings', 'loss_kd_p3'), None, 'loss_kd_p3'),
+        (
+            ('connector_forward_mappings', 'diff_p3', 's_feature', 'data_idx'),
+            'a',
+            'data_idx',
+        ),
+        (
+            ('connector_forward_mappings', 'diff_p3', 's_feature', 'recorder'),
+            [],
+            'recorder',
+        ),
+    ],
+)
 def test_wrong_kinds_are_named(path, value, words):
     cfg = toys.distiller(levels=2)
     part = cfg

@@ -1,9 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 """Two real processes under DDP, without find_unused_parameters."""
+
 import pytest
 import torch
-from mmengine.model import (MMDistributedDataParallel, convert_sync_batchnorm,
-                            revert_sync_batchnorm)
+from mmengine.model import (
+    MMDistributedDataParallel,
+    convert_sync_batchnorm,
+    revert_sync_batchnorm,
+)
 from mmengine.optim import OptimWrapper
 
 from mmdiffkd.diffusion import NoiseDraw
@@ -23,12 +27,16 @@ def fix_noise(model, start, count, total=4):
             generator = torch.Generator().manual_seed(index)
             part = slice(start, start + count)
             return NoiseDraw(
-                torch.randn(total, *student.shape[1:],
-                            generator=generator)[part],
-                torch.randn(total, *teacher.shape[1:],
-                            generator=generator)[part],
-                torch.randint(num_train_timesteps, (total, ),
-                              generator=generator)[part])
+                torch.randn(total, *student.shape[1:], generator=generator)[
+                    part
+                ],
+                torch.randn(total, *teacher.shape[1:], generator=generator)[
+                    part
+                ],
+                torch.randint(
+                    num_train_timesteps, (total,), generator=generator
+                )[part],
+            )
 
         return numbers
 
@@ -40,25 +48,28 @@ def gradients(task, start, count, wrap):
     """Gradients of samples of a batch of four, before and after the stop."""
     torch.manual_seed(0)
     model = task_toys.build(
-        task, task_toys.algorithm(task, norm=GN, norm_cfg=dict(type='GN')))
+        task, task_toys.algorithm(task, norm=GN, norm_cfg=dict(type='GN'))
+    )
     model.train()
     fix_noise(model, start, count)
     wrapped = model
     if wrap:
         wrapped = MMDistributedDataParallel(
-            model, broadcast_buffers=False, find_unused_parameters=False)
+            model, broadcast_buffers=False, find_unused_parameters=False
+        )
     result = {}
     for key in KEYS:
         model.distillation_stopped = key == KEYS[1]
         whole = task_toys.batch(task, n=4)
-        part = {k: v[start:start + count] for k, v in whole.items()}
+        part = {k: v[start : start + count] for k, v in whole.items()}
         data = model.data_preprocessor(part, True)
         loss, _ = model.parse_losses(wrapped(**data, mode='loss'))
         model.zero_grad()
         loss.backward()
         result[key] = {
             name: p.grad.clone().numpy()
-            for name, p in model.named_parameters() if p.grad is not None
+            for name, p in model.named_parameters()
+            if p.grad is not None
         }
     return result
 
@@ -68,17 +79,20 @@ def _train(rank):
     torch.manual_seed(0)  # alike on all ranks, as MMEngine does
     model = toys.build(toys.algorithm())
     wrapped = MMDistributedDataParallel(
-        model, broadcast_buffers=False, find_unused_parameters=False)
+        model, broadcast_buffers=False, find_unused_parameters=False
+    )
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
     logs = []
     for step in range(4):
         model.train()
         model.distillation_stopped = step >= 2
         data = toys.batch(seed=10 * step + rank)
-        logs.append({
-            key: float(value)
-            for key, value in wrapped.train_step(data, optimizer).items()
-        })
+        logs.append(
+            {
+                key: float(value)
+                for key, value in wrapped.train_step(data, optimizer).items()
+            }
+        )
     weights = torch.cat([p.detach().flatten() for p in model.parameters()])
     scales = [
         c.diffusion.feature_scale.mean_square.item()
@@ -93,7 +107,8 @@ def _work(rank):
         gradients={
             task: gradients(task, 2 * rank, 2, wrap=True)
             for task in task_toys.TASKS
-        })
+        },
+    )
 
 
 @pytest.fixture(scope='module')
@@ -114,12 +129,16 @@ def test_two_halves_are_the_whole_batch(ranks, task, key):
         halves = rank['gradients'][task][key]
         for name, value in whole.items():
             torch.testing.assert_close(
-                torch.from_numpy(halves[name]), torch.from_numpy(value),
-                rtol=2e-3, atol=2e-6 + 1e-4 * float(abs(value).max()),
-                msg=lambda text, name=name: f'{name}: {text}')
+                torch.from_numpy(halves[name]),
+                torch.from_numpy(value),
+                rtol=2e-3,
+                atol=2e-6 + 1e-4 * float(abs(value).max()),
+                msg=lambda text, name=name: f'{name}: {text}',
+            )
         # DDP's zeros for what is not used after the stop.
-        assert all((halves[name] == 0).all() for name in set(halves) -
-                   set(whole))
+        assert all(
+            (halves[name] == 0).all() for name in set(halves) - set(whole)
+        )
 
 
 def test_the_halves_differ():

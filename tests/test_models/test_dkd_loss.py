@@ -12,6 +12,7 @@ from mmdiffkd.utils import UserError
 def mmrazor_loss(*args, **options):
     return MODELS.get('mmrazor.DKDLoss')(*args, **options)
 
+
 LABELS = torch.tensor([3, 0, 9, 5, 5, 1])
 
 
@@ -28,8 +29,10 @@ def literal(student, teacher, label, tau, alpha, beta):
     """One instance, by the probabilities of the paper's Eq. 7."""
     p, q = softmax(teacher, tau), softmax(student, tau)
     tckd = kl([p[label], 1 - p[label]], [q[label], 1 - q[label]])
-    nckd = kl([v / (1 - p[label]) for i, v in enumerate(p) if i != label],
-              [v / (1 - q[label]) for i, v in enumerate(q) if i != label])
+    nckd = kl(
+        [v / (1 - p[label]) for i, v in enumerate(p) if i != label],
+        [v / (1 - q[label]) for i, v in enumerate(q) if i != label],
+    )
     return tau**2 * (alpha * tckd + beta * nckd)
 
 
@@ -41,23 +44,31 @@ def test_values_by_hand():
     tckd = 0.5 * math.log(2) + 0.5 * math.log(2 / 3)
     nckd = 0.5 * math.log(3 / 2) + 0.5 * math.log(3 / 4)
     assert DKDLoss(beta=0)(student, teacher, label).item() == pytest.approx(
-        tckd, rel=1e-6)
+        tckd, rel=1e-6
+    )
     assert DKDLoss(alpha=0)(student, teacher, label).item() == pytest.approx(
-        nckd, rel=1e-6)
+        nckd, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize('tau', [1.0, 4.0])
 def test_it_equals_the_literal_formula_and_mmrazors_batchmean(tau):
     student, teacher = torch.randn(2, 6, 10, dtype=torch.float64)
     value = DKDLoss(tau, alpha=1.0, beta=8.0, loss_weight=0.5)(
-        student, teacher, LABELS)
-    expected = sum(
-        literal(s, t, int(label), tau, 1.0, 8.0)
-        for s, t, label in zip(student, teacher, LABELS)) / 6
+        student, teacher, LABELS
+    )
+    expected = (
+        sum(
+            literal(s, t, int(label), tau, 1.0, 8.0)
+            for s, t, label in zip(student, teacher, LABELS)
+        )
+        / 6
+    )
     assert value.item() == pytest.approx(0.5 * expected, rel=1e-9)
     razor = mmrazor_loss(tau, alpha=1.0, beta=8.0, loss_weight=0.5)
     assert razor(student, teacher, LABELS).item() == pytest.approx(
-        value.item(), rel=1e-6)
+        value.item(), rel=1e-6
+    )
 
 
 def test_mmrazors_mean_is_a_sum():
@@ -65,7 +76,8 @@ def test_mmrazors_mean_is_a_sum():
     with pytest.warns(UserWarning, match='size_average'):
         razor = mmrazor_loss(reduction='mean')(student, teacher, LABELS)
     assert razor.item() == pytest.approx(
-        6 * DKDLoss()(student, teacher, LABELS).item())
+        6 * DKDLoss()(student, teacher, LABELS).item()
+    )
 
 
 def test_decoupled_parts_make_up_the_divergence():
@@ -75,7 +87,8 @@ def test_decoupled_parts_make_up_the_divergence():
     share = 1 - teacher.softmax(1)[0, 2].item()
     torch.testing.assert_close(
         DKDLoss(beta=share)(student, teacher, label),
-        KLDivergence()(student, teacher))
+        KLDivergence()(student, teacher),
+    )
 
 
 @pytest.mark.parametrize('size', [50.0, 300.0, 1e4, 1e30])
@@ -86,7 +99,7 @@ def test_extreme_logits_stay_finite(size):
     teacher = teacher.index_fill(1, torch.tensor([7]), size)
     for label in (1, 7, 3):
         loss = DKDLoss()(student, teacher, torch.tensor([label] * 2))
-        gradient, = torch.autograd.grad(loss, student)
+        (gradient,) = torch.autograd.grad(loss, student)
         assert loss.isfinite() and gradient.isfinite().all()
     if size >= 300:
         razor = mmrazor_loss()(student, teacher, torch.tensor([7, 7]))
@@ -117,12 +130,15 @@ def test_the_teacher_is_detached():
     assert teacher.grad is None and student.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize('student, teacher, labels, message', [
-    ((6, 10), (6, 100), LABELS, r'\(6, 10\), the teacher of \(6, 100\)'),
-    ((6, 10, 2, 2), (6, 10, 2, 2), LABELS, 'takes logits of shape'),
-    ((6, 10), (6, 10), LABELS[:4], '6 class indices'),
-    ((6, 10), (6, 10), torch.zeros(6, 7), r'shares of shape \(6, 10\)'),
-])
+@pytest.mark.parametrize(
+    'student, teacher, labels, message',
+    [
+        ((6, 10), (6, 100), LABELS, r'\(6, 10\), the teacher of \(6, 100\)'),
+        ((6, 10, 2, 2), (6, 10, 2, 2), LABELS, 'takes logits of shape'),
+        ((6, 10), (6, 10), LABELS[:4], '6 class indices'),
+        ((6, 10), (6, 10), torch.zeros(6, 7), r'shares of shape \(6, 10\)'),
+    ],
+)
 def test_mistakes_are_refused(student, teacher, labels, message):
     loss = MODELS.build(dict(type='mmdiffkd.DKDLoss'))
     with pytest.raises(UserError, match=message):

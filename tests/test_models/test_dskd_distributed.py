@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """DSKD in two real processes under DDP, without find_unused_parameters."""
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -19,12 +20,16 @@ def features(step):
 def _train(rank, world_size, init_file, queue):
     torch.set_num_threads(1)
     dist.init_process_group(
-        'gloo', init_method=f'file://{init_file}', rank=rank,
-        world_size=world_size)
+        'gloo',
+        init_method=f'file://{init_file}',
+        rank=rank,
+        world_size=world_size,
+    )
     torch.manual_seed(0)  # alike on all ranks, as MMEngine does
     model = dskd_toys.build('cls')
     wrapped = MMDistributedDataParallel(
-        model, broadcast_buffers=False, find_unused_parameters=False)
+        model, broadcast_buffers=False, find_unused_parameters=False
+    )
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
     for step in range(3):
         model.train()
@@ -40,9 +45,16 @@ def _train(rank, world_size, init_file, queue):
         half = features(step).chunk(world_size)[rank]
         alone(half, half)
     weights = torch.cat([p.detach().flatten() for p in model.parameters()])
-    queue.put((rank, weights.double().sum().item(), loss.weight.tolist(),
-               loss.bias.tolist(), alone.bias.tolist(),
-               all(p.grad is None for p in model.teacher.parameters())))
+    queue.put(
+        (
+            rank,
+            weights.double().sum().item(),
+            loss.weight.tolist(),
+            loss.bias.tolist(),
+            alone.bias.tolist(),
+            all(p.grad is None for p in model.teacher.parameters()),
+        )
+    )
     dist.barrier()
     dist.destroy_process_group()
 

@@ -29,11 +29,14 @@ def test_losses_and_statistics_are_logged_by_name(model):
 
 
 def test_the_teacher_is_hidden_but_moves_along(model):
-    assert not any(name.startswith('teacher') or '_teacher' in name
-                   for name, _ in model.named_modules())
+    assert not any(
+        name.startswith('teacher') or '_teacher' in name
+        for name, _ in model.named_modules()
+    )
     assert not any('teacher' in key for key in model.state_dict())
     assert {id(p) for p in model.parameters()}.isdisjoint(
-        id(p) for p in model.teacher.parameters())
+        id(p) for p in model.teacher.parameters()
+    )
     model.double()
     assert next(model.teacher.parameters()).dtype == torch.float64
 
@@ -74,16 +77,19 @@ def test_the_teacher_stops_at_the_last_recorded_module(model):
     called = []
     for name in ('backbone', 'neck', 'bbox_head'):
         model.teacher.get_submodule(name).register_forward_pre_hook(
-            lambda *args, name=name: called.append(name))
+            lambda *args, name=name: called.append(name)
+        )
     data = toys.batch()
     for sample in data['data_samples']:
         del sample.gt_instances  # the teacher needs no labels
     model.train()
     inputs = model.data_preprocessor(data, False)
-    model._run_teacher(**{
-        'batch_inputs': inputs['inputs'],
-        'data_samples': inputs['data_samples']
-    })
+    model._run_teacher(
+        **{
+            'batch_inputs': inputs['inputs'],
+            'data_samples': inputs['data_samples'],
+        }
+    )
     assert called == ['backbone', 'neck']
 
 
@@ -100,12 +106,15 @@ def test_a_shared_head_runs_once_for_each_level_that_is_used():
         loss_forward_mappings=dict(
             loss_cls=dict(
                 preds_S=dict(recorder='cls', from_student=True, record_idx=1),
-                preds_T=dict(recorder='cls', from_student=False,
-                             record_idx=1))))
+                preds_T=dict(recorder='cls', from_student=False, record_idx=1),
+            )
+        ),
+    )
     model = toys.build(cfg)
     calls = []
     model.teacher.bbox_head.retina_cls.register_forward_pre_hook(
-        lambda *args: calls.append(1))
+        lambda *args: calls.append(1)
+    )
     assert torch.isfinite(toys.losses(model)['distill.loss_cls'])
     assert len(calls) == 2, 'record_idx=1 needs two of the three levels'
 
@@ -114,7 +123,8 @@ def test_after_the_stop_neither_teacher_nor_connectors_run(model):
     model.distillation_stopped = True
     for module in (model.teacher, *model.distiller.connectors.values()):
         module.register_forward_pre_hook(
-            lambda *args: pytest.fail('ran after the stop'))
+            lambda *args: pytest.fail('ran after the stop')
+        )
     result = toys.losses(model)
     assert not any(k.startswith('distill') for k in result)
     assert 'student.loss_cls' in result
@@ -122,8 +132,10 @@ def test_after_the_stop_neither_teacher_nor_connectors_run(model):
 
 def test_nothing_is_recorded_after_the_step(model):
     toys.losses(model)
-    for manager in (model.distiller.student_recorders,
-                    model.distiller.teacher_recorders):
+    for manager in (
+        model.distiller.student_recorders,
+        model.distiller.teacher_recorders,
+    ):
         assert all(not r.data_buffer for r in manager.recorders.values())
     assert not model.distiller._paired
 
@@ -170,7 +182,8 @@ def test_teacher_weights_are_loaded(tmp_path):
     path = str(tmp_path / 'teacher.pth')
     save_checkpoint(dict(state_dict=teacher.state_dict()), path)
     model = toys.build(
-        toys.algorithm(allow_random_teacher=False, teacher_ckpt=path))
+        toys.algorithm(allow_random_teacher=False, teacher_ckpt=path)
+    )
     model.init_weights()
     for key, value in teacher.state_dict().items():
         assert torch.equal(value, model.teacher.state_dict()[key])
@@ -180,23 +193,31 @@ def test_a_distilled_student_can_teach(tmp_path, model):
     path = str(tmp_path / 'distilled.pth')
     save_checkpoint(dict(state_dict=model.state_dict()), path)
     cfg = toys.algorithm(
-        teacher=toys.detector(), teacher_ckpt=path,
+        teacher=toys.detector(),
+        teacher_ckpt=path,
         allow_random_teacher=False,
-        distiller=toys.distiller(teacher_channels=16))
+        distiller=toys.distiller(teacher_channels=16),
+    )
     pupil = toys.build(cfg)
     for key, value in model.student.state_dict().items():
         assert torch.equal(value, pupil.teacher.state_dict()[key])
 
 
-@pytest.mark.parametrize('damage, message', [
-    ('missing', r'2 are missing and 0 differ.*\n  missing: neck'),
-    ('shape', r'0 are missing and 1 differ.*retina_cls.weight: '
-     r'\(5, 24, 3, 3\) in the file, \(3, 24, 3, 3\) in the model'
-     '.*cfg_options'),
-    ('absent', 'does not exist; set model.teacher_ckpt'),
-    ('truncated', 'teacher cannot be read: .* is truncated'),
-    ('empty', 'holds no weights'),
-])
+@pytest.mark.parametrize(
+    'damage, message',
+    [
+        ('missing', r'2 are missing and 0 differ.*\n  missing: neck'),
+        (
+            'shape',
+            r'0 are missing and 1 differ.*retina_cls.weight: '
+            r'\(5, 24, 3, 3\) in the file, \(3, 24, 3, 3\) in the model'
+            '.*cfg_options',
+        ),
+        ('absent', 'does not exist; set model.teacher_ckpt'),
+        ('truncated', 'teacher cannot be read: .* is truncated'),
+        ('empty', 'holds no weights'),
+    ],
+)
 def test_a_wrong_teacher_checkpoint_is_an_error(tmp_path, damage, message):
     state = toys.build(toys.detector(width=12, channels=24)).state_dict()
     path = tmp_path / 'teacher.pth'
@@ -241,9 +262,11 @@ def test_a_checkpoint_that_fits_nothing_is_an_error(model):
 def test_non_finite_losses_name_the_component(model):
     with torch.no_grad():
         model.distiller.connectors.diff_p4.diffusion.denoiser.layers[
-            -1].bias.fill_(float('nan'))
-    with pytest.raises(FloatingPointError,
-                       match=r'at iteration .*distill\.diff_p4\.loss_diff'):
+            -1
+        ].bias.fill_(float('nan'))
+    with pytest.raises(
+        FloatingPointError, match=r'at iteration .*distill\.diff_p4\.loss_diff'
+    ):
         model.parse_losses(toys.losses(model))
 
 
@@ -258,28 +281,52 @@ def test_features_without_gradient_are_refused():
         toys.losses(model)
 
 
-@pytest.mark.parametrize('case, message', [
-    (dict(cfg_path='mmdet::retinanet/no_such.py'), 'no_such.*cannot be read'),
-    (dict(cfg_path='/no/such/teacher.py'), 'no/such.*cannot be read'),
-    (dict(cfg_path='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
-          cfg_options={'bbox_head.num_classes': 3}),
-     r"did you mean 'model\.bbox_head'"),
-    (dict(cfg_path='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
-          cfg_options={'modle.neck': 3}), r"did you mean 'model'"),
-    (dict(cfg_path='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
-          bbox_head=dict(num_classes=3)), 'write cfg_options'),
-])
+@pytest.mark.parametrize(
+    'case, message',
+    [
+        (
+            dict(cfg_path='mmdet::retinanet/no_such.py'),
+            'no_such.*cannot be read',
+        ),
+        (dict(cfg_path='/no/such/teacher.py'), 'no/such.*cannot be read'),
+        (
+            dict(
+                cfg_path='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+                cfg_options={'bbox_head.num_classes': 3},
+            ),
+            r"did you mean 'model\.bbox_head'",
+        ),
+        (
+            dict(
+                cfg_path='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+                cfg_options={'modle.neck': 3},
+            ),
+            r"did you mean 'model'",
+        ),
+        (
+            dict(
+                cfg_path='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+                bbox_head=dict(num_classes=3),
+            ),
+            'write cfg_options',
+        ),
+    ],
+)
 def test_a_wrong_teacher_config_is_an_error(case, message):
     with pytest.raises(UserError, match=message):
         toys.build(toys.algorithm(teacher=case))
 
 
 def test_teacher_leaves_are_overridable():
-    model = toys.build(toys.algorithm(
-        teacher=dict(
-            cfg_path='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
-            cfg_options={'model.bbox_head.num_classes': 3}),
-        distiller=toys.distiller(teacher_channels=256)))
+    model = toys.build(
+        toys.algorithm(
+            teacher=dict(
+                cfg_path='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+                cfg_options={'model.bbox_head.num_classes': 3},
+            ),
+            distiller=toys.distiller(teacher_channels=256),
+        )
+    )
     assert model.teacher.bbox_head.num_classes == 3
     assert model.teacher.backbone.depth == 18
 
@@ -289,12 +336,18 @@ def test_typeless_preprocessor_goes_to_the_student():
     mean = student.pop('data_preprocessor')['mean']
     with pytest.raises(Exception):
         # Stock MMRazor: KeyError, must contain the key "type".
-        toys.build(dict(
-            toys.algorithm(), type='mmrazor.SingleTeacherDistill',
-            architecture=student, data_preprocessor=dict(mean=mean)))
+        toys.build(
+            dict(
+                toys.algorithm(),
+                type='mmrazor.SingleTeacherDistill',
+                architecture=student,
+                data_preprocessor=dict(mean=mean),
+            )
+        )
     student['data_preprocessor'] = toys.detector()['data_preprocessor']
-    model = toys.build(toys.algorithm(
-        architecture=student, data_preprocessor=dict(mean=mean)))
+    model = toys.build(
+        toys.algorithm(architecture=student, data_preprocessor=dict(mean=mean))
+    )
     assert model.data_preprocessor is model.student.data_preprocessor
 
 
@@ -315,8 +368,11 @@ def test_deliveries_replay_the_teachers_values():
     cfg = toys.algorithm()
     cfg['distiller']['distill_deliveries'] = dict(
         anchors=dict(
-            type='MethodOutputs', max_keep_data=1,
-            method_path='mmdet.models.dense_heads.RetinaHead.get_anchors'))
+            type='MethodOutputs',
+            max_keep_data=1,
+            method_path='mmdet.models.dense_heads.RetinaHead.get_anchors',
+        )
+    )
     model = toys.build(cfg)
     assert 'student.loss_cls' in toys.losses(model)
     model.distillation_stopped = True
@@ -327,16 +383,20 @@ def test_preprocessor_of_the_student_wins_over_that_of_the_config():
     """The Runner hands over what stands at the top of a config."""
     student = toys.detector()
     student['data_preprocessor'] = dict(
-        student['data_preprocessor'], pad_size_divisor=8)
+        student['data_preprocessor'], pad_size_divisor=8
+    )
     top = dict(student['data_preprocessor'], pad_size_divisor=64)
-    model = toys.build(toys.algorithm(
-        architecture=student, data_preprocessor=top))
+    model = toys.build(
+        toys.algorithm(architecture=student, data_preprocessor=top)
+    )
     assert model.data_preprocessor.pad_size_divisor == 8
 
 
 def test_a_teacher_that_fails_is_named():
     model = toys.build(toys.algorithm())
     model.teacher.backbone.forward = lambda x: x.no_such_thing
-    with pytest.raises(UserError, match="teacher's forward pass fails: "
-                       'AttributeError.*no_such_thing'):
+    with pytest.raises(
+        UserError,
+        match="teacher's forward pass fails: AttributeError.*no_such_thing",
+    ):
         toys.losses(model)

@@ -29,16 +29,17 @@ def test_value_by_hand():
     student = torch.tensor([[1.0, 3.0]]).log()
     value = KLDivergence(loss_weight=2.0)(student, torch.zeros(1, 2))
     assert value.item() == pytest.approx(
-        2 * (0.5 * math.log(2) + 0.5 * math.log(2 / 3)), rel=1e-6)
+        2 * (0.5 * math.log(2) + 0.5 * math.log(2 / 3)), rel=1e-6
+    )
 
 
 def test_vectors_as_in_mmrazor():
     student, teacher = torch.randn(2, 6, 10, dtype=torch.float64)
     loss = KLDivergence(tau=4.0)(student, teacher)
-    torch.testing.assert_close(loss,
-                               mmrazor_loss(tau=4.0)(student, teacher))
+    torch.testing.assert_close(loss, mmrazor_loss(tau=4.0)(student, teacher))
     assert loss.item() == pytest.approx(
-        sum(literal(s, t, 4.0) for s, t in zip(student, teacher)) / 6)
+        sum(literal(s, t, 4.0) for s, t in zip(student, teacher)) / 6
+    )
 
 
 def test_maps_are_averaged_over_pixels():
@@ -47,8 +48,12 @@ def test_maps_are_averaged_over_pixels():
     loss = KLDivergence(tau=2.0)(student, teacher)
     pixels = [(n, i, j) for n in range(2) for i in range(3) for j in range(4)]
     assert loss.item() == pytest.approx(
-        sum(literal(student[n, :, i, j], teacher[n, :, i, j], 2.0)
-            for n, i, j in pixels) / len(pixels))
+        sum(
+            literal(student[n, :, i, j], teacher[n, :, i, j], 2.0)
+            for n, i, j in pixels
+        )
+        / len(pixels)
+    )
     razor = mmrazor_loss(tau=2.0)(student, teacher)
     assert razor.item() == pytest.approx(3 * 4 * loss.item())
 

@@ -13,7 +13,7 @@ def stream(iterations, n, seed=0):
     """Skewed features: the median of each hash is far from its mean."""
     generator = torch.Generator().manual_seed(seed)
     return [
-        torch.empty(n, 6).exponential_(generator=generator)**2
+        torch.empty(n, 6).exponential_(generator=generator) ** 2
         for _ in range(iterations)
     ]
 
@@ -40,18 +40,19 @@ def test_the_share_of_differing_bits_is_the_angle():
 def test_loss_equals_the_formula():
     torch.manual_seed(0)
     loss = LSHFeatureLoss(
-        8, 32, loss_weight=6.0, mse_weight=0.5, hash_weight=2.0).double()
+        8, 32, loss_weight=6.0, mse_weight=0.5, hash_weight=2.0
+    ).double()
     s, t = torch.randn(2, 3, 8, 2, 2, dtype=torch.float64)
     loss(s, t)  # moves the bias
     loss.eval()
-    expected = 0.
+    expected = 0.0
     for n in range(3):
         for h in range(2):
             for w in range(2):
                 p = torch.sigmoid(loss.weight @ s[n, :, h, w] + loss.bias)
                 bit = (loss.weight @ t[n, :, h, w] + loss.bias) > 0
                 expected += -torch.where(bit, p, 1 - p).log().mean() / 12
-    expected = 6 * (0.5 * ((s - t)**2).mean() + 2 * expected)
+    expected = 6 * (0.5 * ((s - t) ** 2).mean() + 2 * expected)
     torch.testing.assert_close(loss(s, t), expected, rtol=1e-9, atol=1e-9)
 
 
@@ -68,7 +69,8 @@ def test_pooling_compares_one_vector_an_image():
     s, t = torch.randn(2, 4, 8, 3, 3)
     pooled, plain = (LSHFeatureLoss(8, 32, pool=p) for p in (True, False))
     torch.testing.assert_close(
-        pooled(s, t), plain(s.mean(dim=(2, 3)), t.mean(dim=(2, 3))))
+        pooled(s, t), plain(s.mean(dim=(2, 3)), t.mean(dim=(2, 3)))
+    )
 
 
 @pytest.mark.parametrize('n', [1, 2, 64])
@@ -120,9 +122,11 @@ def test_w_is_frozen_the_same_for_a_seed_and_leaves_the_global_stream():
     assert torch.equal(a.weight, b.weight)
     assert not torch.equal(a.weight, c.weight)
     assert float(LSHFeatureLoss(64, 4096).weight.std()) == pytest.approx(
-        1 / 8, rel=0.02)
-    assert float(LSHFeatureLoss(64, 4096, std=.06).weight.std()) == (
-        pytest.approx(.06, rel=0.02))
+        1 / 8, rel=0.02
+    )
+    assert float(LSHFeatureLoss(64, 4096, std=0.06).weight.std()) == (
+        pytest.approx(0.06, rel=0.02)
+    )
 
 
 def test_a_chosen_number_of_positions_is_hashed():
@@ -162,21 +166,30 @@ def test_state_and_copies_go_on_alike():
             assert torch.equal(value, twin.state_dict()[key]), key
 
 
-@pytest.mark.parametrize('shapes, message', [
-    (((2, 8), (3, 8)), r'\(2, 8\) and \(3, 8\)'),
-    (((2, 9), (2, 9)), r'equal shape \(N, 8\)'),
-    (((2, 5, 8), (2, 5, 8)), 'channels= is the width'),
-])
+@pytest.mark.parametrize(
+    'shapes, message',
+    [
+        (((2, 8), (3, 8)), r'\(2, 8\) and \(3, 8\)'),
+        (((2, 9), (2, 9)), r'equal shape \(N, 8\)'),
+        (((2, 5, 8), (2, 5, 8)), 'channels= is the width'),
+    ],
+)
 def test_wrong_shapes_are_named(shapes, message):
     with pytest.raises(UserError, match=message):
         LSHFeatureLoss(8, 16)(*(torch.randn(shape) for shape in shapes))
 
 
-@pytest.mark.parametrize('options', [
-    dict(num_hashes=0), dict(momentum=0.0), dict(std=-1.0),
-    dict(max_positions=0), dict(mse_weight=-1.0),
-    dict(mse_weight=0.0, hash_weight=0.0)
-])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(num_hashes=0),
+        dict(momentum=0.0),
+        dict(std=-1.0),
+        dict(max_positions=0),
+        dict(mse_weight=-1.0),
+        dict(mse_weight=0.0, hash_weight=0.0),
+    ],
+)
 def test_impossible_numbers_are_refused(options):
     key, value = list(options.items())[-1]
     with pytest.raises(UserError, match=f'{key}={value}'):

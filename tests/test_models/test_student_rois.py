@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The teacher's RoI head on the student's RoIs, against calls by hand."""
+
 import copy
 
 import pytest
@@ -13,13 +14,15 @@ from mmdiffkd.utils import UserError
 from . import toys
 from . import two_stage_toys as two
 
-GREY = dict(mean=[100.0, 110.0, 120.0], std=[50.0, 60.0, 70.0],
-            bgr_to_rgb=False)
+GREY = dict(
+    mean=[100.0, 110.0, 120.0], std=[50.0, 60.0, 70.0], bgr_to_rgb=False
+)
 TEACHERS = dict(
     faster=two.faster_rcnn(width=12, channels=24),
     cascade=two.cascade_rcnn(width=12, channels=24),
     shared_head=two.without_neck(),
-    other_input=two.faster_rcnn(width=12, channels=24, norm=GREY))
+    other_input=two.faster_rcnn(width=12, channels=24, norm=GREY),
+)
 
 
 def build(**overrides):
@@ -47,8 +50,9 @@ def watch(model):
         extractor = extractor[0]
     extractor.register_forward_pre_hook(keep_rois)
     for name in ('cls', 'reg'):
-        model.distiller.distill_losses[f'loss_{name}'].\
-            register_forward_pre_hook(keep_teacher(name), with_kwargs=True)
+        model.distiller.distill_losses[
+            f'loss_{name}'
+        ].register_forward_pre_hook(keep_teacher(name), with_kwargs=True)
     return seen
 
 
@@ -59,10 +63,13 @@ def by_hand(model, data, rois):
     inputs = teacher.data_preprocessor(copy.deepcopy(data), False)['inputs']
     maps = teacher.backbone(inputs)
     maps = teacher.neck(maps) if teacher.with_neck else maps
-    first = (lambda m: m[0]) if isinstance(
-        head.bbox_head, torch.nn.ModuleList) else (lambda m: m)
+    first = (
+        (lambda m: m[0])
+        if isinstance(head.bbox_head, torch.nn.ModuleList)
+        else (lambda m: m)
+    )
     extractor = first(head.bbox_roi_extractor)
-    features = extractor(maps[:len(extractor.featmap_strides)], rois)
+    features = extractor(maps[: len(extractor.featmap_strides)], rois)
     if head.with_shared_head:
         features = head.shared_head(features)
     return first(head.bbox_head)(features)
@@ -85,8 +92,7 @@ def test_the_teacher_answers_for_the_students_rois_of_each_step(name):
 
 
 def test_a_cascade_student_is_asked_for_its_first_stage():
-    model = build(
-        architecture=two.cascade_rcnn(), teacher=TEACHERS['cascade'])
+    model = build(architecture=two.cascade_rcnn(), teacher=TEACHERS['cascade'])
     seen = watch(model)
     data = toys.batch()
     toys.losses(model, copy.deepcopy(data))
@@ -97,10 +103,13 @@ def test_a_cascade_student_is_asked_for_its_first_stage():
 
 def test_neither_rpn_nor_later_stages_of_the_teacher_run():
     model = build(teacher=TEACHERS['cascade'])
-    for module in (model.teacher.rpn_head.rpn_conv,
-                   model.teacher.roi_head.bbox_head[1]):
+    for module in (
+        model.teacher.rpn_head.rpn_conv,
+        model.teacher.roi_head.bbox_head[1],
+    ):
         module.register_forward_pre_hook(
-            lambda *args: pytest.fail('ran for nothing'))
+            lambda *args: pytest.fail('ran for nothing')
+        )
     toys.losses(model)
 
 
@@ -109,8 +118,12 @@ def test_gradients_reach_the_student_and_not_the_teacher():
     losses = toys.losses(model)
     losses['distill.loss_reg'].backward()
     head = model.student.roi_head.bbox_head
-    for part in (head.fc_reg, head.shared_fcs, model.student.neck,
-                 model.student.backbone):
+    for part in (
+        head.fc_reg,
+        head.shared_fcs,
+        model.student.neck,
+        model.student.backbone,
+    ):
         assert max(p.grad.abs().sum() for p in part.parameters()) > 0
     assert head.fc_cls.weight.grad is None
     assert all(p.grad is None for p in model.teacher.parameters())
@@ -120,7 +133,8 @@ def test_gradients_reach_the_student_and_not_the_teacher():
 def test_regression_alone_brings_the_boxes_nearer():
     model = build(calculate_student_loss=False, student_trainable=True)
     optimizer = OptimWrapper(
-        torch.optim.SGD(model.student.roi_head.parameters(), lr=1.0))
+        torch.optim.SGD(model.student.roi_head.parameters(), lr=1.0)
+    )
     # All regression outputs to begin with are near 0; give it work.
     with torch.no_grad():
         model.teacher.roi_head.bbox_head.fc_reg.bias.fill_(1.0)
@@ -136,8 +150,11 @@ def test_deliveries_run_all_of_the_teacher_and_change_no_record():
     cfg = two.distiller()
     cfg['distill_deliveries'] = dict(
         anchors=dict(
-            type='MethodOutputs', max_keep_data=1,
-            method_path='mmdet.models.dense_heads.RPNHead.get_anchors'))
+            type='MethodOutputs',
+            max_keep_data=1,
+            method_path='mmdet.models.dense_heads.RPNHead.get_anchors',
+        )
+    )
     model = build(distiller=cfg)
     seen = watch(model)
     data = toys.batch()
@@ -150,15 +167,18 @@ def test_nothing_runs_after_the_stop():
     model = build()
     model.distillation_stopped = True
     model.teacher.roi_head.bbox_head.register_forward_pre_hook(
-        lambda *args: pytest.fail('ran after the stop'))
+        lambda *args: pytest.fail('ran after the stop')
+    )
     assert not any(k.startswith('distill') for k in toys.losses(model))
 
 
 def test_nothing_is_kept_and_copies_distil_alike():
     model = build()
     toys.losses(model)
-    for manager in (model.distiller.student_recorders,
-                    model.distiller.teacher_recorders):
+    for manager in (
+        model.distiller.student_recorders,
+        model.distiller.teacher_recorders,
+    ):
         assert len(manager.recorders) == 3
         assert all(not r.data_buffer for r in manager.recorders.values())
     twin = copy.deepcopy(model)
@@ -175,8 +195,8 @@ def test_half_precision(monkeypatch):
     # MMCV's NMS on a CPU takes single precision, so the student does.
     task = model._student_losses
     monkeypatch.setattr(
-        model, '_student_losses',
-        torch.autocast('cpu', enabled=False)(task))
+        model, '_student_losses', torch.autocast('cpu', enabled=False)(task)
+    )
     data = toys.batch()
     with torch.autocast('cpu', torch.float16):
         losses = toys.losses(model, copy.deepcopy(data))
@@ -198,15 +218,21 @@ def test_an_image_without_objects_is_no_obstacle():
 
 
 def test_one_stage_detectors_have_no_rois():
-    with pytest.raises(UserError, match='the teacher RetinaNet has no '
-                       'roi_head.bbox_head; .*student_rois=False'):
+    with pytest.raises(
+        UserError,
+        match='the teacher RetinaNet has no '
+        'roi_head.bbox_head; .*student_rois=False',
+    ):
         build(teacher=toys.detector())
 
 
 def test_boxes_encoded_otherwise_are_refused():
     teacher = two.faster_rcnn(stds=[0.05, 0.05, 0.1, 0.1])
-    with pytest.raises(UserError, match=r'teacher encodes boxes by .*0\.05.*'
-                       r'student by .*0\.1,'):
+    with pytest.raises(
+        UserError,
+        match=r'teacher encodes boxes by .*0\.05.*'
+        r'student by .*0\.1,',
+    ):
         build(teacher=teacher)
     cfg = two.distiller()
     for key in ('student_recorders', 'teacher_recorders'):
@@ -246,10 +272,12 @@ def test_mmrazors_own_algorithm_is_refused():
 def _train(rank, init_file, queue):
     torch.set_num_threads(1)
     dist.init_process_group(
-        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=2)
+        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=2
+    )
     model = build(teacher=TEACHERS['cascade'])
     wrapped = MMDistributedDataParallel(
-        model, broadcast_buffers=False, find_unused_parameters=False)
+        model, broadcast_buffers=False, find_unused_parameters=False
+    )
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
     names = []
     for step in range(3):

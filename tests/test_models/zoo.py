@@ -5,6 +5,7 @@ A function creates each weight when it first needs it, under the name that
 the published files have. So it defines names, shapes and result at once,
 without any of the project's code.
 """
+
 import torch
 import torch.nn.functional as F
 
@@ -19,58 +20,73 @@ class Weights(dict):
     def _get(self, name, *shape, low=None):
         if name not in self:
             draw = torch.rand if low is not None else torch.randn
-            self[name] = draw(*shape, generator=self.generator) + (low or 0.)
+            self[name] = draw(*shape, generator=self.generator) + (low or 0.0)
         return self[name]
 
     def conv(self, x, name, out, size=1, stride=1, groups=1):
         fan_in = x.shape[1] // groups * size**2
         new = f'{name}.weight' not in self
-        weight = self._get(f'{name}.weight', out, x.shape[1] // groups, size,
-                           size)
+        weight = self._get(
+            f'{name}.weight', out, x.shape[1] // groups, size, size
+        )
         if new:
-            weight *= (2 / fan_in)**0.5
+            weight *= (2 / fan_in) ** 0.5
         return F.conv2d(x, weight, None, stride, size // 2, 1, groups)
 
     def norm(self, x, name):
         c = x.shape[1]
         self.setdefault(f'{name}.num_batches_tracked', torch.tensor(7))
         return F.batch_norm(
-            x, self._get(f'{name}.running_mean', c),
+            x,
+            self._get(f'{name}.running_mean', c),
             self._get(f'{name}.running_var', c, low=0.5),
             self._get(f'{name}.weight', c, low=0.5),
-            self._get(f'{name}.bias', c))
+            self._get(f'{name}.bias', c),
+        )
 
     def classify(self, x, name, classes):
         x = x.mean((2, 3))
-        return F.linear(x, self._get(f'{name}.weight', classes, x.shape[1]),
-                        self._get(f'{name}.bias', classes))
+        return F.linear(
+            x,
+            self._get(f'{name}.weight', classes, x.shape[1]),
+            self._get(f'{name}.bias', classes),
+        )
 
     def count(self):
         """Learnable parameters."""
         return sum(
-            value.numel() for key, value in self.items()
-            if not key.endswith(('_mean', '_var', '_tracked')))
+            value.numel()
+            for key, value in self.items()
+            if not key.endswith(('_mean', '_var', '_tracked'))
+        )
 
 
-def resnet(w, x, depth, channels=(16, 16, 32, 64), option='B', fc='fc',
-           classes=100):
+def resnet(
+    w, x, depth, channels=(16, 16, 32, 64), option='B', fc='fc', classes=100
+):
     x = F.relu(w.norm(w.conv(x, 'conv1', channels[0], 3), 'bn1'))
     for i in range(1, 4):
         for j in range((depth - 2) // 6):
             name, stride = f'layer{i}.{j}', 2 if i > 1 and j == 0 else 1
-            out = F.relu(w.norm(w.conv(x, f'{name}.conv1', channels[i], 3,
-                                       stride), f'{name}.bn1'))
-            out = w.norm(w.conv(out, f'{name}.conv2', channels[i], 3),
-                         f'{name}.bn2')
+            out = F.relu(
+                w.norm(
+                    w.conv(x, f'{name}.conv1', channels[i], 3, stride),
+                    f'{name}.bn1',
+                )
+            )
+            out = w.norm(
+                w.conv(out, f'{name}.conv2', channels[i], 3), f'{name}.bn2'
+            )
             if out.shape != x.shape and option == 'A':
                 half = (channels[i] - x.shape[1]) // 2
                 small = x[:, :, ::2, ::2]
-                zeros = torch.zeros_like(small[:, :1]).expand(
-                    -1, half, -1, -1)
+                zeros = torch.zeros_like(small[:, :1]).expand(-1, half, -1, -1)
                 x = torch.cat([zeros, small, zeros], 1)
             elif out.shape != x.shape:
-                x = w.norm(w.conv(x, f'{name}.downsample.0', channels[i], 1,
-                                  stride), f'{name}.downsample.1')
+                x = w.norm(
+                    w.conv(x, f'{name}.downsample.0', channels[i], 1, stride),
+                    f'{name}.downsample.1',
+                )
             x = F.relu(out + x)
     return w.classify(x, fc, classes)
 
@@ -112,16 +128,25 @@ def resnet50(w, x):
             y = F.relu(w.norm(y, f'{name}.bn2'))
             y = w.norm(w.conv(y, f'{name}.conv3', 4 * c), f'{name}.bn3')
             if j == 0:
-                x = w.norm(w.conv(x, f'{name}.shortcut.0', 4 * c, 1, stride),
-                           f'{name}.shortcut.1')
+                x = w.norm(
+                    w.conv(x, f'{name}.shortcut.0', 4 * c, 1, stride),
+                    f'{name}.shortcut.1',
+                )
             x = F.relu(x + y)
     return w.classify(x, 'linear', 100)
 
 
 def mobile_half(w, x):
     x = F.relu(w.norm(w.conv(x, 'conv1.0', 16, 3, 2), 'conv1.1'))
-    settings = [(1, 8, 1, 1), (6, 12, 2, 1), (6, 16, 3, 2), (6, 32, 4, 2),
-                (6, 48, 3, 1), (6, 80, 3, 2), (6, 160, 1, 1)]
+    settings = [
+        (1, 8, 1, 1),
+        (6, 12, 2, 1),
+        (6, 16, 3, 2),
+        (6, 32, 4, 2),
+        (6, 48, 3, 1),
+        (6, 80, 3, 2),
+        (6, 160, 1, 1),
+    ]
     for i, (factor, out, depth, stride) in enumerate(settings):
         for j in range(depth):
             name, c = f'blocks.{i}.{j}.conv', factor * x.shape[1]
@@ -136,8 +161,7 @@ def mobile_half(w, x):
 
 def shuffle(x, groups):
     parts = x.chunk(groups, 1)
-    channels = [part[:, i] for i in range(parts[0].shape[1])
-                for part in parts]
+    channels = [part[:, i] for i in range(parts[0].shape[1]) for part in parts]
     return torch.stack(channels, 1)
 
 
@@ -151,10 +175,10 @@ def shuffle_v1(w, x):
             y = shuffle(F.relu(w.norm(y, f'{name}.bn1')), groups)
             y = w.conv(y, f'{name}.conv2', inner, 3, 1 if j else 2, inner)
             y = F.relu(w.norm(y, f'{name}.bn2'))
-            y = w.norm(w.conv(y, f'{name}.conv3', branch, groups=3),
-                       f'{name}.bn3')
-            x = y + x if j else torch.cat(
-                [y, F.avg_pool2d(x, 3, 2, 1)], 1)
+            y = w.norm(
+                w.conv(y, f'{name}.conv3', branch, groups=3), f'{name}.bn3'
+            )
+            x = y + x if j else torch.cat([y, F.avg_pool2d(x, 3, 2, 1)], 1)
             x = F.relu(x)
     return w.classify(x, 'linear', 100)
 
@@ -166,8 +190,7 @@ def shuffle_v2(w, x):
         left = w.conv(x, f'{name}.conv1', x.shape[1], 3, 2, x.shape[1])
         left = w.conv(w.norm(left, f'{name}.bn1'), f'{name}.conv2', half)
         left = F.relu(w.norm(left, f'{name}.bn2'))
-        right = F.relu(w.norm(w.conv(x, f'{name}.conv3', half),
-                              f'{name}.bn3'))
+        right = F.relu(w.norm(w.conv(x, f'{name}.conv3', half), f'{name}.bn3'))
         right = w.conv(right, f'{name}.conv4', half, 3, 2, half)
         right = w.conv(w.norm(right, f'{name}.bn4'), f'{name}.conv5', half)
         right = F.relu(w.norm(right, f'{name}.bn5'))
@@ -176,10 +199,10 @@ def shuffle_v2(w, x):
             name = f'layer{i}.{j}'
             y = w.conv(x[:, half:], f'{name}.conv1', half)
             y = F.relu(w.norm(y, f'{name}.bn1'))
-            y = w.norm(w.conv(y, f'{name}.conv2', half, 3, 1, half),
-                       f'{name}.bn2')
-            y = F.relu(w.norm(w.conv(y, f'{name}.conv3', half),
-                              f'{name}.bn3'))
+            y = w.norm(
+                w.conv(y, f'{name}.conv2', half, 3, 1, half), f'{name}.bn2'
+            )
+            y = F.relu(w.norm(w.conv(y, f'{name}.conv3', half), f'{name}.bn3'))
             x = shuffle(torch.cat([x[:, :half], y], 1), 2)
     x = F.relu(w.norm(w.conv(x, 'conv2', 1024), 'bn2'))
     return w.classify(x, 'linear', 100)

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """A set of a few small street scenes, laid out like CamVid's."""
+
 from pathlib import Path
 
 import cv2

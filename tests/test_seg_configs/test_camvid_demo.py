@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The CamVid demo: every method trains, on processes and real images too."""
+
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from mmdiffkd.models.algorithms.teacher_builder import build_teacher
 from . import tiny
 
 DISTILLED = [
-    path for path in sorted(tiny.DEMO.glob('camvid_*.py'))
+    path
+    for path in sorted(tiny.DEMO.glob('camvid_*.py'))
     if tiny.read(path).model.type == 'mmdiffkd.FrozenTeacherDistill'
 ]
 RANDOM_TEACHER = {'model.init_cfg': None}
@@ -38,8 +40,15 @@ def test_method_takes_a_training_step(path):
 def test_methods_share_student_data_and_budget():
     """Nothing but the distiller may differ."""
     names = {path.stem for path in DISTILLED}
-    methods = ('kd', 'dist', 'cwd', 'mse', 'diffkd', 'diffkd_features',
-               'diffkd_dist')
+    methods = (
+        'kd',
+        'dist',
+        'cwd',
+        'mse',
+        'diffkd',
+        'diffkd_features',
+        'diffkd_dist',
+    )
     assert {f'camvid_{m}' for m in methods} <= names
     configs = [load(path) for path in DISTILLED]
     alone = tiny.load(tiny.DEMO / 'camvid_student.py')
@@ -49,8 +58,12 @@ def test_methods_share_student_data_and_budget():
             cfg.pop(key, None)
         cfg.model.pop('distiller')
         assert cfg.to_dict() == configs[0].to_dict()
-    for key in ('train_dataloader', 'test_dataloader', 'train_cfg',
-                'param_scheduler'):
+    for key in (
+        'train_dataloader',
+        'test_dataloader',
+        'train_cfg',
+        'param_scheduler',
+    ):
         assert configs[0][key] == alone[key]
     assert configs[0].optim_wrapper.optimizer == alone.optim_wrapper.optimizer
 
@@ -60,29 +73,34 @@ def test_teacher_sees_what_its_own_preprocessor_would_give():
     model = tiny.build(load(tiny.DEMO / 'camvid_kd.py')).train()
     seen = []
     model.teacher.backbone.register_forward_pre_hook(
-        lambda module, args: seen.append(args[0]))
+        lambda module, args: seen.append(args[0])
+    )
     batch = tiny.batch(classes=11)
     tiny.losses(model, batch)
     own = model.teacher.data_preprocessor
     inputs = torch.stack(batch['inputs']).float().flip(1)  # to RGB
-    expected = (inputs - torch.tensor([105.658, 103.330, 99.626]).view(
-        3, 1, 1))
+    expected = inputs - torch.tensor([105.658, 103.330, 99.626]).view(3, 1, 1)
     torch.testing.assert_close(seen[0], expected, rtol=0, atol=1e-3)
     assert own.mean.flatten().tolist() == pytest.approx(
-        [105.658, 103.330, 99.626])
+        [105.658, 103.330, 99.626]
+    )
 
 
 def options(root):
     return [
         'model.architecture.backbone.init_cfg=None',
         'model.teacher.cfg_options.model.init_cfg=None',
-        'model.teacher_ckpt=None', 'model.allow_random_teacher=True',
-        'train_cfg.max_iters=2', 'train_cfg.val_interval=2',
-        'train_dataloader.batch_size=2', 'train_dataloader.num_workers=0',
+        'model.teacher_ckpt=None',
+        'model.allow_random_teacher=True',
+        'train_cfg.max_iters=2',
+        'train_cfg.val_interval=2',
+        'train_dataloader.batch_size=2',
+        'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False',
-        'val_dataloader.num_workers=0', 'val_dataloader.dataset.indices=2',
+        'val_dataloader.num_workers=0',
+        'val_dataloader.dataset.indices=2',
         'default_hooks.logger.interval=1',
-        'default_hooks.checkpoint.interval=2'
+        'default_hooks.checkpoint.interval=2',
     ] + [
         f'{phase}_dataloader.dataset.data_root={root}/'
         for phase in ('train', 'val', 'test')
@@ -91,38 +109,59 @@ def options(root):
 
 def run(command, **env):
     result = subprocess.run(
-        command, cwd=tiny.ROOT, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, timeout=540,
-        env=dict(os.environ, CUDA_VISIBLE_DEVICES='', PYTHON=sys.executable,
-                 **env))
+        command,
+        cwd=tiny.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=540,
+        env=dict(
+            os.environ, CUDA_VISIBLE_DEVICES='', PYTHON=sys.executable, **env
+        ),
+    )
     assert result.returncode == 0, result.stdout[-4000:]
     return result.stdout
 
 
 @pytest.mark.slow
 def test_two_processes_without_a_gpu_train_with_local_norms(
-        tiny_camvid, tmp_path):
+    tiny_camvid, tmp_path
+):
     """The connector asks for SyncBN, which CPUs do not have."""
-    output = run([
-        'bash', 'tools/dist_train.sh', 'configs/demo/camvid_diffkd.py', '2',
-        '--work-dir', str(tmp_path / 'work'), '--cfg-options',
-        *options(tiny_camvid)
-    ])
+    output = run(
+        [
+            'bash',
+            'tools/dist_train.sh',
+            'configs/demo/camvid_diffkd.py',
+            '2',
+            '--work-dir',
+            str(tmp_path / 'work'),
+            '--cfg-options',
+            *options(tiny_camvid),
+        ]
+    )
     assert 'norms of type SyncBN in the config become BN' in output
     assert 'distill.diff_logits.loss_diff' in output
     checkpoint = torch.load(
-        tmp_path / 'work/iter_2.pth', map_location='cpu', weights_only=False)
+        tmp_path / 'work/iter_2.pth', map_location='cpu', weights_only=False
+    )
     prefixes = {key.split('.')[0] for key in checkpoint['state_dict']}
     assert prefixes == {'architecture', 'distiller'}
 
 
 @pytest.mark.slow
 def test_real_streets_are_distilled_by_iterations(shared_data, tmp_path):
-    output = run([
-        sys.executable, 'tools/train.py', 'configs/demo/camvid_diffkd.py',
-        '--work-dir', str(tmp_path), '--cfg-options',
-        *options(shared_data / 'camvid')
-    ])
+    output = run(
+        [
+            sys.executable,
+            'tools/train.py',
+            'configs/demo/camvid_diffkd.py',
+            '--work-dir',
+            str(tmp_path),
+            '--cfg-options',
+            *options(shared_data / 'camvid'),
+        ]
+    )
     assert 'Iter(train) [2/2]' in output
     assert 'mIoU' in output
     assert 'loss_diff = 1.0 means' in output
@@ -148,4 +187,6 @@ def test_teacher_knows_the_test_images(shared_data, tmp_path):
     build_teacher(
         dict(
             cfg_path=str(tiny.DEMO / 'camvid_cgnet_teacher.py'),
-            cfg_options={'model.init_cfg.checkpoint': str(weights)}))
+            cfg_options={'model.init_cfg.checkpoint': str(weights)},
+        )
+    )

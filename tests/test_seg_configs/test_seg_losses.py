@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What the distillers of `_base_` compute on real segmentors."""
+
 import numpy as np
 import pytest
 import torch
@@ -16,8 +17,9 @@ def softmax(logits):
 def pixels(logits):
     """(N, C, H, W) to (N * H * W, C) in double precision."""
     logits = logits.detach().double().numpy()
-    return np.concatenate([image.reshape(len(image), -1).T
-                           for image in logits])
+    return np.concatenate(
+        [image.reshape(len(image), -1).T for image in logits]
+    )
 
 
 def dist_by_hand(student, teacher):
@@ -25,7 +27,8 @@ def dist_by_hand(student, teacher):
     y_s, y_t = softmax(pixels(student)), softmax(pixels(teacher))
     inter = np.mean([1 - np.corrcoef(s, t)[0, 1] for s, t in zip(y_s, y_t)])
     intra = np.mean(
-        [1 - np.corrcoef(s, t)[0, 1] for s, t in zip(y_s.T, y_t.T)])
+        [1 - np.corrcoef(s, t)[0, 1] for s, t in zip(y_s.T, y_t.T)]
+    )
     return inter + intra
 
 
@@ -42,14 +45,18 @@ def keep_outputs(model, names):
             module = getattr(model, side).get_submodule(name)
             module.register_forward_hook(
                 lambda *args, key=(side, name): kept.update({key: args[2]}),
-                prepend=True)  # in front of the one that ends the pass
+                prepend=True,
+            )  # in front of the one that ends the pass
     return kept
 
 
-@pytest.mark.parametrize('name, loss, by_hand', [
-    ('dist_seg', 'loss_dist', dist_by_hand),
-    ('kd_seg', 'loss_kd', kl_by_hand),
-])
+@pytest.mark.parametrize(
+    'name, loss, by_hand',
+    [
+        ('dist_seg', 'loss_dist', dist_by_hand),
+        ('kd_seg', 'loss_kd', kl_by_hand),
+    ],
+)
 def test_every_pixel_is_an_instance(name, loss, by_hand):
     torch.manual_seed(0)
     model = tiny.algorithm(tiny.distiller(name)).train()
@@ -59,8 +66,8 @@ def test_every_pixel_is_an_instance(name, loss, by_hand):
     student, teacher = kept['architecture', head], kept['teacher', head]
     assert student.shape == teacher.shape == (2, 5, 4, 8)
     np.testing.assert_allclose(
-        losses[f'distill.{loss}'].item(), by_hand(student, teacher),
-        rtol=1e-5)
+        losses[f'distill.{loss}'].item(), by_hand(student, teacher), rtol=1e-5
+    )
 
 
 def test_auxiliary_heads_of_both_are_compared_by_dist_at_weight_0_4():
@@ -72,10 +79,12 @@ def test_auxiliary_heads_of_both_are_compared_by_dist_at_weight_0_4():
     kept = keep_outputs(model, [head])
     for seed in range(2):  # the first pass finds out how to run the teacher
         losses = tiny.losses(model, tiny.batch(classes=5, seed=seed))
-        expected = dist_by_hand(kept['architecture', head],
-                                kept['teacher', head])
+        expected = dist_by_hand(
+            kept['architecture', head], kept['teacher', head]
+        )
         np.testing.assert_allclose(
-            losses['distill.loss_dist_aux'].item(), 0.4 * expected, rtol=1e-5)
+            losses['distill.loss_dist_aux'].item(), 0.4 * expected, rtol=1e-5
+        )
 
 
 def test_predicted_maps_alone_need_no_losses_of_the_teacher():
@@ -90,18 +99,21 @@ def test_teacher_without_auxiliary_head():
         tiny.algorithm(tiny.distiller('dist_seg_aux'), teacher=teacher)
     template = tiny.distiller('diffkd_seg_aux')
     template.connectors.diff_logits.update(
-        student_channels=5, teacher_channels=5)
+        student_channels=5, teacher_channels=5
+    )
     model = tiny.algorithm(template, teacher=teacher).train()
     heads = ['decode_head.conv_seg', 'auxiliary_head.conv_seg']
     kept = {}
     for side, head in zip(('teacher', 'architecture'), heads):
         getattr(model, side).get_submodule(head).register_forward_hook(
-            lambda *args, key=side: kept.update({key: args[2]}),
-            prepend=True)
+            lambda *args, key=side: kept.update({key: args[2]}), prepend=True
+        )
     losses = tiny.losses(model, tiny.batch(classes=5))
     np.testing.assert_allclose(
         losses['distill.loss_dist_aux'].item(),
-        0.4 * dist_by_hand(kept['architecture'], kept['teacher']), rtol=1e-5)
+        0.4 * dist_by_hand(kept['architecture'], kept['teacher']),
+        rtol=1e-5,
+    )
 
 
 def test_recorder_that_only_failing_losses_would_fill_is_named():
@@ -114,8 +126,11 @@ def test_recorder_that_only_failing_losses_would_fill_is_named():
 def test_other_classes_than_the_teacher():
     teacher = tiny.segmentor(classes=7)
     model = tiny.algorithm(tiny.distiller('dist_seg'), teacher=teacher)
-    with pytest.raises(UserError, match=r'\(2, 5, 4, 8\).*\(2, 7, 4, 8\).*'
-                       'num_classes'):
+    with pytest.raises(
+        UserError,
+        match=r'\(2, 5, 4, 8\).*\(2, 7, 4, 8\).*'
+        'num_classes',
+    ):
         tiny.losses(model.train(), tiny.batch(classes=5))
 
 
@@ -133,7 +148,8 @@ def test_maps_of_another_stride_are_refused_or_resized():
 
     template = tiny.distiller('diffkd_seg')
     template.connectors.diff_logits.update(
-        student_channels=5, teacher_channels=5)
+        student_channels=5, teacher_channels=5
+    )
     model = tiny.algorithm(template, student=student)
     with pytest.raises(UserError, match='diff_logits.*resize'):
         tiny.losses(model.train(), tiny.batch(classes=5))

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Every segmentation config builds and takes a step on CPU."""
+
 import math
 
 import pytest
@@ -37,7 +38,8 @@ def test_pair_takes_a_training_step(path, teacher):
     for name, param in model.named_parameters():
         if param.requires_grad:
             param.register_post_accumulate_grad_hook(
-                lambda _, name=name: without.discard(name))
+                lambda _, name=name: without.discard(name)
+            )
     before = model.architecture.backbone.state_dict()
     before = {name: value.clone() for name, value in before.items()}
 
@@ -49,8 +51,7 @@ def test_pair_takes_a_training_step(path, teacher):
     assert {'student.decode.loss_ce', 'student.aux.loss_ce'} <= set(values)
     for loss in cfg.model.distiller.distill_losses:
         assert f'distill.{loss}' in values
-    for connector in cfg.model.distiller.get(
-            'connector_forward_mappings', ()):
+    for connector in cfg.model.distiller.get('connector_forward_mappings', ()):
         assert f'distill.{connector}.loss_diff' in values
     # DDP would wait for the gradient of any parameter that is left out.
     assert without == set()
@@ -69,9 +70,14 @@ def test_student_alone_builds_with_synchronised_norms(path):
     synced = [m for m in model.modules() if isinstance(m, nn.SyncBatchNorm)]
     assert synced and not norms
     # Channels of the paper's students: 13.6, 12.9 and 3.2 million parameters.
-    millions = sum(
-        p.numel() for name, p in model.named_parameters()
-        if not name.startswith('auxiliary_head')) / 1e6
+    millions = (
+        sum(
+            p.numel()
+            for name, p in model.named_parameters()
+            if not name.startswith('auxiliary_head')
+        )
+        / 1e6
+    )
     paper = {'pspnet_r18': 12.9, 'deeplabv3_mobilenet-v2': 3.2}
     assert abs(millions - paper.get(path.stem, 13.6)) < 0.6
 
@@ -85,12 +91,20 @@ def test_schedule_is_the_papers(path):
     assert cfg.train_dataloader.batch_size * 8 == 16
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (
-        0.02, 0.9, 5e-4)
-    schedule, = cfg.param_scheduler
+        0.02,
+        0.9,
+        5e-4,
+    )
+    (schedule,) = cfg.param_scheduler
     assert (schedule.type, schedule.power, schedule.eta_min, schedule.end) == (
-        'PolyLR', 0.9, 1e-4, 40000)
-    crop, = [
-        t for t in cfg.train_dataloader.dataset.pipeline
+        'PolyLR',
+        0.9,
+        1e-4,
+        40000,
+    )
+    (crop,) = [
+        t
+        for t in cfg.train_dataloader.dataset.pipeline
         if t.type == 'RandomCrop'
     ]
     assert tuple(crop.crop_size) == (512, 1024)

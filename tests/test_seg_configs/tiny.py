@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Shipped segmentation configs on CPU, without downloads."""
+
 import copy
 import functools
 from pathlib import Path
@@ -47,11 +48,14 @@ def batch(size=SIZE, classes=19, n=2, seed=0):
     inputs, samples = [], []
     for _ in range(n):
         inputs.append(
-            torch.randint(256, (3, *size), generator=generator).byte())
+            torch.randint(256, (3, *size), generator=generator).byte()
+        )
         sample = SegDataSample(
-            metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size))
+            metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size)
+        )
         sample.gt_sem_seg = PixelData(
-            data=torch.randint(classes, (1, *size), generator=generator))
+            data=torch.randint(classes, (1, *size), generator=generator)
+        )
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)
 
@@ -64,23 +68,36 @@ def losses(model, data):
 def segmentor(width=8, classes=5, strides=(1, 2, 1, 1), auxiliary=True):
     """An encoder-decoder of stride 8 (or as ``strides`` say), no dropout."""
     head = dict(
-        type='FCNHead', num_convs=1, kernel_size=1, concat_input=False,
-        channels=8, dropout_ratio=0, num_classes=classes,
+        type='FCNHead',
+        num_convs=1,
+        kernel_size=1,
+        concat_input=False,
+        channels=8,
+        dropout_ratio=0,
+        num_classes=classes,
         norm_cfg=dict(type='BN'),
-        loss_decode=dict(type='CrossEntropyLoss'))
+        loss_decode=dict(type='CrossEntropyLoss'),
+    )
     return dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
-            type='SegDataPreProcessor', mean=[128] * 3, std=[64] * 3,
-            size=SIZE),
+            type='SegDataPreProcessor', mean=[128] * 3, std=[64] * 3, size=SIZE
+        ),
         backbone=dict(
-            type='ResNetV1c', depth=18, base_channels=width,
-            stem_channels=width, strides=strides, norm_cfg=dict(type='BN')),
+            type='ResNetV1c',
+            depth=18,
+            base_channels=width,
+            stem_channels=width,
+            strides=strides,
+            norm_cfg=dict(type='BN'),
+        ),
         decode_head=dict(head, in_channels=8 * width, in_index=3),
         auxiliary_head=dict(head, in_channels=4 * width, in_index=2)
-        if auxiliary else None,
+        if auxiliary
+        else None,
         train_cfg=dict(),
-        test_cfg=dict(mode='whole'))
+        test_cfg=dict(mode='whole'),
+    )
 
 
 def distiller(name):
@@ -98,4 +115,6 @@ def algorithm(template, student=None, teacher=None):
             architecture=student or segmentor(),
             teacher=teacher or segmentor(width=12),
             allow_random_teacher=True,
-            distiller=template))
+            distiller=template,
+        )
+    )

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """A tiny COCO-format set, a tiny RetinaNet, and ways to run the tools."""
+
 import json
 import os
 import runpy
@@ -19,7 +20,7 @@ from mmengine.visualization import Visualizer
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 SIZE = 64
 
-STUDENT = '''
+STUDENT = """
 default_scope = 'mmdet'
 model = dict(
     type='RetinaNet',
@@ -119,9 +120,9 @@ default_hooks = dict(
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(
     type='DetLocalVisualizer', vis_backends=vis_backends, name='visualizer')
-'''
+"""
 
-DISTILL = '''
+DISTILL = """
 _base_ = ['student.py']
 custom_hooks = [dict(type='EMAHook', momentum=0.3)]
 custom_imports = dict(imports=['mmdiffkd'], allow_failed_imports=False)
@@ -157,7 +158,7 @@ model = dict(
                 t_feature=dict(
                     recorder='fpn', from_student=False,
                     connector='diff_p3')))))
-'''
+"""
 
 
 def _write_set(root: Path) -> None:
@@ -177,15 +178,19 @@ def _write_set(root: Path) -> None:
                     category_id=category,
                     bbox=[x, y, 30, 30],
                     area=900,
-                    iscrowd=0))
+                    iscrowd=0,
+                )
+            )
         cv2.imwrite(str(root / 'images' / f'{index}.png'), picture)
         images.append(
-            dict(id=index, file_name=f'{index}.png', height=SIZE, width=SIZE))
+            dict(id=index, file_name=f'{index}.png', height=SIZE, width=SIZE)
+        )
     categories = [dict(id=1, name='red'), dict(id=2, name='blue')]
     (root / 'labels.json').write_text(
         json.dumps(
-            dict(images=images, annotations=annotations,
-                 categories=categories)))
+            dict(images=images, annotations=annotations, categories=categories)
+        )
+    )
 
 
 @pytest.fixture(scope='session')
@@ -194,14 +199,17 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp('tiny')
     _write_set(folder / 'data')
     (folder / 'student.py').write_text(
-        STUDENT.replace('{root}', str(folder / 'data')))
+        STUDENT.replace('{root}', str(folder / 'data'))
+    )
     (folder / 'distill.py').write_text(
-        DISTILL.replace('{folder}', str(folder)))
+        DISTILL.replace('{folder}', str(folder))
+    )
     return SimpleNamespace(
         folder=folder,
         image=str(folder / 'data' / 'images' / '0.png'),
         student=str(folder / 'student.py'),
-        distill=str(folder / 'distill.py'))
+        distill=str(folder / 'distill.py'),
+    )
 
 
 def run_process(*command, cwd=None, timeout=540, **env):
@@ -214,7 +222,8 @@ def run_process(*command, cwd=None, timeout=540, **env):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout)
+        timeout=timeout,
+    )
 
 
 @pytest.fixture(scope='session')
@@ -225,8 +234,14 @@ def process():
 def _forget_runs() -> None:
     """Drop MMEngine's objects of a run; the next may get the same name."""
     from mmdet.visualization import DetLocalVisualizer
-    for kind in (DefaultScope, MessageHub, MMLogger, DetLocalVisualizer,
-                 Visualizer):
+
+    for kind in (
+        DefaultScope,
+        MessageHub,
+        MMLogger,
+        DetLocalVisualizer,
+        Visualizer,
+    ):
         kind._instance_dict.clear()
 
 
@@ -240,8 +255,9 @@ def tool(capsys, monkeypatch, tmp_path):
     def run(script, *args):
         # A script adds itself to the path, and launching sets variables.
         monkeypatch.setattr(sys, 'path', list(sys.path))
-        monkeypatch.setattr(sys, 'argv',
-                            [script, *(str(word) for word in args)])
+        monkeypatch.setattr(
+            sys, 'argv', [script, *(str(word) for word in args)]
+        )
         monkeypatch.setattr(os, 'environ', os.environ.copy())
         monkeypatch.chdir(tmp_path)
         capsys.readouterr()
@@ -279,8 +295,14 @@ def distilled(tiny, tmp_path_factory):
     """Work dir of a finished epoch of ``distill.py``, which has EMA."""
     work_dir = tmp_path_factory.mktemp('distilled')
     run = run_process(
-        sys.executable, TOOLS / 'train.py', tiny.distill, '--work-dir',
-        work_dir, '--seed', 1)
+        sys.executable,
+        TOOLS / 'train.py',
+        tiny.distill,
+        '--work-dir',
+        work_dir,
+        '--seed',
+        1,
+    )
     assert run.returncode == 0, run.stderr[-4000:]
     return work_dir
 

@@ -1,11 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 """A run leaves no thread of gloo, which could abort it after its end."""
+
 import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPT = '''
+SCRIPT = """
 import atexit
 import os
 import signal
@@ -38,23 +39,37 @@ class Witness(Hook):
 
 
 train.main()
-'''
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='Linux only')
 @pytest.mark.parametrize('how, code', [('done', 0), ('preempted', 85)])
-def test_no_thread_of_gloo_outlives_a_run(process, checkout, tiny, tmp_path,
-                                          free_port, how, code):
+def test_no_thread_of_gloo_outlives_a_run(
+    process, checkout, tiny, tmp_path, free_port, how, code
+):
     script = tmp_path / 'script.py'
     script.write_text(SCRIPT)
     config = tmp_path / 'c.py'
-    config.write_text(f"_base_ = {tiny.distill!r}\n"
-                      "custom_hooks = [dict(type='Witness')]\n")
+    config.write_text(
+        f"_base_ = {tiny.distill!r}\ncustom_hooks = [dict(type='Witness')]\n"
+    )
     run = process(
-        sys.executable, script, checkout / 'tools', how, config, '--launcher',
-        'pytorch', '--work-dir', tmp_path / 'work', RANK='0', WORLD_SIZE='1',
-        LOCAL_RANK='0', MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port)
+        sys.executable,
+        script,
+        checkout / 'tools',
+        how,
+        config,
+        '--launcher',
+        'pytorch',
+        '--work-dir',
+        tmp_path / 'work',
+        RANK='0',
+        WORLD_SIZE='1',
+        LOCAL_RANK='0',
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=free_port,
+    )
     assert run.returncode == code, run.stderr
     # Two threads in PyTorch 2.11; none would mean that they have a new name.
     assert 'gloo in training: 0' not in run.stdout

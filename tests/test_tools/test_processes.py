@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The scripts as real processes: usage, launchers, several ranks."""
+
 import json
 import os
 import shutil
@@ -15,22 +16,27 @@ USAGE = {
     'slurm_test.sh': 'PARTITION JOB CONFIG CHECKPOINT',
 }
 # Prints what it was given, then does what SLURM would do with one task.
-SRUN = '''#!/usr/bin/env bash
+SRUN = """#!/usr/bin/env bash
 for word in "$@"; do echo "srun: $word"; done
 while [[ $1 == -* ]]; do [[ $1 == -p ]] && shift; shift; done
 export SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 SLURM_NODELIST=here
 export MASTER_ADDR=127.0.0.1
 exec "$@"
-'''
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('script', PYTHON_TOOLS)
-def test_help_from_a_checkout_that_is_not_installed(process, checkout,
-                                                    tmp_path, script):
+def test_help_from_a_checkout_that_is_not_installed(
+    process, checkout, tmp_path, script
+):
     run = process(
-        sys.executable, checkout / 'tools' / script, '--help', cwd=tmp_path,
-        PYTHONPATH='')
+        sys.executable,
+        checkout / 'tools' / script,
+        '--help',
+        cwd=tmp_path,
+        PYTHONPATH='',
+    )
     assert run.returncode == 0, run.stderr
     assert 'usage:' in run.stdout and '--help' in run.stdout
 
@@ -44,9 +50,14 @@ def test_launcher_without_arguments_says_its_usage(process, checkout, script):
     assert run.stderr.count('\n') == 1
 
 
-@pytest.mark.parametrize('words', [('dist_train.sh', 'c.py', 'two'),
-                                   ('dist_train.sh', 'c.py', '0'),
-                                   ('dist_test.sh', 'c.py', 'x.pth', '-1')])
+@pytest.mark.parametrize(
+    'words',
+    [
+        ('dist_train.sh', 'c.py', 'two'),
+        ('dist_train.sh', 'c.py', '0'),
+        ('dist_test.sh', 'c.py', 'x.pth', '-1'),
+    ],
+)
 def test_number_of_gpus_must_be_one(process, checkout, words):
     run = process(checkout / 'tools' / words[0], *words[1:])
     assert run.returncode == 2
@@ -56,34 +67,52 @@ def test_number_of_gpus_must_be_one(process, checkout, words):
 def fake_python(folder):
     """An interpreter that says what it is asked to run."""
     path = folder / 'fake python'
-    path.write_text('#!/usr/bin/env bash\n'
-                    'for word in "$@"; do echo "python: $word"; done\n')
+    path.write_text(
+        '#!/usr/bin/env bash\n'
+        'for word in "$@"; do echo "python: $word"; done\n'
+    )
     path.chmod(0o755)
     return path
 
 
 def test_dist_train_honours_its_environment(process, checkout, tmp_path):
     run = process(
-        checkout / 'tools' / 'dist_train.sh', 'my config.py', '4', '--amp',
-        PYTHON=str(fake_python(tmp_path)), NNODES='3', NODE_RANK='2',
-        MASTER_ADDR='10.0.0.1', PORT='1234')
+        checkout / 'tools' / 'dist_train.sh',
+        'my config.py',
+        '4',
+        '--amp',
+        PYTHON=str(fake_python(tmp_path)),
+        NNODES='3',
+        NODE_RANK='2',
+        MASTER_ADDR='10.0.0.1',
+        PORT='1234',
+    )
     assert run.returncode == 0, run.stderr
-    words = [
-        line[len('python: '):] for line in run.stdout.splitlines()
-    ]
+    words = [line[len('python: ') :] for line in run.stdout.splitlines()]
     assert words[:7] == [
-        '-m', 'torch.distributed.run', '--nnodes=3', '--node_rank=2',
-        '--master_addr=10.0.0.1', '--master_port=1234', '--nproc_per_node=4'
+        '-m',
+        'torch.distributed.run',
+        '--nnodes=3',
+        '--node_rank=2',
+        '--master_addr=10.0.0.1',
+        '--master_port=1234',
+        '--nproc_per_node=4',
     ]
     assert words[7].endswith('tools/train.py')
     assert words[8:] == ['my config.py', '--launcher', 'pytorch', '--amp']
 
 
-def test_several_machines_agree_on_the_default_port(process, checkout,
-                                                    tmp_path):
+def test_several_machines_agree_on_the_default_port(
+    process, checkout, tmp_path
+):
     run = process(
-        checkout / 'tools' / 'dist_test.sh', 'c.py', 'x.pth', '1',
-        PYTHON=str(fake_python(tmp_path)), NNODES='2')
+        checkout / 'tools' / 'dist_test.sh',
+        'c.py',
+        'x.pth',
+        '1',
+        PYTHON=str(fake_python(tmp_path)),
+        NNODES='2',
+    )
     assert 'python: --master_port=29500\n' in run.stdout
 
 
@@ -96,22 +125,44 @@ def with_srun(folder):
 
 def test_slurm_test_passes_everything_on(process, checkout, tmp_path):
     run = process(
-        'env', f'PATH={with_srun(tmp_path)}',
-        checkout / 'tools' / 'slurm_test.sh', 'part', 'job', 'c.py', 'x.pth',
-        '--out', 'a b.pkl', PYTHON=str(fake_python(tmp_path)), GPUS='4',
-        CPUS_PER_TASK='2', SRUN_ARGS='--quotatype=auto --exclusive')
+        'env',
+        f'PATH={with_srun(tmp_path)}',
+        checkout / 'tools' / 'slurm_test.sh',
+        'part',
+        'job',
+        'c.py',
+        'x.pth',
+        '--out',
+        'a b.pkl',
+        PYTHON=str(fake_python(tmp_path)),
+        GPUS='4',
+        CPUS_PER_TASK='2',
+        SRUN_ARGS='--quotatype=auto --exclusive',
+    )
     assert run.returncode == 0, run.stderr
     words = [
-        line[len('srun: '):] for line in run.stdout.splitlines()
+        line[len('srun: ') :]
+        for line in run.stdout.splitlines()
         if line.startswith('srun: ')
     ]
-    for word in ('--job-name=job', '--gres=gpu:4', '--ntasks=4',
-                 '--ntasks-per-node=4', '--cpus-per-task=2',
-                 '--quotatype=auto', '--exclusive'):
+    for word in (
+        '--job-name=job',
+        '--gres=gpu:4',
+        '--ntasks=4',
+        '--ntasks-per-node=4',
+        '--cpus-per-task=2',
+        '--quotatype=auto',
+        '--exclusive',
+    ):
         assert word in words
     assert words[:2] == ['-p', 'part']
     assert words[-6:] == [
-        'c.py', 'x.pth', '--launcher', 'slurm', '--out', 'a b.pkl'
+        'c.py',
+        'x.pth',
+        '--launcher',
+        'slurm',
+        '--out',
+        'a b.pkl',
     ]
 
 
@@ -119,11 +170,21 @@ def test_slurm_test_passes_everything_on(process, checkout, tmp_path):
 def test_slurm_train_trains(process, checkout, tiny, tmp_path, free_port):
     work_dir = tmp_path / 'work'
     run = process(
-        'env', f'PATH={with_srun(tmp_path)}',
-        checkout / 'tools' / 'slurm_train.sh', 'part', 'job', tiny.student,
-        work_dir, '--cfg-options', 'val_cfg=None', 'val_dataloader=None',
-        'val_evaluator=None', PYTHON=sys.executable, GPUS='1',
-        MASTER_PORT=free_port)
+        'env',
+        f'PATH={with_srun(tmp_path)}',
+        checkout / 'tools' / 'slurm_train.sh',
+        'part',
+        'job',
+        tiny.student,
+        work_dir,
+        '--cfg-options',
+        'val_cfg=None',
+        'val_dataloader=None',
+        'val_evaluator=None',
+        PYTHON=sys.executable,
+        GPUS='1',
+        MASTER_PORT=free_port,
+    )
     assert run.returncode == 0, run.stderr[-3000:]
     assert (work_dir / 'epoch_1.pth').is_file()
 
@@ -132,12 +193,18 @@ def test_slurm_train_trains(process, checkout, tiny, tmp_path, free_port):
 def test_two_processes_train_then_test(process, checkout, tiny, tmp_path):
     work_dir = tmp_path / 'work'
     run = process(
-        checkout / 'tools' / 'dist_train.sh', tiny.distill, '2', '--work-dir',
-        work_dir, PYTHON=sys.executable)
+        checkout / 'tools' / 'dist_train.sh',
+        tiny.distill,
+        '2',
+        '--work-dir',
+        work_dir,
+        PYTHON=sys.executable,
+    )
     assert run.returncode == 0, run.stderr[-4000:]
-    scalars, = work_dir.glob('*/vis_data/scalars.json')
+    (scalars,) = work_dir.glob('*/vis_data/scalars.json')
     steps = [
-        json.loads(line) for line in scalars.read_text().splitlines()
+        json.loads(line)
+        for line in scalars.read_text().splitlines()
         if '"loss"' in line
     ]
     # 8 images / (2 processes x 2 images): one process alone needs 4.
@@ -145,21 +212,32 @@ def test_two_processes_train_then_test(process, checkout, tiny, tmp_path):
     assert 'distill.loss_kd_p3' in steps[0]
 
     run = process(
-        checkout / 'tools' / 'dist_test.sh', tiny.student,
-        work_dir / 'epoch_1.pth', '2', '--work-dir', tmp_path / 'test',
-        PYTHON=sys.executable)
+        checkout / 'tools' / 'dist_test.sh',
+        tiny.student,
+        work_dir / 'epoch_1.pth',
+        '2',
+        '--work-dir',
+        tmp_path / 'test',
+        PYTHON=sys.executable,
+    )
     assert run.returncode == 0, run.stderr[-4000:]
     assert 'coco/bbox_mAP' in run.stdout
 
 
 @pytest.mark.slow
-def test_each_rank_says_a_mistake_at_most_once(process, checkout, tiny,
-                                               tmp_path):
+def test_each_rank_says_a_mistake_at_most_once(
+    process, checkout, tiny, tmp_path
+):
     shutil.copy(tiny.student, tmp_path / 'c.py')
     run = process(
-        checkout / 'tools' / 'dist_train.sh', 'c.py', '2', '--cfg-options',
-        'train_dataloader.dataset.data_root=/nowhere', cwd=tmp_path,
-        PYTHON=sys.executable)
+        checkout / 'tools' / 'dist_train.sh',
+        'c.py',
+        '2',
+        '--cfg-options',
+        'train_dataloader.dataset.data_root=/nowhere',
+        cwd=tmp_path,
+        PYTHON=sys.executable,
+    )
     assert run.returncode != 0
     for rank in (0, 1):
         assert run.stderr.count(f'[rank {rank}] error: ') <= 1

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """`tools/slurm_train.sh` on a cluster that kills and requeues its job."""
+
 import json
 import os
 import signal
@@ -13,46 +14,57 @@ import torch
 
 import mmdiffkd  # noqa: F401  lets torch.load read the log in checkpoints
 
-SRUN = '''#!/usr/bin/env bash
+SRUN = """#!/usr/bin/env bash
 while [[ $1 == -* ]]; do [[ $1 == -p ]] && shift; shift; done
 export SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 SLURM_NODELIST=here
 export MASTER_ADDR=127.0.0.1
 echo $$ > "$PID_FILE"
 exec "$@"
-'''
-SCONTROL = '''#!/usr/bin/env bash
+"""
+SCONTROL = """#!/usr/bin/env bash
 echo "$@" >> "$SCONTROL_FILE"
-'''
+"""
 # Sleeps, or prints its arguments, or ends with the code it is asked for.
-PYTHON = '''#!/usr/bin/env bash
+PYTHON = """#!/usr/bin/env bash
 [[ $1 == -c ]] && { echo 29500; exit; }
 trap 'echo term; [[ -n ${MARK:-} ]] && touch "$MMDIFFKD_PREEMPTED_FILE"; \
 exit 1' TERM
 echo ready
 while [[ -n ${WAIT:-} ]]; do sleep 0.1; done
 exit "${CODE:-0}"
-'''
+"""
 
 
 @pytest.fixture
 def cluster(tmp_path):
     """Environment in which the two commands of SLURM are found."""
-    for name, text in (('srun', SRUN), ('scontrol', SCONTROL),
-                       ('python', PYTHON)):
+    for name, text in (
+        ('srun', SRUN),
+        ('scontrol', SCONTROL),
+        ('python', PYTHON),
+    ):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     env = {k: v for k, v in os.environ.items() if not k.startswith('SLURM')}
     return dict(
-        env, PATH=f"{tmp_path}:{env['PATH']}", CUDA_VISIBLE_DEVICES='',
-        PYTHON=str(tmp_path / 'python'), GPUS='1',
+        env,
+        PATH=f'{tmp_path}:{env["PATH"]}',
+        CUDA_VISIBLE_DEVICES='',
+        PYTHON=str(tmp_path / 'python'),
+        GPUS='1',
         PID_FILE=str(tmp_path / 'pid'),
-        SCONTROL_FILE=str(tmp_path / 'scontrol.txt'))
+        SCONTROL_FILE=str(tmp_path / 'scontrol.txt'),
+    )
 
 
 def start(*command, env):
     return subprocess.Popen(
-        [str(word) for word in command], env=env, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True)
+        [str(word) for word in command],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def requeued(env):
@@ -60,17 +72,27 @@ def requeued(env):
     return path.read_text().splitlines() if path.exists() else []
 
 
-@pytest.mark.parametrize('code, job, asked', [
-    ('85', '77', ['requeue 77']),
-    ('85', None, []),
-    ('1', '77', []),
-    ('0', '77', []),
-])
-def test_a_batch_job_is_requeued_on_one_exit_code(checkout, cluster, code,
-                                                  job, asked):
+@pytest.mark.parametrize(
+    'code, job, asked',
+    [
+        ('85', '77', ['requeue 77']),
+        ('85', None, []),
+        ('1', '77', []),
+        ('0', '77', []),
+    ],
+)
+def test_a_batch_job_is_requeued_on_one_exit_code(
+    checkout, cluster, code, job, asked
+):
     env = dict(cluster, CODE=code, **({'SLURM_JOB_ID': job} if job else {}))
-    run = start(checkout / 'tools/slurm_train.sh', 'part', 'job', 'c.py',
-                'work', env=env)
+    run = start(
+        checkout / 'tools/slurm_train.sh',
+        'part',
+        'job',
+        'c.py',
+        'work',
+        env=env,
+    )
     run.communicate(timeout=60)
     assert run.returncode == int(code)
     assert requeued(env) == asked
@@ -91,7 +113,8 @@ def test_dist_train_passes_signals_on(checkout, cluster, number, mark, code):
 
 def final(work_dir):
     checkpoint = torch.load(
-        Path((work_dir / 'last_checkpoint').read_text()), weights_only=True)
+        Path((work_dir / 'last_checkpoint').read_text()), weights_only=True
+    )
     losses = {}
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
@@ -117,14 +140,23 @@ def test_killed_then_preempted_then_done(checkout, cluster, tiny, tmp_path):
 
     def train(work_dir, **more):
         return start(
-            checkout / 'tools/slurm_train.sh', 'part', 'job', tiny.distill,
-            work_dir, '--seed', '1', '--cfg-options', 'val_cfg=None',
-            'val_dataloader=None', 'val_evaluator=None',
-            'train_cfg.max_epochs=6', 'default_hooks.checkpoint.type='
-            'CheckpointHook', 'default_hooks.checkpoint.max_keep_ckpts=2',
+            checkout / 'tools/slurm_train.sh',
+            'part',
+            'job',
+            tiny.distill,
+            work_dir,
+            '--seed',
+            '1',
+            '--cfg-options',
+            'val_cfg=None',
+            'val_dataloader=None',
+            'val_evaluator=None',
+            'train_cfg.max_epochs=6',
+            'default_hooks.checkpoint.type=CheckpointHook',
+            'default_hooks.checkpoint.max_keep_ckpts=2',
             'default_hooks.checkpoint.interval=1',
-            env=dict(env, MASTER_PORT=str(29600 + os.getpid() % 1000),
-                     **more))
+            env=dict(env, MASTER_PORT=str(29600 + os.getpid() % 1000), **more),
+        )
 
     work_dir, whole = tmp_path / 'work', tmp_path / 'whole'
     run = train(whole)

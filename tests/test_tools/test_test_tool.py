@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """`tools/test.py` on each pair of config and checkpoint."""
+
 import pickle
 
 import pytest
@@ -10,23 +11,34 @@ import torch
 def plain(distilled, tmp_path_factory):
     """The student exported from the distilled run."""
     from mmdiffkd.utils.export import export_student
+
     folder = tmp_path_factory.mktemp('plain')
     return export_student(str(distilled / 'epoch_1.pth'), str(folder)).path
 
 
-def test_every_pair_predicts_alike_and_without_teacher(tool, tiny, distilled,
-                                                       plain, tmp_path):
+def test_every_pair_predicts_alike_and_without_teacher(
+    tool, tiny, distilled, plain, tmp_path
+):
     distill = tmp_path / 'without_teacher.py'
     # A teacher that could not be built.
-    distill.write_text(f"_base_ = '{tiny.distill}'\n"
-                       "model = dict(teacher=dict(cfg_path='/gone.py'))\n")
+    distill.write_text(
+        f"_base_ = '{tiny.distill}'\n"
+        "model = dict(teacher=dict(cfg_path='/gone.py'))\n"
+    )
     checkpoint = str(distilled / 'epoch_1.pth')
     results = []
     for config in (distill, tiny.student):
         for weights in (checkpoint, plain):
             out = tmp_path / f'{len(results)}.pkl'
-            run = tool('test.py', config, weights, '--work-dir',
-                       tmp_path / 'work', '--out', out)
+            run = tool(
+                'test.py',
+                config,
+                weights,
+                '--work-dir',
+                tmp_path / 'work',
+                '--out',
+                out,
+            )
             assert run.code == 0, run.err
             assert 'coco/bbox_mAP' in run.out
             with open(out, 'rb') as file:
@@ -35,16 +47,25 @@ def test_every_pair_predicts_alike_and_without_teacher(tool, tiny, distilled,
     for other in results[1:]:
         for ours, first in zip(other, results[0]):
             for key in ('scores', 'bboxes', 'labels'):
-                assert torch.equal(ours['pred_instances'][key],
-                                   first['pred_instances'][key])
+                assert torch.equal(
+                    ours['pred_instances'][key], first['pred_instances'][key]
+                )
 
 
-def test_testing_leaves_the_files_of_the_training(tool, tiny, distilled,
-                                                  tmp_path):
+def test_testing_leaves_the_files_of_the_training(
+    tool, tiny, distilled, tmp_path
+):
     config = distilled / 'distill.py'
     before = config.read_text()
-    run = tool('test.py', tiny.distill, distilled / 'epoch_1.pth',
-               '--work-dir', distilled, '--show-dir', 'shown')
+    run = tool(
+        'test.py',
+        tiny.distill,
+        distilled / 'epoch_1.pth',
+        '--work-dir',
+        distilled,
+        '--show-dir',
+        'shown',
+    )
     assert run.code == 0, run.err
     assert config.read_text() == before
     assert 'FrozenTeacherDistill' in before
@@ -79,12 +100,15 @@ def test_partly_matching_checkpoint_is_said(tool, tiny, plain, tmp_path):
 
 
 def test_absent_checkpoint(mistake, tiny):
-    assert "'gone.pth' does not exist" in mistake('test.py', tiny.student,
-                                                  'gone.pth')
+    assert "'gone.pth' does not exist" in mistake(
+        'test.py', tiny.student, 'gone.pth'
+    )
 
 
-@pytest.mark.parametrize('name, words', [('out.json', 'must end in .pkl'),
-                                         ('out.pkl', '--overwrite')])
+@pytest.mark.parametrize(
+    'name, words',
+    [('out.json', 'must end in .pkl'), ('out.pkl', '--overwrite')],
+)
 def test_out_file(mistake, tiny, plain, tmp_path, name, words):
     (tmp_path / name).write_bytes(b'precious')
     message = mistake('test.py', tiny.student, plain, '--out', tmp_path / name)
@@ -97,6 +121,11 @@ def test_tta_without_its_config(mistake, tiny, plain):
 
 
 def test_absent_test_data_names_the_config_key(mistake, tiny, plain):
-    message = mistake('test.py', tiny.student, plain, '--cfg-options',
-                      'test_dataloader.dataset.data_root=/nowhere')
+    message = mistake(
+        'test.py',
+        tiny.student,
+        plain,
+        '--cfg-options',
+        'test_dataloader.dataset.data_root=/nowhere',
+    )
     assert 'test_dataloader.dataset.data_root' in message

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """How mistakes and defects leave a script."""
+
 import pytest
 
 from mmdiffkd.utils import UserError

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """`mmdiffkd::...` configs in a clone that nothing has been installed from."""
+
 import os
 
 import pytest
@@ -17,7 +18,8 @@ def clone(tmp_path, monkeypatch):
     (tmp_path / 'configs').mkdir()
     (tmp_path / 'mmdiffkd').mkdir()
     monkeypatch.setattr(
-        mmdiffkd, '__file__', str(tmp_path / 'mmdiffkd' / '__init__.py'))
+        mmdiffkd, '__file__', str(tmp_path / 'mmdiffkd' / '__init__.py')
+    )
     return tmp_path
 
 

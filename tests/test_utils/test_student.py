@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Take the student out of configs and checkpoints."""
+
 from collections import OrderedDict
 
 import pytest
@@ -8,8 +9,12 @@ from mmengine.config import Config
 
 import mmdiffkd  # noqa: F401
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.student import (config_from_text, distill_types,
-                                    student_config, student_weights)
+from mmdiffkd.utils.student import (
+    config_from_text,
+    distill_types,
+    student_config,
+    student_weights,
+)
 
 
 def razor_config(**changes):
@@ -20,21 +25,24 @@ def razor_config(**changes):
             type='SingleTeacherDistill',
             architecture=dict(type='mmdet.RetinaNet', a=1),
             teacher=dict(cfg_path='mmdet::x.py'),
-            distiller=dict(type='ConfigurableDistiller')),
+            distiller=dict(type='ConfigurableDistiller'),
+        ),
         teacher_ckpt='x.pth',
         distiller=dict(a=1),
         find_unused_parameters=True,
         custom_imports=dict(imports=['mmdiffkd', 'mine.models']),
         custom_hooks=[
             dict(type='mmrazor.StopDistillHook'),
-            dict(type='EMAHook')
+            dict(type='EMAHook'),
         ],
         default_hooks=dict(
             checkpoint=dict(type='mmdiffkd.Saver'),
-            logger=dict(type='LoggerHook', interval=7)),
+            logger=dict(type='LoggerHook', interval=7),
+        ),
         val_cfg=dict(type='mmrazor.SingleTeacherDistillValLoop'),
         test_cfg=dict(type='TestLoop', fp16=True),
-        train_dataloader=dict(batch_size=3))
+        train_dataloader=dict(batch_size=3),
+    )
     cfg.update(changes)
     return Config(cfg)
 
@@ -43,13 +51,20 @@ def test_distillation_goes_and_the_rest_stays():
     cfg = student_config(razor_config())
     assert cfg.model == dict(type='mmdet.RetinaNet', a=1)
     assert set(cfg) == {
-        'default_scope', 'model', 'custom_imports', 'custom_hooks',
-        'default_hooks', 'val_cfg', 'test_cfg', 'train_dataloader'
+        'default_scope',
+        'model',
+        'custom_imports',
+        'custom_hooks',
+        'default_hooks',
+        'val_cfg',
+        'test_cfg',
+        'train_dataloader',
     }
     assert cfg.custom_imports.imports == ['mine.models']
     assert cfg.custom_hooks == [dict(type='EMAHook')]
     assert cfg.default_hooks == dict(
-        logger=dict(type='LoggerHook', interval=7))
+        logger=dict(type='LoggerHook', interval=7)
+    )
     assert cfg.val_cfg == dict(type='ValLoop')
     assert cfg.test_cfg == dict(type='TestLoop', fp16=True)
 
@@ -78,7 +93,8 @@ def test_architecture_of_another_config_is_expanded():
     cfg.model.architecture = dict(
         cfg_path=path,
         pretrained=False,
-        cfg_options={'model.bbox_head.num_classes': 3})
+        cfg_options={'model.bbox_head.num_classes': 3},
+    )
     model = student_config(cfg).model
     assert model.type == 'RetinaNet' and model.backbone.depth == 50
     assert model.bbox_head.num_classes == 3
@@ -103,8 +119,13 @@ def state(*names):
 def test_prefix_is_stripped_once_and_at_the_start_only():
     weights = student_weights(
         dict(
-            state_dict=state('architecture.a.architecture.b',
-                             'architecture.architecture.c', 'teacher.a')))
+            state_dict=state(
+                'architecture.a.architecture.b',
+                'architecture.architecture.c',
+                'teacher.a',
+            )
+        )
+    )
     assert list(weights) == ['a.architecture.b', 'architecture.c']
 
 
@@ -117,7 +138,9 @@ def test_layer_versions_follow_the_weights():
     module = torch.nn.ModuleDict(
         dict(
             architecture=torch.nn.Sequential(torch.nn.BatchNorm2d(2)),
-            teacher=torch.nn.BatchNorm2d(2)))
+            teacher=torch.nn.BatchNorm2d(2),
+        )
+    )
     weights = student_weights(dict(state_dict=module.state_dict()))
     assert weights._metadata['0']['version'] == 2
     torch.nn.Sequential(torch.nn.BatchNorm2d(2)).load_state_dict(weights)
@@ -127,24 +150,34 @@ def test_average_under_its_own_name_without_mmengines_swap():
     """Files whose `ema_state_dict` really holds the average."""
     checkpoint = dict(
         state_dict={'architecture.a': torch.zeros(1)},
-        ema_state_dict={'module.architecture.a': torch.ones(1)})
+        ema_state_dict={'module.architecture.a': torch.ones(1)},
+    )
     assert student_weights(checkpoint)['a'] == 1
     assert student_weights(checkpoint, ema=False)['a'] == 0
 
 
 def test_written_config_is_read_back():
-    cfg = Config({
-        'a': (1, -2.5, None, True),
-        'b': {'0': [dict(type='X')], 'c': float('inf')},
-        'd': 'text',
-    })
+    cfg = Config(
+        {
+            'a': (1, -2.5, None, True),
+            'b': {'0': [dict(type='X')], 'c': float('inf')},
+            'd': 'text',
+        }
+    )
     assert config_from_text(cfg.pretty_text).to_dict() == cfg.to_dict()
 
 
-@pytest.mark.parametrize('text', [
-    'import os', 'a = open("x")', 'a, b = 1, 2', 'a = 1\nprint(a)',
-    'a = dict(**{"b": 1})', 'a = ('
-])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'import os',
+        'a = open("x")',
+        'a, b = 1, 2',
+        'a = 1\nprint(a)',
+        'a = dict(**{"b": 1})',
+        'a = (',
+    ],
+)
 def test_programs_are_not_run(text):
     with pytest.raises(UserError, match='--trust-checkpoint'):
         config_from_text(text)

@@ -9,14 +9,17 @@ from mmdiffkd.visualization.task_view import spread
 TRUTH = [Box((0, 0, 10, 10), 1), Box((20, 0, 10, 10), 2)]
 
 
-@pytest.mark.parametrize('found, answers', [
-    ([Box((0, 0, 10, 10), 1)], [True]),
-    ([Box((0, 0, 10, 10), 2)], [False]),
-    ([Box((0, 0, 10, 4), 1)], [False]),
-    ([Box((0, 0, 10, 10), 1), Box((0, 1, 10, 10), 1)], [True, False]),
-    ([Box((0, 1, 10, 10), 1), Box((21, 0, 10, 10), 2)], [True, True]),
-    ([], []),
-])
+@pytest.mark.parametrize(
+    'found, answers',
+    [
+        ([Box((0, 0, 10, 10), 1)], [True]),
+        ([Box((0, 0, 10, 10), 2)], [False]),
+        ([Box((0, 0, 10, 4), 1)], [False]),
+        ([Box((0, 0, 10, 10), 1), Box((0, 1, 10, 10), 1)], [True, False]),
+        ([Box((0, 1, 10, 10), 1), Box((21, 0, 10, 10), 2)], [True, True]),
+        ([], []),
+    ],
+)
 def test_match_counts_each_truth_once(found, answers):
     assert match(found, TRUTH) == answers
 

@@ -23,23 +23,25 @@ def test_curves_of_training_and_validation(quickstart):
 
 def test_families_group_what_distillation_logs_by_level(quickstart):
     families = read_run(quickstart[0] / 'diffkd').families()
-    assert {name: list(levels)
-            for name, levels in families.items()} == {
-                'loss_kd': ['p3', 'p4'],
-                'loss_diff': ['p3', 'p4'],
-                'gamma_mean': ['p3', 'p4']
-            }
+    assert {name: list(levels) for name, levels in families.items()} == {
+        'loss_kd': ['p3', 'p4'],
+        'loss_diff': ['p3', 'p4'],
+        'gamma_mean': ['p3', 'p4'],
+    }
     assert families['gamma_mean']['p4'][1][0] == 0.6
     assert families['loss_kd']['p4'][1][0] == 3
 
 
 @pytest.mark.parametrize(
     'name, family, level',
-    [('distill.loss_kd_p3', 'loss_kd', 'p3'),
-     ('distill.diff_p3.loss_diff', 'loss_diff', 'p3'),
-     ('distill.p5.feature_scale', 'feature_scale', 'p5'),
-     ('distill.loss_kd', 'loss_kd', ''),
-     ('distill.diff_head.loss_ae', 'loss_ae', 'head')])
+    [
+        ('distill.loss_kd_p3', 'loss_kd', 'p3'),
+        ('distill.diff_p3.loss_diff', 'loss_diff', 'p3'),
+        ('distill.p5.feature_scale', 'feature_scale', 'p5'),
+        ('distill.loss_kd', 'loss_kd', ''),
+        ('distill.diff_head.loss_ae', 'loss_ae', 'head'),
+    ],
+)
 def test_names_are_split_into_family_and_level(tmp_path, name, family, level):
     folder = tmp_path / 'run' / '1' / 'vis_data'
     folder.mkdir(parents=True)
@@ -52,15 +54,19 @@ def test_names_are_split_into_family_and_level(tmp_path, name, family, level):
 def test_a_loss_belongs_to_the_level_of_a_connector(tmp_path):
     folder = tmp_path / '1' / 'vis_data'
     folder.mkdir(parents=True)
-    names = ('distill.diff_logits.loss_diff', 'distill.loss_kd_logits',
-             'distill.diff_feature.loss_diff', 'distill.loss_kd_feature',
-             'distill.loss_kd')
-    row = dict.fromkeys(names, 1.)
+    names = (
+        'distill.diff_logits.loss_diff',
+        'distill.loss_kd_logits',
+        'distill.diff_feature.loss_diff',
+        'distill.loss_kd_feature',
+        'distill.loss_kd',
+    )
+    row = dict.fromkeys(names, 1.0)
     (folder / 'scalars.json').write_text(json.dumps(dict(row, iter=1)) + '\n')
     families = read_run(tmp_path).families()
     assert {name: sorted(levels) for name, levels in families.items()} == {
         'loss_diff': ['feature', 'logits'],
-        'loss_kd': ['', 'feature', 'logits']
+        'loss_kd': ['', 'feature', 'logits'],
     }
 
 

@@ -4,6 +4,7 @@
 
 Runs are work dirs named <method>-<seed>. The last validation of each counts.
 """
+
 import argparse
 import json
 import statistics
@@ -31,8 +32,9 @@ def last_values(run: Path, metric: str) -> Tuple[Optional[float], float]:
             row = dict(json.loads(line))
         except ValueError as error:
             # A killed run leaves half of its last line.
-            sys.exit(f'error: {files[-1]} is cut or no log of MMEngine: '
-                     f'{error}')
+            sys.exit(
+                f'error: {files[-1]} is cut or no log of MMEngine: {error}'
+            )
         value = row.get(metric, value)
         if 'loss' in row and 'time' in row:
             times.append(row['time'])
@@ -50,25 +52,37 @@ def table(runs: List[Path], metric: str) -> str:
             sys.exit(f'error: {run} holds no {metric}; is the run finished?')
         values[method][seed] = value
         times[method].append(seconds)
-    rows = [f'| method | {metric}, by seed | mean | std | s/iter |',
-            '|---|---|---|---|---|']
+    rows = [
+        f'| method | {metric}, by seed | mean | std | s/iter |',
+        '|---|---|---|---|---|',
+    ]
     for method in sorted(
-            values, key=lambda m: statistics.mean(values[m].values())):
+        values, key=lambda m: statistics.mean(values[m].values())
+    ):
         numbers = [values[method][seed] for seed in sorted(values[method])]
         std = statistics.stdev(numbers) if len(numbers) > 1 else float('nan')
         rows.append(
-            f"| {method} | {', '.join(f'{n:.3f}' for n in numbers)} | "
+            f'| {method} | {", ".join(f"{n:.3f}" for n in numbers)} | '
             f'{statistics.mean(numbers):.3f} | {std:.3f} | '
-            f'{statistics.mean(times[method]):.2f} |')
+            f'{statistics.mean(times[method]):.2f} |'
+        )
     return '\n'.join(rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('runs', nargs='+', type=Path, metavar='WORK_DIR',
-                        help='work dirs named <method>-<seed>')
-    parser.add_argument('--metric', default='coco/bbox_mAP',
-                        help='name in the log (default: %(default)s)')
+    parser.add_argument(
+        'runs',
+        nargs='+',
+        type=Path,
+        metavar='WORK_DIR',
+        help='work dirs named <method>-<seed>',
+    )
+    parser.add_argument(
+        '--metric',
+        default='coco/bbox_mAP',
+        help='name in the log (default: %(default)s)',
+    )
     args = parser.parse_args()
     missing = [str(run) for run in args.runs if not run.is_dir()]
     if missing:

@@ -6,6 +6,7 @@ For a few batches, compares the gradients of all losses at the recorded student
 features: their sizes, and the cosine of the angle to that of the task. Near 0,
 a loss is noise to the task; below 0, it works against it. Nothing is trained.
 """
+
 import argparse
 import sys
 import tempfile
@@ -28,13 +29,17 @@ from mmdiffkd.utils.student import is_distill_config  # noqa: E402
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('config', help='config file of a distillation')
     parser.add_argument(
-        'checkpoint', nargs='?',
-        help='distillation checkpoint; default: as training starts')
+        'checkpoint',
+        nargs='?',
+        help='distillation checkpoint; default: as training starts',
+    )
     parser.add_argument(
-        '--batches', type=int, default=4, help='how many (default: 4)')
+        '--batches', type=int, default=4, help='how many (default: 4)'
+    )
     launch.add_common_arguments(parser)
     return parser.parse_args()
 
@@ -47,9 +52,10 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     checks.check_training(cfg, args.config)
     if not is_distill_config(cfg):
-        raise UserError(f'{args.config} is no distillation: its model has no '
-                        'architecture')
-    checks.check_data(cfg, ('train', ))
+        raise UserError(
+            f'{args.config} is no distillation: its model has no architecture'
+        )
+    checks.check_data(cfg, ('train',))
     if args.checkpoint is not None:
         cfg.load_from = args.checkpoint
         checks.check_load_from(cfg)
@@ -58,11 +64,13 @@ def main() -> None:
         cfg.work_dir = folder
         runner = launch.build_runner(cfg)
         loader = runner.build_dataloader(
-            cfg.train_dataloader, seed=runner.seed)
+            cfg.train_dataloader, seed=runner.seed
+        )
         runner._init_model_weights()
         runner.load_or_resume()
-        pulls = loss_gradients(runner.model.train(),
-                               islice(loader, args.batches))
+        pulls = loss_gradients(
+            runner.model.train(), islice(loader, args.batches)
+        )
     print(as_table(pulls))
     del runner  # its model holds the process group
     launch.end_processes()

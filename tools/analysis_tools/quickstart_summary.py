@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 # Copyright (c) mmdiffkd contributors.
 """Print one table over the quickstart runs of several tasks."""
+
 import argparse
 import json
 import sys
@@ -27,7 +28,8 @@ def parse_args() -> argparse.Namespace:
         'runs',
         nargs='+',
         metavar='TASK=WORK_DIR',
-        help=f'task ({", ".join(VIEWS)}) and folder of its report.json')
+        help=f'task ({", ".join(VIEWS)}) and folder of its report.json',
+    )
     return parser.parse_args()
 
 
@@ -39,8 +41,10 @@ def read_row(run: str) -> list:
     """
     task, equals, work_dir = run.partition('=')
     if not equals or task not in VIEWS:
-        raise UserError(f"'{run}' is not TASK=WORK_DIR with one of the tasks "
-                        f'{", ".join(VIEWS)}')
+        raise UserError(
+            f"'{run}' is not TASK=WORK_DIR with one of the tasks "
+            f'{", ".join(VIEWS)}'
+        )
     path = Path(work_dir) / 'report.json'
     if not path.is_file():
         raise UserError(f'{path} does not exist: did the run finish?')
@@ -48,14 +52,19 @@ def read_row(run: str) -> list:
     view = VIEWS[task]
     key, name = next(iter(view.metrics.items()))
     if not isinstance(models, dict) or not set(MODELS) <= set(models):
-        raise UserError(f'{path} is no report of a quickstart run: it lacks '
-                        f'one of {", ".join(MODELS)}')
+        raise UserError(
+            f'{path} is no report of a quickstart run: it lacks '
+            f'one of {", ".join(MODELS)}'
+        )
     values = [
         view.scale * models[model]['metrics'].get(key, 0) for model in MODELS
     ]
     return [
-        task, name, *(f'{value:.1f}' for value in values),
-        f'{values[2] - values[1]:+.1f}', f'{work_dir}/report.png'
+        task,
+        name,
+        *(f'{value:.1f}' for value in values),
+        f'{values[2] - values[1]:+.1f}',
+        f'{work_dir}/report.png',
     ]
 
 

@@ -5,6 +5,7 @@
 Understands the log lines of MMEngine. Standard library and rich alone, so
 that the first sign of life does not wait for PyTorch.
 """
+
 import argparse
 import os
 import re
@@ -20,15 +21,17 @@ from typing import List
 from rich.console import Console
 
 # Epoch(train) [2][ 5/50] of epoch-based loops, Iter(train) [ 5/600] of others.
-TRAIN = re.compile(r'(?:Epoch\(train\)\s+\[(?P<epoch>\d+)\]|'
-                   r'Iter\(train\)\s+)\[\s*(?P<step>\d+/\d+)\].*?'
-                   r'eta: (?P<eta>[\d:, day]+?)\s\s')
+TRAIN = re.compile(
+    r'(?:Epoch\(train\)\s+\[(?P<epoch>\d+)\]|'
+    r'Iter\(train\)\s+)\[\s*(?P<step>\d+/\d+)\].*?'
+    r'eta: (?P<eta>[\d:, day]+?)\s\s'
+)
 LOSS = re.compile(r'\sloss: (?P<loss>\S+)')
 # By the logged name: name for people, factor that makes per cent.
 METRICS = {
     'coco/bbox_mAP': ('AP', 100),
     'mIoU': ('mIoU', 1),
-    'accuracy/top1': ('top-1', 1)
+    'accuracy/top1': ('top-1', 1),
 }
 METRIC = re.compile(rf'\s({"|".join(METRICS)}): ([-\d.]+)')
 
@@ -78,23 +81,27 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0],
         usage='%(prog)s [-h] [--title TITLE] [--interval SECONDS] --log FILE '
-        '-- COMMAND ...')
+        '-- COMMAND ...',
+    )
     parser.add_argument('--title', default='run', help='name to show')
     parser.add_argument(
-        '--log', required=True, metavar='FILE', help='file for all output')
+        '--log', required=True, metavar='FILE', help='file for all output'
+    )
     parser.add_argument(
         '--interval',
         type=float,
         default=5,
         metavar='SECONDS',
         help='time between two lines where the output is no terminal '
-        '(default: 5)')
+        '(default: 5)',
+    )
     parser.add_argument('command', nargs='+', help='command and arguments')
     return parser.parse_args()
 
 
-def run(command: List[str], log: str, progress: Progress,
-        interval: float) -> int:
+def run(
+    command: List[str], log: str, progress: Progress, interval: float
+) -> int:
     """Run a command to its end.
 
     Args:
@@ -123,10 +130,12 @@ def run(command: List[str], log: str, progress: Progress,
         stderr=subprocess.STDOUT,
         text=True,
         errors='replace',
-        env=dict(os.environ, PYTHONUNBUFFERED='1'))
+        env=dict(os.environ, PYTHONUNBUFFERED='1'),
+    )
     try:
         reader = threading.Thread(
-            target=_follow, args=(process.stdout, log, progress), daemon=True)
+            target=_follow, args=(process.stdout, log, progress), daemon=True
+        )
         reader.start()
         _show(console, progress, reader, interval)
         code = process.wait()
@@ -137,8 +146,12 @@ def run(command: List[str], log: str, progress: Progress,
     return code if code >= 0 else 128 - code
 
 
-def _show(console: Console, progress: Progress, reader: threading.Thread,
-          interval: float) -> None:
+def _show(
+    console: Console,
+    progress: Progress,
+    reader: threading.Thread,
+    interval: float,
+) -> None:
     """Show the progress until the output ends."""
     live = console.is_terminal
     with console.status(str(progress)) if live else nullcontext() as line:
@@ -174,11 +187,14 @@ def main() -> int:
         print(
             f'error: {args.title} failed with exit code {code} after '
             f'{progress.elapsed()}; the full log is {args.log}',
-            file=sys.stderr)
+            file=sys.stderr,
+        )
     else:
         metric = progress.news.get('metric')
-        print(f'{args.title}  {progress.elapsed()}  done' +
-              (f', {metric}' if metric else ''))
+        print(
+            f'{args.title}  {progress.elapsed()}  done'
+            + (f', {metric}' if metric else '')
+        )
     return code
 
 

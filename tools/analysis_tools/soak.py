@@ -5,6 +5,7 @@
 Prints a table over time, and exits with code 1 if memory or open files grew
 after the first quarter, or iterations became slower. Run nothing beside it.
 """
+
 import argparse
 import sys
 import tempfile
@@ -26,10 +27,12 @@ from mmdiffkd.utils.errors import UserError  # noqa: E402
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--iters', type=int, default=2000, help='iterations (default: 2000)')
+        '--iters', type=int, default=2000, help='iterations (default: 2000)'
+    )
     launch.add_common_arguments(parser)
     return parser.parse_args()
 
@@ -41,7 +44,7 @@ def main() -> None:
         raise UserError('--iters must be at least 40')
     cfg = load_config(args.config, args.cfg_options)
     checks.check_training(cfg, args.config)
-    checks.check_data(cfg, ('train', ))
+    checks.check_data(cfg, ('train',))
     soak_config(cfg, args.iters)
     make_reliable(cfg)
     launch.init_processes(cfg, args.launcher, args.local_rank)

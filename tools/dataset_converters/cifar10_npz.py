@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 # Copyright (c) mmdiffkd contributors.
 """Unpack CIFAR-10 from NumPy archives of JPEG files into an image folder."""
+
 import argparse
 import sys
 from pathlib import Path
@@ -17,14 +18,17 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'source',
-        help='folder with cifar10_train_jpeg.npz and cifar10_test_jpeg.npz')
+        help='folder with cifar10_train_jpeg.npz and cifar10_test_jpeg.npz',
+    )
     parser.add_argument(
         'out',
         nargs='?',
         default='data/cifar10',
-        help='folder to make; default: %(default)s, where the configs look')
+        help='folder to make; default: %(default)s, where the configs look',
+    )
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace the folder')
+        '--overwrite', action='store_true', help='replace the folder'
+    )
     return parser.parse_args()
 
 
@@ -32,8 +36,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     counts = unpack_cifar(args.source, args.out, args.overwrite)
-    print(f'wrote {args.out}: ' +
-          ', '.join(f'{n} {split} images' for split, n in counts.items()))
+    print(
+        f'wrote {args.out}: '
+        + ', '.join(f'{n} {split} images' for split, n in counts.items())
+    )
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@
 The result is a checkpoint of MMPretrain's ImageClassifier with the backbone
 mmdiffkd.CIFARResNet (shortcut='A'), as in configs/demo/cifar10_resnet56.py.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -24,7 +25,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('source', help='its file, such as resnet56-*.th')
     parser.add_argument('out', help='file to write')
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace an existing file')
+        '--overwrite', action='store_true', help='replace an existing file'
+    )
     return parser.parse_args()
 
 
@@ -38,8 +40,9 @@ def main() -> None:
         found.append(model.backbone['depth'])
         return converted
 
-    count = convert_checkpoint(args.source, args.out, 'state_dict', convert,
-                               args.overwrite)
+    count = convert_checkpoint(
+        args.source, args.out, 'state_dict', convert, args.overwrite
+    )
     print(f'wrote {count} tensors of a ResNet-{found[0]} to {args.out}')
 
 

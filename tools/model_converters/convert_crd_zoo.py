@@ -5,6 +5,7 @@
 The result is a checkpoint of MMPretrain's ImageClassifier with the backbone
 that mmdiffkd/models/backbones/cifar_zoo.py names for the model.
 """
+
 import argparse
 import functools
 import sys
@@ -27,9 +28,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--model',
         required=True,
-        help='its name in the zoo: ' + ', '.join(CRD_ZOO))
+        help='its name in the zoo: ' + ', '.join(CRD_ZOO),
+    )
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace an existing file')
+        '--overwrite', action='store_true', help='replace an existing file'
+    )
     return parser.parse_args()
 
 
@@ -37,8 +40,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     count = convert_checkpoint(
-        args.source, args.out, 'model',
-        functools.partial(from_crd, name=args.model), args.overwrite)
+        args.source,
+        args.out,
+        'model',
+        functools.partial(from_crd, name=args.model),
+        args.overwrite,
+    )
     print(f'wrote {count} tensors of {args.model} to {args.out}')
 
 

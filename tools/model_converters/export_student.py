@@ -5,6 +5,7 @@
 The result opens in the stock library, without mmdiffkd:
 ``DetInferencer(weights='epoch_12_student.pth')``.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -25,7 +26,8 @@ def parse_args() -> argparse.Namespace:
         'out',
         nargs='?',
         help='file or folder to write to; default: CHECKPOINT with _student '
-        'before .pth')
+        'before .pth',
+    )
     ema = parser.add_mutually_exclusive_group()
     ema.add_argument(
         '--ema',
@@ -33,37 +35,50 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         default=None,
         help='insist on the averaged weights; without either option they are '
-        'taken where the checkpoint has them')
+        'taken where the checkpoint has them',
+    )
     ema.add_argument(
         '--no-ema',
         dest='ema',
         action='store_false',
-        help='take the weights as trained, without averaging')
+        help='take the weights as trained, without averaging',
+    )
     parser.add_argument(
         '--config',
         help='config file, distillation or plain student, to use instead of '
-        'the one inside the checkpoint')
+        'the one inside the checkpoint',
+    )
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace an existing file')
+        '--overwrite', action='store_true', help='replace an existing file'
+    )
     parser.add_argument(
         '--trust-checkpoint',
         action='store_true',
         help='load arbitrary Python objects of the checkpoint, which can run '
-        'any code: only for files of your own')
+        'any code: only for files of your own',
+    )
     return parser.parse_args()
 
 
 @command_line
 def main() -> None:
     args = parse_args()
-    result = export_student(args.checkpoint, args.out, args.ema, args.config,
-                            args.overwrite, args.trust_checkpoint)
+    result = export_student(
+        args.checkpoint,
+        args.out,
+        args.ema,
+        args.config,
+        args.overwrite,
+        args.trust_checkpoint,
+    )
     kind = 'averaged (EMA) ' if result.averaged else ''
     print(f'wrote {result.num_tensors} {kind}student tensors to {result.path}')
     if result.needs:
-        print('note: the student itself is made of ' +
-              ', '.join(result.needs) +
-              '; the file opens only where these are installed')
+        print(
+            'note: the student itself is made of '
+            + ', '.join(result.needs)
+            + '; the file opens only where these are installed'
+        )
 
 
 if __name__ == '__main__':

@@ -8,7 +8,9 @@ distiller = dict(
     distill_losses=dict(
         _delete_=True,
         loss_cwd=dict(
-            type='mmrazor.ChannelWiseDivergence', tau=1.0, loss_weight=1.0)),
+            type='mmrazor.ChannelWiseDivergence', tau=1.0, loss_weight=1.0
+        ),
+    ),
     loss_forward_mappings=dict(
         _delete_=True,
         loss_cwd=dict(
@@ -16,6 +18,9 @@ distiller = dict(
                 recorder='feature',
                 from_student=True,
                 data_idx=-1,
-                connector='projection'),
-            preds_T=dict(
-                recorder='feature', from_student=False, data_idx=-1))))
+                connector='projection',
+            ),
+            preds_T=dict(recorder='feature', from_student=False, data_idx=-1),
+        ),
+    ),
+)

@@ -12,12 +12,15 @@ distiller = dict(
     # Temperature and weight of MMRazor's configs for an FPN.
     distill_losses={
         f'loss_cwd_p{p}': dict(
-            type='mmrazor.ChannelWiseDivergence', tau=1.0, loss_weight=10.0)
+            type='mmrazor.ChannelWiseDivergence', tau=1.0, loss_weight=10.0
+        )
         for p in range(2, 7)
     },
     loss_forward_mappings={
         f'loss_cwd_p{p}': dict(
             preds_S=dict(recorder='fpn', from_student=True, data_idx=p - 2),
-            preds_T=dict(recorder='fpn', from_student=False, data_idx=p - 2))
+            preds_T=dict(recorder='fpn', from_student=False, data_idx=p - 2),
+        )
         for p in range(2, 7)
-    })
+    },
+)

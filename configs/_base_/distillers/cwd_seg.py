@@ -7,13 +7,20 @@ distiller = dict(
     _scope_='mmrazor',
     type='mmdiffkd.DiffKDDistiller',
     student_recorders=dict(
-        logits=dict(type='ModuleOutputs', source='decode_head.conv_seg')),
+        logits=dict(type='ModuleOutputs', source='decode_head.conv_seg')
+    ),
     teacher_recorders=dict(
-        logits=dict(type='ModuleOutputs', source='decode_head.conv_seg')),
+        logits=dict(type='ModuleOutputs', source='decode_head.conv_seg')
+    ),
     distill_losses=dict(
         loss_cwd=dict(
-            type='mmrazor.ChannelWiseDivergence', tau=1, loss_weight=5.0)),
+            type='mmrazor.ChannelWiseDivergence', tau=1, loss_weight=5.0
+        )
+    ),
     loss_forward_mappings=dict(
         loss_cwd=dict(
             preds_S=dict(recorder='logits', from_student=True),
-            preds_T=dict(recorder='logits', from_student=False))))
+            preds_T=dict(recorder='logits', from_student=False),
+        )
+    ),
+)

@@ -6,8 +6,8 @@ _base_ = './diffkd_retina.py'
 distiller = dict(
     distill_losses={
         f'loss_kd_p{p}': dict(
-            _delete_=True,
-            type='mmdiffkd.AttentionMSELoss',
-            loss_weight=5.0)
+            _delete_=True, type='mmdiffkd.AttentionMSELoss', loss_weight=5.0
+        )
         for p in range(3, 8)
-    })
+    }
+)

@@ -8,10 +8,12 @@ distiller = dict(
     type='mmdiffkd.DiffKDDistiller',
     student_recorders=dict(
         feature=dict(type='ModuleOutputs', source='backbone'),
-        logits=dict(type='ModuleOutputs', source='head')),
+        logits=dict(type='ModuleOutputs', source='head'),
+    ),
     teacher_recorders=dict(
         feature=dict(type='ModuleOutputs', source='backbone'),
-        logits=dict(type='ModuleOutputs', source='head')),
+        logits=dict(type='ModuleOutputs', source='head'),
+    ),
     connectors=dict(
         # Widths of ResNet-18 and -34; other pairs name theirs.
         diff_feature=dict(
@@ -20,46 +22,59 @@ distiller = dict(
             teacher_channels=512,
             latent_channels=1024,  # of the autoencoder
             diffusion_loss_weight=1.0,  # lambda_1 of the paper
-            autoencoder_loss_weight=1.0),  # lambda_2
+            autoencoder_loss_weight=1.0,
+        ),  # lambda_2
         diff_logits=dict(
             type='mmdiffkd.DiffKDConnector',
             student_channels=1000,
             teacher_channels=1000,
             denoiser=dict(type='MLPDenoiser'),
-            diffusion_loss_weight=1.0)),
+            diffusion_loss_weight=1.0,
+        ),
+    ),
     # A backbone returns the maps of its stages; -1 is the last.
     connector_forward_mappings=dict(
         diff_feature=dict(
-            s_feature=dict(
-                recorder='feature', from_student=True, data_idx=-1),
+            s_feature=dict(recorder='feature', from_student=True, data_idx=-1),
             t_feature=dict(
-                recorder='feature', from_student=False, data_idx=-1)),
+                recorder='feature', from_student=False, data_idx=-1
+            ),
+        ),
         diff_logits=dict(
             s_feature=dict(recorder='logits', from_student=True),
-            t_feature=dict(recorder='logits', from_student=False))),
+            t_feature=dict(recorder='logits', from_student=False),
+        ),
+    ),
     distill_losses=dict(
         # Mean squared error; lambda_3 of the paper is 1 in both.
         loss_kd_feature=dict(
             type='mmrazor.L2Loss',
             normalize=False,
             div_element=True,
-            loss_weight=1.0),
+            loss_weight=1.0,
+        ),
         loss_kd_logits=dict(
-            type='mmdiffkd.KLDivergence', tau=1.0, loss_weight=1.0)),
+            type='mmdiffkd.KLDivergence', tau=1.0, loss_weight=1.0
+        ),
+    ),
     loss_forward_mappings=dict(
         loss_kd_feature=dict(
             s_feature=dict(
-                recorder='feature', from_student=True,
-                connector='diff_feature'),
+                recorder='feature', from_student=True, connector='diff_feature'
+            ),
             t_feature=dict(
                 recorder='feature',
                 from_student=False,
-                connector='diff_feature')),
+                connector='diff_feature',
+            ),
+        ),
         loss_kd_logits=dict(
             preds_S=dict(
-                recorder='logits', from_student=True,
-                connector='diff_logits'),
+                recorder='logits', from_student=True, connector='diff_logits'
+            ),
             preds_T=dict(
-                recorder='logits',
-                from_student=False,
-                connector='diff_logits'))))
+                recorder='logits', from_student=False, connector='diff_logits'
+            ),
+        ),
+    ),
+)

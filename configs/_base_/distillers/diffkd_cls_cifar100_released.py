@@ -5,4 +5,6 @@ _base_ = './diffkd_cls_cifar100.py'
 distiller = dict(
     connectors=dict(
         diff_feature=dict(recipe='released'),
-        diff_logits=dict(recipe='released')))
+        diff_logits=dict(recipe='released'),
+    )
+)

@@ -6,5 +6,8 @@ _base_ = './diffkd_cls_dist.py'
 distiller = dict(
     connectors=dict(
         diff_feature=dict(
-            student_channels=64, teacher_channels=64, latent_channels=None),
-        diff_logits=dict(student_channels=100, teacher_channels=100)))
+            student_channels=64, teacher_channels=64, latent_channels=None
+        ),
+        diff_logits=dict(student_channels=100, teacher_channels=100),
+    )
+)

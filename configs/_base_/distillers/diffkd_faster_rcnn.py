@@ -8,13 +8,20 @@ distiller = dict(
     # RoIs that the student has sampled.
     student_rois=True,
     student_recorders=dict(
-        reg=dict(type='ModuleOutputs', source='roi_head.bbox_head.fc_reg')),
+        reg=dict(type='ModuleOutputs', source='roi_head.bbox_head.fc_reg')
+    ),
     teacher_recorders=dict(
-        reg=dict(type='ModuleOutputs', source='roi_head.bbox_head.fc_reg')),
+        reg=dict(type='ModuleOutputs', source='roi_head.bbox_head.fc_reg')
+    ),
     distill_losses=dict(
         loss_reg=dict(
-            type='mmdiffkd.BoxRegressionLoss', beta=1.0, loss_weight=1.0)),
+            type='mmdiffkd.BoxRegressionLoss', beta=1.0, loss_weight=1.0
+        )
+    ),
     loss_forward_mappings=dict(
         loss_reg=dict(
             preds_S=dict(recorder='reg', from_student=True),
-            preds_T=dict(recorder='reg', from_student=False))))
+            preds_T=dict(recorder='reg', from_student=False),
+        )
+    ),
+)

@@ -3,5 +3,5 @@
 _base_ = './diffkd_faster_rcnn.py'
 
 distiller = dict(
-    connectors={f'diff_p{p}': dict(recipe='released')
-                for p in range(2, 7)})
+    connectors={f'diff_p{p}': dict(recipe='released') for p in range(2, 7)}
+)

@@ -14,13 +14,15 @@ distiller = dict(
             type='mmdiffkd.DiffKDConnector',
             student_channels=256,
             teacher_channels=256,
-            diffusion_loss_weight=1.0)  # lambda_1 of the paper
+            diffusion_loss_weight=1.0,
+        )  # lambda_1 of the paper
         for p in range(2, 7)
     },
     connector_forward_mappings={
         f'diff_p{p}': dict(
             s_feature=dict(recorder='fpn', from_student=True, data_idx=p - 2),
-            t_feature=dict(recorder='fpn', from_student=False, data_idx=p - 2))
+            t_feature=dict(recorder='fpn', from_student=False, data_idx=p - 2),
+        )
         for p in range(2, 7)
     },
     # Mean squared error; the paper's weight for Faster R-CNN.
@@ -29,14 +31,19 @@ distiller = dict(
             type='mmrazor.L2Loss',
             normalize=False,
             div_element=True,
-            loss_weight=5.0)
+            loss_weight=5.0,
+        )
         for p in range(2, 7)
     },
     loss_forward_mappings={
         f'loss_kd_p{p}': dict(
             s_feature=dict(
-                recorder='fpn', from_student=True, connector=f'diff_p{p}'),
+                recorder='fpn', from_student=True, connector=f'diff_p{p}'
+            ),
             t_feature=dict(
-                recorder='fpn', from_student=False, connector=f'diff_p{p}'))
+                recorder='fpn', from_student=False, connector=f'diff_p{p}'
+            ),
+        )
         for p in range(2, 7)
-    })
+    },
+)

@@ -3,5 +3,5 @@
 _base_ = './diffkd_fpn_p2_p6.py'
 
 distiller = dict(
-    connectors={f'diff_p{p}': dict(recipe='released')
-                for p in range(2, 7)})
+    connectors={f'diff_p{p}': dict(recipe='released') for p in range(2, 7)}
+)

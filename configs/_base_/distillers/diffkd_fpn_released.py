@@ -3,5 +3,5 @@
 _base_ = './diffkd_fpn.py'
 
 distiller = dict(
-    connectors={f'diff_p{p}': dict(recipe='released')
-                for p in range(3, 8)})
+    connectors={f'diff_p{p}': dict(recipe='released') for p in range(3, 8)}
+)

@@ -9,12 +9,18 @@ distiller = dict(
     # RoIs that the student has sampled.
     student_rois=True,
     student_recorders=dict(
-        cls=dict(type='ModuleOutputs', source='roi_head.bbox_head.fc_cls')),
+        cls=dict(type='ModuleOutputs', source='roi_head.bbox_head.fc_cls')
+    ),
     teacher_recorders=dict(
-        cls=dict(type='ModuleOutputs', source='roi_head.bbox_head.fc_cls')),
+        cls=dict(type='ModuleOutputs', source='roi_head.bbox_head.fc_cls')
+    ),
     distill_losses=dict(
-        loss_dist=dict(type='mmdiffkd.DISTLoss', loss_weight=1.0)),
+        loss_dist=dict(type='mmdiffkd.DISTLoss', loss_weight=1.0)
+    ),
     loss_forward_mappings=dict(
         loss_dist=dict(
             logits_S=dict(recorder='cls', from_student=True),
-            logits_T=dict(recorder='cls', from_student=False))))
+            logits_T=dict(recorder='cls', from_student=False),
+        )
+    ),
+)

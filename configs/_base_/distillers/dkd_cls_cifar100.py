@@ -4,4 +4,5 @@
 _base_ = './dkd_cls.py'
 
 distiller = dict(
-    distill_losses=dict(loss_dkd=dict(tau=4.0, alpha=1.0, beta=2.0)))
+    distill_losses=dict(loss_dkd=dict(tau=4.0, alpha=1.0, beta=2.0))
+)

@@ -10,9 +10,11 @@ distiller = dict(
     student_recorders=dict(
         feature=dict(type='ModuleOutputs', source='backbone'),
         # Called with (scores, labels); read if guidance.target is 'label'.
-        task=dict(type='ModuleInputs', source='head.loss_module')),
+        task=dict(type='ModuleInputs', source='head.loss_module'),
+    ),
     teacher_recorders=dict(
-        feature=dict(type='ModuleOutputs', source='backbone')),
+        feature=dict(type='ModuleOutputs', source='backbone')
+    ),
     connectors=dict(
         # Widths of ResNet-18 and -34; other pairs name theirs.
         dskd_feature=dict(
@@ -20,17 +22,22 @@ distiller = dict(
             student_channels=512,
             teacher_channels=512,
             guidance=dict(
-                head='head.fc', pool=True, target='teacher', scale=10.0),
+                head='head.fc', pool=True, target='teacher', scale=10.0
+            ),
             # Trains the denoiser alone, which SGD otherwise moves slowly.
-            diffusion_loss_weight=10.0)),
+            diffusion_loss_weight=10.0,
+        )
+    ),
     # A backbone returns the maps of its stages; -1 is the last.
     connector_forward_mappings=dict(
         dskd_feature=dict(
-            s_feature=dict(
-                recorder='feature', from_student=True, data_idx=-1),
+            s_feature=dict(recorder='feature', from_student=True, data_idx=-1),
             t_feature=dict(
-                recorder='feature', from_student=False, data_idx=-1),
-            labels=dict(recorder='task', from_student=True, data_idx=1))),
+                recorder='feature', from_student=False, data_idx=-1
+            ),
+            labels=dict(recorder='task', from_student=True, data_idx=1),
+        )
+    ),
     distill_losses=dict(
         loss_dskd_feature=dict(
             type='mmdiffkd.LSHFeatureLoss',
@@ -39,13 +46,19 @@ distiller = dict(
             pool=True,
             mse_weight=1.0,
             hash_weight=1.0,
-            loss_weight=1.0)),
+            loss_weight=1.0,
+        )
+    ),
     loss_forward_mappings=dict(
         loss_dskd_feature=dict(
             s_feature=dict(
-                recorder='feature', from_student=True,
-                connector='dskd_feature'),
+                recorder='feature', from_student=True, connector='dskd_feature'
+            ),
             t_feature=dict(
                 recorder='feature',
                 from_student=False,
-                connector='dskd_feature'))))
+                connector='dskd_feature',
+            ),
+        )
+    ),
+)

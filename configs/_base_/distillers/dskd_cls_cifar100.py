@@ -5,5 +5,7 @@ _base_ = './dskd_cls.py'
 
 distiller = dict(
     connectors=dict(
-        dskd_feature=dict(student_channels=64, teacher_channels=64)),
-    distill_losses=dict(loss_dskd_feature=dict(channels=64)))
+        dskd_feature=dict(student_channels=64, teacher_channels=64)
+    ),
+    distill_losses=dict(loss_dskd_feature=dict(channels=64)),
+)

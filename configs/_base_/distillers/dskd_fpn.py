@@ -18,14 +18,17 @@ distiller = dict(
             guidance=dict(
                 head=['bbox_head.cls_convs', 'bbox_head.retina_cls'],
                 activation='sigmoid',
-                scale=0.5),
-            diffusion_loss_weight=1.0)
+                scale=0.5,
+            ),
+            diffusion_loss_weight=1.0,
+        )
         for p in range(3, 8)
     },
     connector_forward_mappings={
         f'dskd_p{p}': dict(
             s_feature=dict(recorder='fpn', from_student=True, data_idx=p - 3),
-            t_feature=dict(recorder='fpn', from_student=False, data_idx=p - 3))
+            t_feature=dict(recorder='fpn', from_student=False, data_idx=p - 3),
+        )
         for p in range(3, 8)
     },
     distill_losses={
@@ -35,14 +38,19 @@ distiller = dict(
             num_hashes=4096,
             mse_weight=1.0,
             hash_weight=1.0,
-            loss_weight=1.0)
+            loss_weight=1.0,
+        )
         for p in range(3, 8)
     },
     loss_forward_mappings={
         f'loss_dskd_p{p}': dict(
             s_feature=dict(
-                recorder='fpn', from_student=True, connector=f'dskd_p{p}'),
+                recorder='fpn', from_student=True, connector=f'dskd_p{p}'
+            ),
             t_feature=dict(
-                recorder='fpn', from_student=False, connector=f'dskd_p{p}'))
+                recorder='fpn', from_student=False, connector=f'dskd_p{p}'
+            ),
+        )
         for p in range(3, 8)
-    })
+    },
+)

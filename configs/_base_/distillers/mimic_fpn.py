@@ -13,8 +13,8 @@ distiller = dict(
         f'align_p{p}': dict(
             type='TorchNNConnector',
             module_name='Conv2d',
-            module_args=dict(
-                in_channels=256, out_channels=256, kernel_size=1))
+            module_args=dict(in_channels=256, out_channels=256, kernel_size=1),
+        )
         for p in range(3, 8)
     },
     # The weight of the distance in DiffKD, so that the two can be compared.
@@ -23,7 +23,8 @@ distiller = dict(
             type='mmrazor.L2Loss',
             normalize=False,
             div_element=True,
-            loss_weight=5.0)
+            loss_weight=5.0,
+        )
         for p in range(3, 8)
     },
     loss_forward_mappings={
@@ -32,7 +33,10 @@ distiller = dict(
                 recorder='fpn',
                 from_student=True,
                 data_idx=p - 3,
-                connector=f'align_p{p}'),
-            t_feature=dict(recorder='fpn', from_student=False, data_idx=p - 3))
+                connector=f'align_p{p}',
+            ),
+            t_feature=dict(recorder='fpn', from_student=False, data_idx=p - 3),
+        )
         for p in range(3, 8)
-    })
+    },
+)

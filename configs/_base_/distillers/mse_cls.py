@@ -7,9 +7,11 @@ distiller = dict(
     _scope_='mmrazor',
     type='mmdiffkd.DiffKDDistiller',
     student_recorders=dict(
-        feature=dict(type='ModuleOutputs', source='backbone')),
+        feature=dict(type='ModuleOutputs', source='backbone')
+    ),
     teacher_recorders=dict(
-        feature=dict(type='ModuleOutputs', source='backbone')),
+        feature=dict(type='ModuleOutputs', source='backbone')
+    ),
     connectors=dict(
         # Widths of ResNet-18 and -34; other pairs name theirs.
         projection=dict(
@@ -17,13 +19,17 @@ distiller = dict(
             in_channel=512,
             out_channel=512,
             kernel_size=1,
-            act_cfg=None)),
+            act_cfg=None,
+        )
+    ),
     distill_losses=dict(
         loss_mse=dict(
             type='mmrazor.L2Loss',
             normalize=False,
             div_element=True,
-            loss_weight=1.0)),
+            loss_weight=1.0,
+        )
+    ),
     # A backbone returns the maps of its stages; -1 is the last.
     loss_forward_mappings=dict(
         loss_mse=dict(
@@ -31,6 +37,11 @@ distiller = dict(
                 recorder='feature',
                 from_student=True,
                 data_idx=-1,
-                connector='projection'),
+                connector='projection',
+            ),
             t_feature=dict(
-                recorder='feature', from_student=False, data_idx=-1))))
+                recorder='feature', from_student=False, data_idx=-1
+            ),
+        )
+    ),
+)

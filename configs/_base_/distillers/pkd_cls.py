@@ -6,8 +6,8 @@ _base_ = './mse_cls.py'
 
 distiller = dict(
     distill_losses=dict(
-        _delete_=True,
-        loss_pkd=dict(type='mmrazor.PKDLoss', loss_weight=1.0)),
+        _delete_=True, loss_pkd=dict(type='mmrazor.PKDLoss', loss_weight=1.0)
+    ),
     loss_forward_mappings=dict(
         _delete_=True,
         loss_pkd=dict(
@@ -15,6 +15,9 @@ distiller = dict(
                 recorder='feature',
                 from_student=True,
                 data_idx=-1,
-                connector='projection'),
-            preds_T=dict(
-                recorder='feature', from_student=False, data_idx=-1))))
+                connector='projection',
+            ),
+            preds_T=dict(recorder='feature', from_student=False, data_idx=-1),
+        ),
+    ),
+)

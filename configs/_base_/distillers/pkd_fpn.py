@@ -17,6 +17,8 @@ distiller = dict(
     loss_forward_mappings={
         f'loss_pkd_p{p}': dict(
             preds_S=dict(recorder='fpn', from_student=True, data_idx=p - 3),
-            preds_T=dict(recorder='fpn', from_student=False, data_idx=p - 3))
+            preds_T=dict(recorder='fpn', from_student=False, data_idx=p - 3),
+        )
         for p in range(3, 7)
-    })
+    },
+)

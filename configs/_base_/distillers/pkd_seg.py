@@ -5,8 +5,8 @@ _base_ = './mse_seg.py'
 
 distiller = dict(
     distill_losses=dict(
-        _delete_=True,
-        loss_pkd=dict(type='mmrazor.PKDLoss', loss_weight=1.0)),
+        _delete_=True, loss_pkd=dict(type='mmrazor.PKDLoss', loss_weight=1.0)
+    ),
     loss_forward_mappings=dict(
         _delete_=True,
         loss_pkd=dict(
@@ -14,6 +14,9 @@ distiller = dict(
                 recorder='feature',
                 from_student=True,
                 data_idx=-1,
-                connector='align'),
-            preds_T=dict(
-                recorder='feature', from_student=False, data_idx=-1))))
+                connector='align',
+            ),
+            preds_T=dict(recorder='feature', from_student=False, data_idx=-1),
+        ),
+    ),
+)

@@ -5,7 +5,7 @@
 _base_ = [
     # RandAugment (magnitude 9, deviation 0.5) and random erasing (0.25).
     'mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py',
-    'mmpretrain::_base_/default_runtime.py'
+    'mmpretrain::_base_/default_runtime.py',
 ]
 
 train_dataloader = dict(batch_size=96)
@@ -19,22 +19,26 @@ optim_wrapper = dict(
         alpha=0.9,
         eps=1e-3,
         momentum=0.9,
-        weight_decay=1e-5),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
+        weight_decay=1e-5,
+    ),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+)
 param_scheduler = [
     dict(
         type='LinearLR',
         start_factor=1e-4,
         by_epoch=True,
         end=3,
-        convert_to_iter_based=True),
+        convert_to_iter_based=True,
+    ),
     # Multiples of 2.4 = 12 / 5 epochs, rounded up to whole ones: 3, 5, 8, 10,
     # 12, 15, ... There are 450 / 2.4 = 187.5 of them.
     dict(
         type='MultiStepLR',
         by_epoch=True,
         milestones=[(12 * k + 4) // 5 for k in range(1, 188)],
-        gamma=0.97)
+        gamma=0.97,
+    ),
 ]
 
 train_cfg = dict(by_epoch=True, max_epochs=450, val_interval=1)
@@ -46,7 +50,8 @@ custom_hooks = [
         type='EMAHook',
         momentum=1 - 0.9999,
         update_buffers=True,
-        priority='ABOVE_NORMAL')
+        priority='ABOVE_NORMAL',
+    )
 ]
 
 auto_scale_lr = dict(base_batch_size=768)  # 8 GPUs x 96 images

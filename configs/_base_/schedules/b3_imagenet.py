@@ -4,7 +4,7 @@
 # Mixup and CutMix are the student's.
 _base_ = [
     'mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py',
-    'mmpretrain::_base_/default_runtime.py'
+    'mmpretrain::_base_/default_runtime.py',
 ]
 
 # Behind crop and flip, before RandAugment. The table does not give the
@@ -12,7 +12,7 @@ _base_ = [
 train_pipeline = [
     *_base_.train_pipeline[:3],
     dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
-    *_base_.train_pipeline[3:]
+    *_base_.train_pipeline[3:],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
@@ -26,22 +26,26 @@ optim_wrapper = dict(
         flat_decay_mult=0.0,
         custom_keys={
             '.absolute_pos_embed': dict(decay_mult=0.0),
-            '.relative_position_bias_table': dict(decay_mult=0.0)
-        }),
-    clip_grad=dict(max_norm=5.0))
+            '.relative_position_bias_table': dict(decay_mult=0.0),
+        },
+    ),
+    clip_grad=dict(max_norm=5.0),
+)
 param_scheduler = [
     dict(
         type='LinearLR',
         start_factor=1e-3,
         by_epoch=True,
         end=20,
-        convert_to_iter_based=True),
+        convert_to_iter_based=True,
+    ),
     dict(
         type='CosineAnnealingLR',
         eta_min=1e-5,
         by_epoch=True,
         begin=20,
-        end=300)
+        end=300,
+    ),
 ]
 
 train_cfg = dict(by_epoch=True, max_epochs=300, val_interval=1)

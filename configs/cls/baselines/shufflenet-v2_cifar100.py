@@ -10,7 +10,9 @@ model = dict(
         type='LinearClsHead',
         num_classes=100,
         in_channels=1024,
-        loss=dict(type='CrossEntropyLoss', loss_weight=1.0)))
+        loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
+    ),
+)
 
 # Not the 0.05 of A1: the rate that DIST's authors use for these students.
 optim_wrapper = dict(optimizer=dict(lr=0.01))

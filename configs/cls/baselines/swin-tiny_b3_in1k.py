@@ -3,5 +3,5 @@
 _base_ = [
     # Label smoothing 0.1, Mixup and CutMix, drop path 0.2.
     'mmpretrain::_base_/models/swin_transformer/tiny_224.py',
-    '../../_base_/schedules/b3_imagenet.py'
+    '../../_base_/schedules/b3_imagenet.py',
 ]

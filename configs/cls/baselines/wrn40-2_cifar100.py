@@ -10,4 +10,6 @@ model = dict(
         type='LinearClsHead',
         num_classes=100,
         in_channels=128,
-        loss=dict(type='CrossEntropyLoss', loss_weight=1.0)))
+        loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
+    ),
+)

@@ -13,9 +13,11 @@ model = dict(
         _scope_='mmrazor',
         type='mmdiffkd.DiffKDDistiller',
         student_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
-        teacher_recorders=dict(fpn=dict(type='ModuleOutputs',
-                                        source='neck'))))
+        teacher_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
+    ),
+)
 
 # The connectors start from scratch and have little time.
 optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=5.0)}))
+    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=5.0)})
+)

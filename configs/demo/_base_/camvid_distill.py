@@ -7,8 +7,10 @@ model = dict(
     _delete_=True,
     type='mmdiffkd.FrozenTeacherDistill',
     architecture=_base_.model,
-    teacher=dict(cfg_path='mmdiffkd::demo/camvid_cgnet_teacher.py'))
+    teacher=dict(cfg_path='mmdiffkd::demo/camvid_cgnet_teacher.py'),
+)
 
 # The connectors start from scratch and have little time.
 optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=5.0)}))
+    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=5.0)})
+)

@@ -7,11 +7,33 @@ _base_ = 'mmseg::_base_/default_runtime.py'
 
 data_root = '{{$CAMVID_ROOT:data/camvid}}/'
 metainfo = dict(
-    classes=('Sky', 'Building', 'Pole', 'Road', 'Pavement', 'Tree',
-             'SignSymbol', 'Fence', 'Car', 'Pedestrian', 'Bicyclist'),
-    palette=[[128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128],
-             [60, 40, 222], [128, 128, 0], [192, 128, 128], [64, 64, 128],
-             [64, 0, 128], [64, 64, 0], [0, 128, 192]])
+    classes=(
+        'Sky',
+        'Building',
+        'Pole',
+        'Road',
+        'Pavement',
+        'Tree',
+        'SignSymbol',
+        'Fence',
+        'Car',
+        'Pedestrian',
+        'Bicyclist',
+    ),
+    palette=[
+        [128, 128, 128],
+        [128, 0, 0],
+        [192, 192, 128],
+        [128, 64, 128],
+        [60, 40, 222],
+        [128, 128, 0],
+        [192, 128, 128],
+        [64, 64, 128],
+        [64, 0, 128],
+        [64, 64, 0],
+        [0, 128, 192],
+    ],
+)
 
 crop_size = (240, 240)  # a third of the image
 train_pipeline = [
@@ -21,15 +43,16 @@ train_pipeline = [
         type='RandomResize',
         scale=(480, 360),
         ratio_range=(0.75, 1.5),
-        keep_ratio=True),
+        keep_ratio=True,
+    ),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs')
+    dict(type='PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs')
+    dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
     batch_size=4,
@@ -39,10 +62,11 @@ train_dataloader = dict(
     dataset=dict(
         type='BaseSegDataset',
         data_root=data_root,
-        data_prefix=dict(
-            img_path='images/train', seg_map_path='labels/train'),
+        data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
         metainfo=metainfo,
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=1,
@@ -52,7 +76,9 @@ val_dataloader = dict(
         data_root=data_root,
         data_prefix=dict(img_path='images/val', seg_map_path='labels/val'),
         metainfo=metainfo,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = dict(
     batch_size=1,
     num_workers=1,
@@ -62,18 +88,22 @@ test_dataloader = dict(
         data_root=data_root,
         data_prefix=dict(img_path='images/test', seg_map_path='labels/test'),
         metainfo=metainfo,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
 
 max_iters = 400  # x 4 crops = 4.4 times the 367 training images
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters
+)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=0.001, weight_decay=0.01))
+    optimizer=dict(type='AdamW', lr=0.001, weight_decay=0.01),
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
     dict(
@@ -82,7 +112,8 @@ param_scheduler = [
         eta_min=1e-5,
         by_epoch=False,
         begin=30,
-        end=max_iters)
+        end=max_iters,
+    ),
 ]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
@@ -92,7 +123,9 @@ default_hooks = dict(
         type='CheckpointHook',
         by_epoch=False,
         interval=max_iters,
-        save_optimizer=False),
+        save_optimizer=False,
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
+    visualization=dict(type='SegVisualizationHook'),
+)
 randomness = dict(seed=0)

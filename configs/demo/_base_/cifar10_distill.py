@@ -8,8 +8,10 @@ model = dict(
     type='mmdiffkd.FrozenTeacherDistill',
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::demo/cifar10_resnet56.py'),
-    teacher_ckpt='{{$CIFAR10_TEACHER:work_dirs/cifar10_resnet56.pth}}')
+    teacher_ckpt='{{$CIFAR10_TEACHER:work_dirs/cifar10_resnet56.pth}}',
+)
 
 # Learning rate of the connectors, as a multiple of the student's.
 optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=1.0)}))
+    paramwise_cfg=dict(custom_keys={'distiller': dict(lr_mult=1.0)})
+)

@@ -3,19 +3,30 @@
 # every detector of the demo trains from scratch on them.
 _base_ = [
     'mmdet::_base_/datasets/coco_detection.py',
-    'mmdet::_base_/default_runtime.py'
+    'mmdet::_base_/default_runtime.py',
 ]
 
 data_root = 'data/demo/det/'
 metainfo = dict(
-    classes=('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
-             'eight', 'nine'))
+    classes=(
+        'zero',
+        'one',
+        'two',
+        'three',
+        'four',
+        'five',
+        'six',
+        'seven',
+        'eight',
+        'nine',
+    )
+)
 
 # No resizing: scenes are 128 x 128. No flipping: a mirrored digit is none.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PackDetInputs')
+    dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -24,8 +35,14 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                   'scale_factor'))
+        meta_keys=(
+            'img_id',
+            'img_path',
+            'ori_shape',
+            'img_shape',
+            'scale_factor',
+        ),
+    ),
 ]
 train_dataloader = dict(
     batch_size=8,
@@ -35,7 +52,9 @@ train_dataloader = dict(
         ann_file='annotations/instances_train.json',
         data_prefix=dict(img='train/'),
         metainfo=metainfo,
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=10,
     num_workers=1,
@@ -44,7 +63,9 @@ val_dataloader = dict(
         ann_file='annotations/instances_val.json',
         data_prefix=dict(img='val/'),
         metainfo=metainfo,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = dict(
     batch_size=10,
     num_workers=1,
@@ -53,7 +74,9 @@ test_dataloader = dict(
         ann_file='annotations/instances_test.json',
         data_prefix=dict(img='test/'),
         metainfo=metainfo,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val.json')
 test_evaluator = dict(ann_file=data_root + 'annotations/instances_test.json')
 
@@ -64,7 +87,8 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=0.001, weight_decay=0.01),
-    clip_grad=dict(max_norm=35))
+    clip_grad=dict(max_norm=35),
+)
 # Without T_max the cosine ends with the run, whatever max_epochs is.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
@@ -72,11 +96,13 @@ param_scheduler = [
         type='CosineAnnealingLR',
         by_epoch=True,
         convert_to_iter_based=True,
-        eta_min_ratio=0.01)
+        eta_min_ratio=0.01,
+    ),
 ]
 
 # Dense enough for the curves of the report; the last checkpoint alone.
 default_hooks = dict(
-    logger=dict(interval=5), checkpoint=dict(interval=-1, save_last=True))
+    logger=dict(interval=5), checkpoint=dict(interval=-1, save_last=True)
+)
 log_processor = dict(window_size=5)
 randomness = dict(seed=0)

@@ -10,18 +10,40 @@ dataset = dict(
     img_suffix='_leftImg8bit.png',
     seg_map_suffix='_gtFine_labelTrainIds.png',
     metainfo=dict(
-        classes=('background', 'zero', 'one', 'two', 'three', 'four', 'five',
-                 'six', 'seven', 'eight', 'nine'),
-        palette=[[40, 40, 40], [31, 119, 180], [255, 127, 14], [44, 160, 44],
-                 [214, 39, 40], [148, 103, 189], [140, 86, 75],
-                 [227, 119, 194], [255, 221, 51], [188, 189, 34],
-                 [23, 190, 207]]))
+        classes=(
+            'background',
+            'zero',
+            'one',
+            'two',
+            'three',
+            'four',
+            'five',
+            'six',
+            'seven',
+            'eight',
+            'nine',
+        ),
+        palette=[
+            [40, 40, 40],
+            [31, 119, 180],
+            [255, 127, 14],
+            [44, 160, 44],
+            [214, 39, 40],
+            [148, 103, 189],
+            [140, 86, 75],
+            [227, 119, 194],
+            [255, 221, 51],
+            [188, 189, 34],
+            [23, 190, 207],
+        ],
+    ),
+)
 
 # No resizing: scenes are 64 x 64. No flipping: a mirrored digit is none.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs')
+    dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
     batch_size=16,
@@ -30,9 +52,12 @@ train_dataloader = dict(
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         data_prefix=dict(
-            img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+            img_path='leftImg8bit/train', seg_map_path='gtFine/train'
+        ),
         pipeline=train_pipeline,
-        **dataset))
+        **dataset,
+    ),
+)
 val_dataloader = dict(
     batch_size=20,
     num_workers=1,
@@ -40,18 +65,24 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         data_prefix=dict(
-            img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+            img_path='leftImg8bit/val', seg_map_path='gtFine/val'
+        ),
         pipeline=train_pipeline,
-        **dataset))
+        **dataset,
+    ),
+)
 test_dataloader = dict(
     batch_size=20,
     num_workers=1,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         data_prefix=dict(
-            img_path='leftImg8bit/test', seg_map_path='gtFine/test'),
+            img_path='leftImg8bit/test', seg_map_path='gtFine/test'
+        ),
         pipeline=train_pipeline,
-        **dataset))
+        **dataset,
+    ),
+)
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 
@@ -62,11 +93,12 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=0.002, weight_decay=0.01),
-    clip_grad=None)
+    clip_grad=None,
+)
 # Without T_max the cosine ends with the run, whatever max_iters is.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
-    dict(type='CosineAnnealingLR', by_epoch=False, eta_min_ratio=0.01)
+    dict(type='CosineAnnealingLR', by_epoch=False, eta_min_ratio=0.01),
 ]
 
 # Dense enough for the curves of the report; the last checkpoint alone.
@@ -75,8 +107,10 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=5, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=-1, save_last=True),
+        type='CheckpointHook', by_epoch=False, interval=-1, save_last=True
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
+    visualization=dict(type='SegVisualizationHook'),
+)
 log_processor = dict(window_size=5)
 randomness = dict(seed=0)

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Hooks of scope ``mmdiffkd``."""
+
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .feature_visualization_hook import FeatureVisualizationHook
 from .finite_loss_hook import FiniteLossHook
@@ -11,7 +12,13 @@ from .stop_distill_hook import StopDistillHook
 from .student_checkpoint_hook import StudentCheckpointHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'FeatureVisualizationHook', 'FiniteLossHook',
-    'LoopStateHook', 'PreemptionHook', 'RNGStateHook', 'SanityHook',
-    'StopDistillHook', 'StudentCheckpointHook'
+    'AtomicCheckpointHook',
+    'FeatureVisualizationHook',
+    'FiniteLossHook',
+    'LoopStateHook',
+    'PreemptionHook',
+    'RNGStateHook',
+    'SanityHook',
+    'StopDistillHook',
+    'StudentCheckpointHook',
 ]

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Checkpoints that a killed run cannot lose."""
+
 import glob
 import os
 import os.path as osp
@@ -16,8 +17,11 @@ from mmengine.runner import Runner
 from mmdiffkd.engine.belonging import check_belonging
 from mmdiffkd.engine.latest import NOTE, latest_checkpoint
 from mmdiffkd.registry import HOOKS
-from mmdiffkd.utils.atomic import (TEMPORARY, replace_durably,
-                                   write_text_durably)
+from mmdiffkd.utils.atomic import (
+    TEMPORARY,
+    replace_durably,
+    write_text_durably,
+)
 
 
 @HOOKS.register_module()
@@ -72,7 +76,8 @@ class AtomicCheckpointHook(CheckpointHook):
             _remove(osp.join(runner.work_dir, NOTE))
         if self._is_local:
             for path in glob.glob(
-                    glob.escape(str(self.out_dir)) + '/*.pth' + TEMPORARY):
+                glob.escape(str(self.out_dir)) + '/*.pth' + TEMPORARY
+            ):
                 _remove(path)
 
     @property
@@ -102,14 +107,16 @@ class AtomicCheckpointHook(CheckpointHook):
         runner.message_hub.update_info('interim_checkpoint', name)
         self._write(runner, name, meta)
 
-    def _save_checkpoint_with_step(self, runner: Runner, step: int,
-                                   meta: dict) -> None:
+    def _save_checkpoint_with_step(
+        self, runner: Runner, step: int, meta: dict
+    ) -> None:
         expired: List[int] = []
         if self.max_keep_ckpts > 0:
             ids = [i for i in self.keep_ckpt_ids if i != step] + [step]
-            expired = ids[:-self.max_keep_ckpts]
-            self.keep_ckpt_ids = deque(ids[len(expired):],
-                                       self.max_keep_ckpts)
+            expired = ids[: -self.max_keep_ckpts]
+            self.keep_ckpt_ids = deque(
+                ids[len(expired) :], self.max_keep_ckpts
+            )
             # The checkpoint names those that are removed after it, so that
             # they are removed on resuming if the run is killed before.
             runner.message_hub.update_info('keep_ckpt_ids', ids)
@@ -121,8 +128,10 @@ class AtomicCheckpointHook(CheckpointHook):
             names.append(hub.pop_info('interim_checkpoint'))
         if is_main_process():
             for name in set(names) - {self._saved_name}:
-                _remove(self.file_backend.join_path(self.out_dir, name),
-                        self.file_backend)
+                _remove(
+                    self.file_backend.join_path(self.out_dir, name),
+                    self.file_backend,
+                )
         if self.max_keep_ckpts > 0:
             hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
@@ -143,7 +152,8 @@ class AtomicCheckpointHook(CheckpointHook):
             meta=dict(meta),
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
-            **self.args)
+            **self.args,
+        )
         if is_main_process():
             write_text_durably(note, self.last_ckpt)
         self._saved, self._saved_name = dict(meta), name
@@ -155,14 +165,19 @@ class AtomicCheckpointHook(CheckpointHook):
             return
         before = self._saved
         with self._removal_at_the_end():
-            super().after_val_epoch(
-                _Saver.of(runner, self._is_local), metrics)
-        if self._saved is before and self.saved_at(runner.iter) and (
-                runner.message_hub.get_info('interim_checkpoint', '') !=
-                self._saved_name):
+            super().after_val_epoch(_Saver.of(runner, self._is_local), metrics)
+        if (
+            self._saved is before
+            and self.saved_at(runner.iter)
+            and (
+                runner.message_hub.get_info('interim_checkpoint', '')
+                != self._saved_name
+            )
+        ):
             step = runner.epoch if self.by_epoch else runner.iter
             self._save_checkpoint_with_step(
-                runner, step, dict(epoch=runner.epoch, iter=runner.iter))
+                runner, step, dict(epoch=runner.epoch, iter=runner.iter)
+            )
 
     @contextmanager
     def _removal_at_the_end(self) -> Iterator[None]:
@@ -176,7 +191,8 @@ class AtomicCheckpointHook(CheckpointHook):
             yield
             best = {str(getattr(self, 'best_ckpt_path', None))}
             best.update(
-                map(str, getattr(self, 'best_ckpt_path_dict', {}).values()))
+                map(str, getattr(self, 'best_ckpt_path_dict', {}).values())
+            )
             for path in self.file_backend.removed:
                 if str(path) not in best:
                     _remove(path, backend)
@@ -203,8 +219,9 @@ class _Saver:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runner, name)
 
-    def save_checkpoint(self, out_dir: str, filename: str, *args: Any,
-                        **kwargs: Any) -> None:
+    def save_checkpoint(
+        self, out_dir: str, filename: str, *args: Any, **kwargs: Any
+    ) -> None:
         runner = self._runner
         for hook in runner.hooks:
             if hasattr(hook, 'gather_state'):
@@ -216,7 +233,8 @@ class _Saver:
         runner.save_checkpoint(out_dir, temporary, *args, **kwargs)
         if is_main_process():
             replace_durably(
-                osp.join(out_dir, temporary), osp.join(out_dir, filename))
+                osp.join(out_dir, temporary), osp.join(out_dir, filename)
+            )
 
 
 class _LateRemoval:

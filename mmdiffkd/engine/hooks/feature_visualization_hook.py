@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Draw the features that are distilled."""
+
 from functools import partial
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
@@ -42,15 +43,19 @@ class FeatureVisualizationHook(Hook):
     # Behind `StopDistillHook`, which decides about the iteration.
     priority = 'LOWEST'
 
-    def __init__(self,
-                 interval: int = 1000,
-                 connectors: Optional[Sequence[str]] = None) -> None:
+    def __init__(
+        self, interval: int = 1000, connectors: Optional[Sequence[str]] = None
+    ) -> None:
         if not isinstance(interval, int) or interval < 1:
-            raise UserError('FeatureVisualizationHook: interval is a number '
-                            f'of iterations, got {interval!r}')
+            raise UserError(
+                'FeatureVisualizationHook: interval is a number '
+                f'of iterations, got {interval!r}'
+            )
         if not isinstance(connectors, (list, tuple, type(None))):
-            raise UserError('FeatureVisualizationHook: connectors is a list '
-                            f'of names, got {connectors!r}')
+            raise UserError(
+                'FeatureVisualizationHook: connectors is a list '
+                f'of names, got {connectors!r}'
+            )
         self.interval = interval
         self.connectors = connectors
         self._handles: List[Any] = []
@@ -63,33 +68,42 @@ class FeatureVisualizationHook(Hook):
         """Find the connectors."""
         # Here, since it takes Matplotlib, and only those who draw need it.
         from mmdiffkd.visualization import feature_maps
+
         self._maps, self._runner = feature_maps, runner
         model = _model(runner)
         paired = getattr(
-            getattr(model, 'distiller', None), 'connector_forward_mappings',
-            None)
+            getattr(model, 'distiller', None),
+            'connector_forward_mappings',
+            None,
+        )
         if not paired:
             raise UserError(
                 'FeatureVisualizationHook draws the paired connectors of '
                 f'mmdiffkd.DiffKDDistiller, and this {type(model).__name__} '
-                'has none; remove the hook')
+                'has none; remove the hook'
+            )
         for name in self.connectors or ():
             if name not in paired:
                 raise UserError(
                     f"FeatureVisualizationHook: there is no connector '{name}'"
-                    f' in connector_forward_mappings{closest(name, paired)}')
+                    f' in connector_forward_mappings{closest(name, paired)}'
+                )
         self._names = list(self.connectors or paired)
         if self.interval > runner.max_iters:
             runner.logger.warning(
                 'FeatureVisualizationHook draws nothing: the training ends '
                 f'at iteration {runner.max_iters}, before '
-                f'interval={self.interval}')
+                f'interval={self.interval}'
+            )
 
-    def before_train_iter(self, runner: Runner, *args: Any,
-                          **kwargs: Any) -> None:
+    def before_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         """Look at the connectors in this iteration, if it is due."""
-        if not (self.every_n_train_iters(runner, self.interval)
-                and is_main_process()):
+        if not (
+            self.every_n_train_iters(runner, self.interval)
+            and is_main_process()
+        ):
             return
         model = _model(runner)
         if getattr(model, 'distillation_stopped', False):
@@ -98,13 +112,17 @@ class FeatureVisualizationHook(Hook):
         connectors = model.distiller.connectors
         self._handles = [
             model.data_preprocessor.register_forward_hook(self._see_batch),
-            *(connectors[name].register_forward_hook(
-                partial(self._see_features, name), with_kwargs=True)
-              for name in self._names)
+            *(
+                connectors[name].register_forward_hook(
+                    partial(self._see_features, name), with_kwargs=True
+                )
+                for name in self._names
+            ),
         ]
 
-    def after_train_iter(self, runner: Runner, *args: Any,
-                         **kwargs: Any) -> None:
+    def after_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         """Hand the picture to the visualizer."""
         if not self._handles:
             return
@@ -117,10 +135,12 @@ class FeatureVisualizationHook(Hook):
             picture = self._maps.draw_feature_maps(rows, image)
             runner.visualizer.add_image('features', picture, runner.iter + 1)
 
-    def _see_batch(self, preprocessor: nn.Module, args: tuple,
-                   batch: Any) -> None:
+    def _see_batch(
+        self, preprocessor: nn.Module, args: tuple, batch: Any
+    ) -> None:
         """Keep the first image, and how many there are."""
         from mmdiffkd.models.algorithms.teacher_input import normalisation
+
         inputs = batch.get('inputs') if isinstance(batch, Mapping) else None
         # The first call of an iteration is that of the training step.
         if self._batch_size is None and isinstance(inputs, Tensor):
@@ -132,20 +152,31 @@ class FeatureVisualizationHook(Hook):
             self._image = self._maps.to_pixels(inputs[0], *how)
 
     @torch.no_grad()
-    def _see_features(self, name: str, connector: nn.Module, args: tuple,
-                      kwargs: Dict[str, Any], output: Any) -> None:
+    def _see_features(
+        self,
+        name: str,
+        connector: nn.Module,
+        args: tuple,
+        kwargs: Dict[str, Any],
+        output: Any,
+    ) -> None:
         """Keep the maps of the first image, and nothing else."""
         denoised = getattr(
-            output, getattr(connector, 'denoised', 'student'), None)
+            output, getattr(connector, 'denoised', 'student'), None
+        )
         row = {}
-        for column, feature in (('teacher', kwargs.get('t_feature')),
-                                ('student', kwargs.get('s_feature')),
-                                ('student, denoised', denoised)):
+        for column, feature in (
+            ('teacher', kwargs.get('t_feature')),
+            ('student', kwargs.get('s_feature')),
+            ('student, denoised', denoised),
+        ):
             maps = _as_maps(feature, column, connector)
             if maps is None or self._batch_size not in (None, len(maps)):
                 shape = tuple(getattr(feature, 'shape', ()))
-                self._tell(f"connector '{name}' is not drawn: the {column} "
-                           f'feature {shape} is no map of each image')
+                self._tell(
+                    f"connector '{name}' is not drawn: the {column} "
+                    f'feature {shape} is no map of each image'
+                )
                 return
             attention = self._maps.spatial_attention(maps[0])
             row[column] = attention.cpu().numpy()
@@ -158,13 +189,20 @@ class FeatureVisualizationHook(Hook):
             self._runner.logger.info(f'FeatureVisualizationHook: {message}')
 
 
-def _as_maps(feature: Any, side: str,
-             connector: nn.Module) -> Optional[Tensor]:
+def _as_maps(
+    feature: Any, side: str, connector: nn.Module
+) -> Optional[Tensor]:
     """Maps (N, C, H, W) of more than one position, or None."""
-    if isinstance(feature, Tensor) and feature.dim() == 3 and hasattr(
-            connector, 'diffusion'):
+    if (
+        isinstance(feature, Tensor)
+        and feature.dim() == 3
+        and hasattr(connector, 'diffusion')
+    ):
         feature = connector.diffusion.as_map(feature, side)  # of tokens
-    if not isinstance(feature, Tensor) or feature.dim() != 4 or (
-            feature.shape[2:].numel() == 1):
+    if (
+        not isinstance(feature, Tensor)
+        or feature.dim() != 4
+        or (feature.shape[2:].numel() == 1)
+    ):
         return None
     return feature

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What happens when a loss is not finite."""
+
 import os.path as osp
 from typing import Any, Dict, List
 
@@ -14,8 +15,12 @@ from torch import Tensor, nn
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.diffusion import IterationCount
 from mmdiffkd.utils import NonFiniteLossError, UserError
-from mmdiffkd.utils.batch_dump import (batch_content, image_paths, limited,
-                                       rebuild_batch)
+from mmdiffkd.utils.batch_dump import (
+    batch_content,
+    image_paths,
+    limited,
+    rebuild_batch,
+)
 from mmdiffkd.utils.checkpoint import write_checkpoint
 from . import rng_state_hook as rng
 
@@ -57,20 +62,26 @@ class FiniteLossHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def __init__(self,
-                 on_nonfinite: str = 'stop',
-                 max_skips: int = 10,
-                 max_dumps: int = 3,
-                 max_dump_mb: int = 1024) -> None:
+    def __init__(
+        self,
+        on_nonfinite: str = 'stop',
+        max_skips: int = 10,
+        max_dumps: int = 3,
+        max_dump_mb: int = 1024,
+    ) -> None:
         if on_nonfinite not in ('stop', 'skip'):
-            raise UserError("FiniteLossHook: on_nonfinite is 'stop' or "
-                            f"'skip', not {on_nonfinite!r}")
+            raise UserError(
+                "FiniteLossHook: on_nonfinite is 'stop' or "
+                f"'skip', not {on_nonfinite!r}"
+            )
         for name, value in dict(
-                max_skips=max_skips, max_dumps=max_dumps,
-                max_dump_mb=max_dump_mb).items():
+            max_skips=max_skips, max_dumps=max_dumps, max_dump_mb=max_dump_mb
+        ).items():
             if not isinstance(value, int) or value < 0:
-                raise UserError(f'FiniteLossHook: {name} must be an integer '
-                                f'of at least 0, got {value!r}')
+                raise UserError(
+                    f'FiniteLossHook: {name} must be an integer '
+                    f'of at least 0, got {value!r}'
+                )
         self.skip = on_nonfinite == 'skip'
         self.max_skips = max_skips
         self.max_dumps = max_dumps
@@ -90,7 +101,8 @@ class FiniteLossHook(Hook):
         if not hasattr(model, 'nonfinite_guard'):
             raise UserError(
                 f'FiniteLossHook guards mmdiffkd.FrozenTeacherDistill, not a '
-                f'{type(model).__name__}; remove the hook')
+                f'{type(model).__name__}; remove the hook'
+            )
         self._runner, self._model = runner, model
         self._sources = list(rng._noise_sources(model))
         model.nonfinite_guard = self
@@ -102,15 +114,14 @@ class FiniteLossHook(Hook):
         self._model.nonfinite_guard = None
         self._batch = None
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
-                          data_batch: Any = None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
         """Remember what an iteration starts from."""
         self._batch = data_batch
         self._states = {
             'global': rng._get_global(),
-            'noise': {name: source.state() for name, source in self._sources}
+            'noise': {name: source.state() for name, source in self._sources},
         }
         # Batch statistics, which the forward pass updates. Finding them costs
         # more than copying them, and they hardly ever change.
@@ -120,8 +131,9 @@ class FiniteLossHook(Hook):
         elif self._live:
             torch._foreach_copy_(self._buffers, self._live)
 
-    def after_train_iter(self, runner: Runner, *args: Any,
-                         **kwargs: Any) -> None:
+    def after_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         """Let go of the batch."""
         self._batch = None
 
@@ -172,8 +184,10 @@ class FiniteLossHook(Hook):
         trainable = [p for p in self._model.parameters() if p.requires_grad]
         broken = not all(torch.isfinite(p).all() for p in trainable)
         if broken:
-            message += ('. Weights are not finite either: resume from an '
-                        'earlier checkpoint')
+            message += (
+                '. Weights are not finite either: resume from an '
+                'earlier checkpoint'
+            )
         self._skips_in_a_row += 1
         if self._skips_in_a_row > self.max_skips:
             message += f'. {self.max_skips} steps in a row had been skipped'
@@ -185,16 +199,19 @@ class FiniteLossHook(Hook):
             if isinstance(module, IterationCount):
                 module.recount()
         self._skipped += 1
-        self._runner.logger.warning(f'{message}. Skipped, as '
-                                    f'{self._skipped} in this run')
+        self._runner.logger.warning(
+            f'{message}. Skipped, as {self._skipped} in this run'
+        )
         # DDP waits for a gradient of every parameter.
-        return sum(p.sum() for p in trainable) * 0.
+        return sum(p.sum() for p in trainable) * 0.0
 
     def _guard_steps(self, wrapper: OptimWrapper) -> None:
         """Leave out steps to which no good batch has contributed."""
         if not isinstance(wrapper, OptimWrapper):
-            raise UserError("FiniteLossHook: on_nonfinite='skip' needs one "
-                            f'optimizer, not {type(wrapper).__name__}')
+            raise UserError(
+                "FiniteLossHook: on_nonfinite='skip' needs one "
+                f'optimizer, not {type(wrapper).__name__}'
+            )
         step = wrapper.step
 
         def guarded_step(**kwargs: Any) -> None:
@@ -218,23 +235,30 @@ class FiniteLossHook(Hook):
             cfg=runner.cfg.pretty_text,
             generators=self._states,
             batch=batch_content(self._batch),
-            state_dict=self._weights())
+            state_dict=self._weights(),
+        )
         content, left_out = limited(
-            content, ('state_dict', 'batch'), self.max_dump_mb * 2**20)
-        path = osp.join(runner.work_dir,
-                        f'nonfinite_iter_{runner.iter}_rank_{rank}.pth')
+            content, ('state_dict', 'batch'), self.max_dump_mb * 2**20
+        )
+        path = osp.join(
+            runner.work_dir, f'nonfinite_iter_{runner.iter}_rank_{rank}.pth'
+        )
         try:
             write_checkpoint(content, path)
         except OSError as error:
             return f'. No dump: {error}'
         return f'. Batch and states are in {path}' + (
             f', without {" and ".join(left_out)} (max_dump_mb='
-            f'{self.max_dump_mb})' if left_out else '')
+            f'{self.max_dump_mb})'
+            if left_out
+            else ''
+        )
 
     def _weights(self) -> Dict[str, Tensor]:
         """State dict as before the iteration, as far as it is known."""
-        state = {k: v.detach().cpu() for k, v in
-                 self._model.state_dict().items()}
+        state = {
+            k: v.detach().cpu() for k, v in self._model.state_dict().items()
+        }
         names = [name for name, _ in self._model.named_buffers()]
         for name, saved in zip(names, self._buffers):
             if name in state:

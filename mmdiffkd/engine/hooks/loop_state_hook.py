@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The training loop goes on with the very next batch."""
+
 from typing import Any, Iterator, List, Optional
 
 from mmengine.dist import get_world_size
@@ -43,8 +44,9 @@ class LoopStateHook(Hook):
         self._skip = 0
         self._warned = False
 
-    def before_train_iter(self, runner: Runner, batch_idx: int,
-                          data_batch: Any = None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
         """Count the batch; checkpoints are written after it."""
         self._batches = batch_idx + 1
         self._validated = False
@@ -66,14 +68,16 @@ class LoopStateHook(Hook):
             batches_per_epoch=len(loader),
             world_size=get_world_size(),
             sampler_seed=getattr(_sampler(loader), 'seed', None),
-            validated=self._validated)
+            validated=self._validated,
+        )
         if is_accumulating(runner) and not self._warned:
             self._warned = True
             runner.logger.warning(
                 'a checkpoint was written between two steps of the optimizer, '
                 'which accumulates gradients: they are lost on resuming. Let '
                 'optim_wrapper.accumulative_counts divide the iterations '
-                'between checkpoints')
+                'between checkpoints'
+            )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take the position of a run that is resumed."""
@@ -96,9 +100,10 @@ class LoopStateHook(Hook):
         if self._skip and length != saved['batches_per_epoch']:
             self._skip = self._skip * length // saved['batches_per_epoch']
             runner.logger.warning(
-                f"an epoch had {saved['batches_per_epoch']} iterations when "
+                f'an epoch had {saved["batches_per_epoch"]} iterations when '
                 f'the checkpoint was written and has {length} now: resuming '
-                f'after {self._skip}, not exactly where it was')
+                f'after {self._skip}, not exactly where it was'
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Validate if that was due; leave out what was done of the epoch."""
@@ -130,13 +135,19 @@ class LoopStateHook(Hook):
         by_epoch = not hasattr(loop, 'dataloader_iterator')
         if by_epoch and saved['batches']:
             return
-        done, total = (loop.epoch, loop.max_epochs) if by_epoch else (
-            loop.iter, loop.max_iters)
+        done, total = (
+            (loop.epoch, loop.max_epochs)
+            if by_epoch
+            else (loop.iter, loop.max_iters)
+        )
         loop._decide_current_val_interval()  # as after the last epoch
         if done >= loop.val_begin and (
-                done % loop.val_interval == 0 or done == total):
-            runner.logger.info('validating the checkpoint that the run is '
-                               'resumed from, which had not been done')
+            done % loop.val_interval == 0 or done == total
+        ):
+            runner.logger.info(
+                'validating the checkpoint that the run is '
+                'resumed from, which had not been done'
+            )
             # Whoever asks for the time is told what it was then.
             hub = runner.message_hub
             now = {key: hub.get_info(key) for key in ('epoch', 'iter')}

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Save and leave when the cluster asks for the machine back."""
+
 import atexit
 import multiprocessing.util  # registers its exit function
 import os
@@ -59,20 +60,31 @@ class PreemptionHook(Hook):
     # After all others: the iteration is then complete, and maybe saved.
     priority = 'LOWEST'
 
-    def __init__(self,
-                 interval: int = 10,
-                 signals: Sequence[str] = ('SIGTERM', 'SIGUSR1')) -> None:
-        if isinstance(interval, bool) or not isinstance(
-                interval, int) or interval < 1:
-            raise UserError('PreemptionHook: interval is a number of '
-                            f'iterations of at least 1, got {interval!r}')
-        wrong = [name for name in signals
-                 if name not in signal.Signals.__members__
-                 or name in ('SIGKILL', 'SIGSTOP')]
+    def __init__(
+        self,
+        interval: int = 10,
+        signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'),
+    ) -> None:
+        if (
+            isinstance(interval, bool)
+            or not isinstance(interval, int)
+            or interval < 1
+        ):
+            raise UserError(
+                'PreemptionHook: interval is a number of '
+                f'iterations of at least 1, got {interval!r}'
+            )
+        wrong = [
+            name
+            for name in signals
+            if name not in signal.Signals.__members__
+            or name in ('SIGKILL', 'SIGSTOP')
+        ]
         if isinstance(signals, str) or wrong:
             raise UserError(
                 'PreemptionHook: signals is a list of names such as '
-                f"['SIGTERM', 'SIGUSR1'] that can be caught, got {signals!r}")
+                f"['SIGTERM', 'SIGUSR1'] that can be caught, got {signals!r}"
+            )
         self.interval = interval
         self.signals = [getattr(signal, name) for name in signals]
         self._received: Optional[int] = None
@@ -93,11 +105,14 @@ class PreemptionHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Check that the run can be saved."""
-        hooks = [h for h in runner.hooks
-                 if isinstance(h, AtomicCheckpointHook)]
+        hooks = [
+            h for h in runner.hooks if isinstance(h, AtomicCheckpointHook)
+        ]
         if not hooks:
-            raise UserError('PreemptionHook needs default_hooks.checkpoint.'
-                            "type='mmdiffkd.AtomicCheckpointHook'")
+            raise UserError(
+                'PreemptionHook needs default_hooks.checkpoint.'
+                "type='mmdiffkd.AtomicCheckpointHook'"
+            )
         self._checkpoint = hooks[0]
 
     def before_train(self, runner: Runner) -> None:
@@ -106,11 +121,13 @@ class PreemptionHook(Hook):
         if self._agreed():
             self._leave(runner)
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: Any = None,
-                         outputs: Any = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
         """Save and leave after this iteration, if any rank was told to."""
         if not self._is_turn(runner.iter + 1):
             return
@@ -123,14 +140,20 @@ class PreemptionHook(Hook):
         all_reduce(count, 'min')
         self._common_val_iters = int(count)
 
-    def after_val_iter(self,
-                       runner: Runner,
-                       batch_idx: int,
-                       data_batch: Any = None,
-                       outputs: Any = None) -> None:
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
         """Break the validation off, if any rank was told to leave."""
-        if (not self._training or batch_idx + 1 > self._common_val_iters
-                or not self._is_turn(batch_idx + 1) or not self._agreed()):
+        if (
+            not self._training
+            or batch_idx + 1 > self._common_val_iters
+            or not self._is_turn(batch_idx + 1)
+            or not self._agreed()
+        ):
             return
         for hook in runner.hooks:
             if isinstance(hook, EMAHook):
@@ -181,11 +204,13 @@ class PreemptionHook(Hook):
         runner.logger.warning(
             f'{name}: stopped after iteration {runner.iter}; '
             + (f'checkpoint {where}' if where else 'nothing new to save')
-            + f'. Go on with --resume. Exit code {EXIT_CODE}')
+            + f'. Go on with --resume. Exit code {EXIT_CODE}'
+        )
         runner.visualizer.close()
         barrier()  # rank 0 writes the checkpoint
         if os.environ.get('LOCAL_RANK', '0') == '0' and (
-                os.environ.get(EXIT_FILE)):
+            os.environ.get(EXIT_FILE)
+        ):
             open(os.environ[EXIT_FILE], 'w').close()
         # Once nothing is on the stack any more that holds the model.
         atexit.register(end_processes)
@@ -198,8 +223,11 @@ def _shield_workers(signals: Sequence[int]) -> None:
     _blocked = tuple(signals)
     if not _shielded:
         # Blocked, not ignored: PyTorch's workers set a handler of their own.
-        os.register_at_fork(after_in_child=lambda: signal.pthread_sigmask(
-            signal.SIG_BLOCK, _blocked))
+        os.register_at_fork(
+            after_in_child=lambda: signal.pthread_sigmask(
+                signal.SIG_BLOCK, _blocked
+            )
+        )
         atexit.register(_kill_workers)
         _shielded = True
 

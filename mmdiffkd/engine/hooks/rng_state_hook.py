@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Random numbers go on where a checkpoint was written."""
+
 import random
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -49,7 +50,8 @@ class RNGStateHook(Hook):
         """Add the states to a checkpoint."""
         checkpoint[KEY] = dict(
             world_size=get_world_size(),
-            ranks=self._gathered or [self._state(runner)])
+            ranks=self._gathered or [self._state(runner)],
+        )
         self._gathered = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -60,7 +62,8 @@ class RNGStateHook(Hook):
         if self._saved is None:
             runner.logger.warning(
                 'the checkpoint holds no states of random generators: the '
-                'resumed run draws other numbers than an uninterrupted one')
+                'resumed run draws other numbers than an uninterrupted one'
+            )
             return
         model = _bare(runner.model)
         if hasattr(model, 'distillation_stopped'):
@@ -71,7 +74,8 @@ class RNGStateHook(Hook):
         """Restore the states, once everything has been set up."""
         # Else each start of workers draws from the global generator.
         runner.train_dataloader.generator = torch.Generator().manual_seed(
-            runner.seed or 0)
+            runner.seed or 0
+        )
         self._isolate_validation(runner)
         if self._saved is None:
             return
@@ -79,12 +83,16 @@ class RNGStateHook(Hook):
         self._saved = None
         kind = _device(_bare(runner.model)).type
         if (size, len(ranks), ranks[0]['device']) != (
-                get_world_size(), get_world_size(), kind):
+            get_world_size(),
+            get_world_size(),
+            kind,
+        ):
             runner.logger.warning(
                 f'the checkpoint has the random generators of {len(ranks)} of '
-                f"{size} processes on {ranks[0]['device']}, this run has "
+                f'{size} processes on {ranks[0]["device"]}, this run has '
                 f'{get_world_size()} on {kind}: they are seeded anew, and '
-                'results differ from an uninterrupted run')
+                'results differ from an uninterrupted run'
+            )
             self._reseed(runner)
             return
         state = ranks[get_rank()]
@@ -121,8 +129,7 @@ class RNGStateHook(Hook):
             # A checkpoint may be written during validation.
             'global': self._before_val or _get_global(),
             'noise': {
-                name: source.state()
-                for name, source in _noise_sources(model)
+                name: source.state() for name, source in _noise_sources(model)
             },
             'stopped': bool(getattr(model, 'distillation_stopped', False)),
             'device': _device(model).type,
@@ -130,7 +137,8 @@ class RNGStateHook(Hook):
 
     def _reseed(self, runner: Runner) -> None:
         sequence = np.random.SeedSequence(
-            [runner.seed or 0, get_rank(), runner.iter])
+            [runner.seed or 0, get_rank(), runner.iter]
+        )
         words = sequence.generate_state(4)
         random.seed(int(words[0]))
         np.random.seed(words[1])
@@ -147,7 +155,8 @@ def _get_global() -> Dict[str, Any]:
     state = dict(
         python=[version, torch.tensor(words, dtype=torch.int64), gauss],
         numpy=[name, torch.from_numpy(keys.astype(np.int64)), *rest],
-        torch=torch.get_rng_state())
+        torch=torch.get_rng_state(),
+    )
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         state['cuda'] = torch.cuda.get_rng_state()
     return state

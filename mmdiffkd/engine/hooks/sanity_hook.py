@@ -1,12 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 """Tell a distillation that cannot work at its first iteration."""
+
 import hashlib
 import logging
 from typing import Any, Dict, List, Optional
 
 import torch
-from mmengine.dist import (all_gather_object, get_world_size,
-                           is_main_process)
+from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -14,8 +14,7 @@ from torch import Tensor
 
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError
-from ..sanity import (FirstIteration, check_optimizer, num_classes,
-                      teacher_loss)
+from ..sanity import FirstIteration, check_optimizer, num_classes, teacher_loss
 from .rng_state_hook import _noise_sources
 
 
@@ -49,12 +48,14 @@ class SanityHook(Hook):
     # Behind all that changes the model before the training.
     priority = 'LOWEST'
 
-    def __init__(self,
-                 teacher_hint: bool = True,
-                 zero_patience: int = 20) -> None:
+    def __init__(
+        self, teacher_hint: bool = True, zero_patience: int = 20
+    ) -> None:
         if not isinstance(zero_patience, int) or zero_patience < 0:
-            raise UserError('SanityHook: zero_patience is a number of '
-                            f'iterations, got {zero_patience!r}')
+            raise UserError(
+                'SanityHook: zero_patience is a number of '
+                f'iterations, got {zero_patience!r}'
+            )
         self.teacher_hint = teacher_hint
         self.zero_patience = zero_patience
         self._look: Optional[FirstIteration] = None
@@ -74,26 +75,38 @@ class SanityHook(Hook):
         frozen = not getattr(model, 'teacher_trainable', False)
         teacher = getattr(model, 'teacher', None)
         if teacher is not None:
-            self._add('teacher', f'{type(teacher).__name__}, '
-                      f'{len(teacher.state_dict())} weights, ' +
-                      self._origin(runner, model) +
-                      (', frozen' if frozen else ', trained'))
-        self._add('optimizer', f'{student} tensors of the student, '
-                  f'{distiller} of the distiller, none of a frozen teacher')
+            self._add(
+                'teacher',
+                f'{type(teacher).__name__}, '
+                f'{len(teacher.state_dict())} weights, '
+                + self._origin(runner, model)
+                + (', frozen' if frozen else ', trained'),
+            )
+        self._add(
+            'optimizer',
+            f'{student} tensors of the student, '
+            f'{distiller} of the distiller, none of a frozen teacher',
+        )
 
-    def before_train_iter(self, runner: Runner, *args: Any,
-                          **kwargs: Any) -> None:
+    def before_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         """Look at the first iteration that distils."""
         model = self._model(runner)
-        if not self._done and self._look is None and not getattr(
-                model, 'distillation_stopped', False):
+        if (
+            not self._done
+            and self._look is None
+            and not getattr(model, 'distillation_stopped', False)
+        ):
             self._look = FirstIteration(model)
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: Any = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
         """Judge it, and report."""
         if self._look is not None and not self._done:
             self._done = True
@@ -117,7 +130,8 @@ class SanityHook(Hook):
                 raise UserError(
                     f'{type(model).__name__} splits the parameters of the '
                     'student, and a distillation needs it whole; use '
-                    'MMDistributedDataParallel (leave model_wrapper_cfg out)')
+                    'MMDistributedDataParallel (leave model_wrapper_cfg out)'
+                )
             model = model.module
         return model
 
@@ -131,7 +145,8 @@ class SanityHook(Hook):
             raise UserError(
                 f'the training data has {len(names)} classes, and the student '
                 f'tells {outputs} apart: set num_classes of its head, below '
-                'model.architecture')
+                'model.architecture'
+            )
 
     @staticmethod
     def _origin(runner: Runner, model: Any) -> str:
@@ -139,8 +154,10 @@ class SanityHook(Hook):
         if source:
             return f'all from {source}'
         if getattr(model, 'allow_random_teacher', False):
-            runner.logger.warning('the teacher has RANDOM weights, as '
-                                  'allow_random_teacher=True permits')
+            runner.logger.warning(
+                'the teacher has RANDOM weights, as '
+                'allow_random_teacher=True permits'
+            )
             return 'RANDOM'
         return 'as built'
 
@@ -156,35 +173,45 @@ class SanityHook(Hook):
         if self.teacher_hint and hasattr(model, 'teacher_input'):
             self._hint(runner, model, batch, outputs)
         if is_main_process():
-            runner.logger.info(f'distillation at iteration {runner.iter}:\n' +
-                               '\n'.join(self._lines))
+            runner.logger.info(
+                f'distillation at iteration {runner.iter}:\n'
+                + '\n'.join(self._lines)
+            )
 
     def _report_records(self, runner: Runner, look: FirstIteration) -> None:
         for side, records in look.records.items():
             for name, shapes in records.items():
                 if name.startswith('_'):
                     continue
-                self._add('features', f'{side} {name}: ' +
-                          (', '.join(shapes[:8]) or 'NOTHING RECORDED') +
-                          (', ...' if len(shapes) > 8 else ''))
+                self._add(
+                    'features',
+                    f'{side} {name}: '
+                    + (', '.join(shapes[:8]) or 'NOTHING RECORDED')
+                    + (', ...' if len(shapes) > 8 else ''),
+                )
                 if not shapes:
                     runner.logger.warning(
                         f"{side} recorder '{name}' recorded nothing in the "
                         'first iteration, and nothing reads it; remove it, or '
-                        'name it in a mapping')
+                        'name it in a mapping'
+                    )
 
     def _report_losses(self, outputs: dict) -> None:
-        values = [f'{name} {as_number(value):.4g}'
-                  for name, value in outputs.items() if 'loss' in name]
+        values = [
+            f'{name} {as_number(value):.4g}'
+            for name, value in outputs.items()
+            if 'loss' in name
+        ]
         for i in range(0, len(values), 3):
-            self._add('' if i else 'losses', '   '.join(values[i:i + 3]))
+            self._add('' if i else 'losses', '   '.join(values[i : i + 3]))
 
     def _judge_gradients(self, look: FirstIteration, model: Any) -> None:
         if not look.has_losses:
             self._add('gradient', 'no distillation losses')
             return
         reached = {
-            name: float(value) for name, value in look.into_student.items()
+            name: float(value)
+            for name, value in look.into_student.items()
             if value is not None and value != 0
         }
         if look.records.get('student') and not reached:
@@ -192,31 +219,47 @@ class SanityHook(Hook):
                 'no gradient of the distillation losses reaches the student: '
                 f'its records {sorted(look.into_student)} get none, so '
                 'distillation would change nothing. Check from_student in '
-                'loss_forward_mappings, frozen modules, and loss weights')
-        self._add('gradient', 'from distillation alone into the student: ' +
-                  ', '.join(f'{k} {v:.3g}' for k, v in reached.items()))
+                'loss_forward_mappings, frozen modules, and loss weights'
+            )
+        self._add(
+            'gradient',
+            'from distillation alone into the student: '
+            + ', '.join(f'{k} {v:.3g}' for k, v in reached.items()),
+        )
         for name, connector in model.distiller.connectors.items():
             start = f'distiller.connectors.{name}.'
-            own = [start + key for key, p in connector.named_parameters()
-                   if p.requires_grad]
+            own = [
+                start + key
+                for key, p in connector.named_parameters()
+                if p.requires_grad
+            ]
             learning = sum(
-                bool(look.gradients[key] != 0) for key in own
-                if key in look.gradients)
+                bool(look.gradients[key] != 0)
+                for key in own
+                if key in look.gradients
+            )
             if own and not learning:
                 raise UserError(
                     f"connector '{name}' gets no gradient: none of its "
                     f'{len(own)} parameters would be trained. Check its loss '
-                    'weights, and which losses use it')
+                    'weights, and which losses use it'
+                )
             denoiser = [key for key in own if '.denoiser.' in key]
             if denoiser and not any(
-                    bool(look.gradients[key] != 0) for key in denoiser
-                    if key in look.gradients):
+                bool(look.gradients[key] != 0)
+                for key in denoiser
+                if key in look.gradients
+            ):
                 raise UserError(
                     f"the denoiser of connector '{name}' gets no gradient, so "
                     'it would never learn the teacher; check its '
-                    'diffusion_loss_weight')
-            self._add('', f'{name}: {learning} of {len(own)} parameters get '
-                      'one (a part that starts at zero waits a step)')
+                    'diffusion_loss_weight'
+                )
+            self._add(
+                '',
+                f'{name}: {learning} of {len(own)} parameters get '
+                'one (a part that starts at zero waits a step)',
+            )
 
     def _judge_noise(self, model: Any) -> None:
         device = next(model.parameters()).device
@@ -226,50 +269,69 @@ class SanityHook(Hook):
         ]
         if not states:
             return
-        ranks = all_gather_object([
-            hashlib.sha256(state).hexdigest() for state in states])
+        ranks = all_gather_object(
+            [hashlib.sha256(state).hexdigest() for state in states]
+        )
         for i in range(len(states)):
             if len({rank[i] for rank in ranks}) < len(ranks):
-                raise UserError('two ranks draw the same noise; do not share '
-                                'a generator between ranks')
-        self._add('noise', f'{len(states)} sources, different on '
-                  f'{get_world_size()} rank(s)')
+                raise UserError(
+                    'two ranks draw the same noise; do not share '
+                    'a generator between ranks'
+                )
+        self._add(
+            'noise',
+            f'{len(states)} sources, different on {get_world_size()} rank(s)',
+        )
 
-    def _hint(self, runner: Runner, model: Any, batch: Any,
-              outputs: dict) -> None:
+    def _hint(
+        self, runner: Runner, model: Any, batch: Any, outputs: dict
+    ) -> None:
         losses, why_not = teacher_loss(model, batch)
         common = [name for name in losses if f'student.{name}' in outputs]
         if not common:
-            self._add('hint', 'no comparison of losses with the teacher: ' +
-                      (why_not or 'other names'))
+            self._add(
+                'hint',
+                'no comparison of losses with the teacher: '
+                + (why_not or 'other names'),
+            )
             return
         teacher = sum(losses[name] for name in common)
         student = sum(as_number(outputs[f'student.{name}']) for name in common)
-        self._add('hint', f'task loss on this batch: teacher {teacher:.4g}, '
-                  f'student {student:.4g}')
+        self._add(
+            'hint',
+            f'task loss on this batch: teacher {teacher:.4g}, '
+            f'student {student:.4g}',
+        )
         if not teacher <= student:
             runner.logger.warning(
                 f'the teacher is worse than the student on the first batch '
                 f'(task loss {teacher:.4g} against {student:.4g}): does its '
                 'checkpoint belong to this data, these classes and this '
-                'normalisation?')
+                'normalisation?'
+            )
 
     def _watch_zeros(self, runner: Runner, outputs: dict) -> None:
         """Complain of losses that are exactly zero, with one wait."""
         for name, value in outputs.items():
-            if (name.startswith('distill.') and 'loss' in name
-                    and name != 'distill.loss_stopped'):
+            if (
+                name.startswith('distill.')
+                and 'loss' in name
+                and name != 'distill.loss_stopped'
+            ):
                 value = torch.as_tensor(value).detach().abs()
                 self._largest[name] = torch.maximum(
-                    self._largest.get(name, value), value)
+                    self._largest.get(name, value), value
+                )
         self._seen += 1
         if self._seen < self.zero_patience or not self._largest:
             return
         largest, self._largest = self._largest, {}
         zero = [k for k, value in largest.items() if value == 0]
-        message = (f'{", ".join(zero)}: exactly zero for '
-                   f'{self.zero_patience} iterations. Check loss_weight and '
-                   'the mappings, or set SanityHook.zero_patience=0')
+        message = (
+            f'{", ".join(zero)}: exactly zero for '
+            f'{self.zero_patience} iterations. Check loss_weight and '
+            'the mappings, or set SanityHook.zero_patience=0'
+        )
         if len(zero) == len(largest):
             raise UserError(message)
         if zero:

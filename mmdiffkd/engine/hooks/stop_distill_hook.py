@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Stop distillation at a moment of the training."""
+
 import logging
 from typing import Any, Optional
 
@@ -38,19 +39,23 @@ class StopDistillHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self,
-                 stop_epoch: Optional[int] = None,
-                 stop_iter: Optional[int] = None) -> None:
+    def __init__(
+        self, stop_epoch: Optional[int] = None, stop_iter: Optional[int] = None
+    ) -> None:
         given = dict(stop_epoch=stop_epoch, stop_iter=stop_iter)
         given = {k: v for k, v in given.items() if v is not None}
         if len(given) != 1:
-            raise UserError('StopDistillHook needs either stop_epoch or '
-                            f'stop_iter, got {given or "neither"}')
-        (name, value), = given.items()
+            raise UserError(
+                'StopDistillHook needs either stop_epoch or '
+                f'stop_iter, got {given or "neither"}'
+            )
+        ((name, value),) = given.items()
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise UserError(f'StopDistillHook: {name} counts the {name[5:]}s '
-                            'with distillation, an integer of at least 0, '
-                            f'got {value!r}')
+            raise UserError(
+                f'StopDistillHook: {name} counts the {name[5:]}s '
+                'with distillation, an integer of at least 0, '
+                f'got {value!r}'
+            )
         self.stop_epoch = stop_epoch
         self.stop_iter = stop_iter
 
@@ -60,20 +65,24 @@ class StopDistillHook(Hook):
             raise UserError(
                 'StopDistillHook: the model, a '
                 f'{type(_model(runner)).__name__}, does not distil; remove '
-                'the hook, or wrap the model in mmdiffkd.FrozenTeacherDistill')
+                'the hook, or wrap the model in mmdiffkd.FrozenTeacherDistill'
+            )
         if self.stop_epoch is not None:
             if isinstance(runner.train_loop, IterBasedTrainLoop):
                 raise UserError(
                     f'StopDistillHook(stop_epoch={self.stop_epoch}): '
                     f'{type(runner.train_loop).__name__} counts iterations '
-                    'and has no epochs; set stop_iter')
+                    'and has no epochs; set stop_iter'
+                )
             last, stop = runner.max_epochs, self.stop_epoch
         else:
             last, stop = runner.max_iters, self.stop_iter
         if stop >= last:
             runner.logger.log(
-                logging.WARNING, 'StopDistillHook never stops: the training '
-                f'ends at {last}, not after {stop}')
+                logging.WARNING,
+                'StopDistillHook never stops: the training '
+                f'ends at {last}, not after {stop}',
+            )
         self._update(runner)
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -81,8 +90,9 @@ class StopDistillHook(Hook):
         if self.stop_epoch is not None:
             self._update(runner)
 
-    def before_train_iter(self, runner: Runner, *args: Any,
-                          **kwargs: Any) -> None:
+    def before_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         """Stop at an iteration."""
         if self.stop_iter is not None:
             self._update(runner)
@@ -96,7 +106,8 @@ class StopDistillHook(Hook):
         if stopped and not model.distillation_stopped:
             runner.logger.info(
                 f'distillation stops after epoch {runner.epoch}, iteration '
-                f'{runner.iter}; the student trains on alone')
+                f'{runner.iter}; the student trains on alone'
+            )
         model.distillation_stopped = stopped
 
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Write the plain student whenever a training checkpoint is written."""
+
 import os.path as osp
 import re
 import time
@@ -60,13 +61,15 @@ class StudentCheckpointHook(Hook):
         """Follow a checkpoint of the epoch."""
         self._follow(runner, runner.epoch + 1, runner.iter)
 
-    def after_train_iter(self, runner: Runner, *args: Any,
-                         **kwargs: Any) -> None:
+    def after_train_iter(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         """Follow a checkpoint of the iteration."""
         self._follow(runner, runner.epoch, runner.iter + 1)
 
-    def after_val_epoch(self, runner: Runner, *args: Any,
-                        **kwargs: Any) -> None:
+    def after_val_epoch(
+        self, runner: Runner, *args: Any, **kwargs: Any
+    ) -> None:
         """Follow a best checkpoint."""
         self._follow(runner, runner.epoch, runner.iter)
 
@@ -81,7 +84,8 @@ class StudentCheckpointHook(Hook):
         noted = runner.message_hub.runtime_info
         return {
             key: noted[key]
-            for key in noted if key == 'last_ckpt' or BEST.fullmatch(key)
+            for key in noted
+            if key == 'last_ckpt' or BEST.fullmatch(key)
         }
 
     def _follow(self, runner: Runner, epoch: int, iteration: int) -> None:
@@ -99,8 +103,9 @@ class StudentCheckpointHook(Hook):
             self._write(runner, name.replace('/', '_'), epoch, iteration)
         self._seen = noted
 
-    def _write(self, runner: Runner, name: str, epoch: int,
-               iteration: int) -> None:
+    def _write(
+        self, runner: Runner, name: str, epoch: int, iteration: int
+    ) -> None:
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         meta = dict(
@@ -110,10 +115,13 @@ class StudentCheckpointHook(Hook):
             experiment_name=runner.experiment_name,
             time=time.strftime('%Y%m%d_%H%M%S'),
             mmengine_version=mmengine.__version__,
-            dataset_meta=getattr(runner.train_dataloader.dataset, 'metainfo',
-                                 None))
+            dataset_meta=getattr(
+                runner.train_dataloader.dataset, 'metainfo', None
+            ),
+        )
         checkpoint = dict(
-            meta=meta, state_dict=weights_to_cpu(model.state_dict()))
+            meta=meta, state_dict=weights_to_cpu(model.state_dict())
+        )
         for hook in runner.hooks:
             if isinstance(hook, EMAHook):
                 hook.before_save_checkpoint(runner, checkpoint)
@@ -128,8 +136,11 @@ class StudentCheckpointHook(Hook):
         if name == 'last':
             self._last_iter = iteration
             # `fileDirname` is MMEngine's: the folder may be moved.
-            text = ("load_from = '{{ fileDirname }}/student_last.pth'\n" +
-                    self._cfg.pretty_text)
-            with open(osp.join(runner.work_dir, 'student_last.py'),
-                      'w') as file:
+            text = (
+                "load_from = '{{ fileDirname }}/student_last.pth'\n"
+                + self._cfg.pretty_text
+            )
+            with open(
+                osp.join(runner.work_dir, 'student_last.py'), 'w'
+            ) as file:
                 file.write(text)

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Stop a forward pass once everything that was asked for is recorded."""
+
 from itertools import chain
 from typing import Any, Dict, List
 
@@ -29,8 +30,9 @@ class EarlyExit:
         distiller (ConfigurableDistiller): Names the records.
     """
 
-    def __init__(self, teacher: nn.Module,
-                 distiller: ConfigurableDistiller) -> None:
+    def __init__(
+        self, teacher: nn.Module, distiller: ConfigurableDistiller
+    ) -> None:
         self._recorders = distiller.teacher_recorders.recorders
         self.needed = _records_needed(distiller)
         #: Whether the teacher has anything to give at all.
@@ -56,7 +58,8 @@ class EarlyExit:
         try:
             self._call(teacher, *args)
             empty = [
-                name for name in self.needed
+                name
+                for name in self.needed
                 if not self._recorders[name].data_buffer
             ]
             if empty and self._mode == 'tensor':
@@ -74,10 +77,12 @@ class EarlyExit:
         except Exception as error:
             raise UserError(
                 f"the teacher's forward pass fails: {type(error).__name__}: "
-                f'{error}') from error
+                f'{error}'
+            ) from error
 
-    def _run_with_losses(self, teacher: nn.Module, empty: List[str],
-                         *args: Any) -> None:
+    def _run_with_losses(
+        self, teacher: nn.Module, empty: List[str], *args: Any
+    ) -> None:
         self._mode = 'loss'
         for recorder in self._recorders.values():
             recorder.reset_data_buffer()
@@ -88,12 +93,14 @@ class EarlyExit:
             raise UserError(
                 f"the teacher's forward pass does not run {sources}, which "
                 f'teacher_recorders {empty} read, and its pass with losses '
-                f'fails: {type(error).__name__}: {error}') from error
+                f'fails: {type(error).__name__}: {error}'
+            ) from error
 
     def _check(self, *_: Any) -> None:
         if self._armed and all(
-                len(self._recorders[name].data_buffer) >= count
-                for name, count in self.needed.items()):
+            len(self._recorders[name].data_buffer) >= count
+            for name, count in self.needed.items()
+        ):
             raise _EverythingRecorded
 
 
@@ -103,8 +110,9 @@ def _records_needed(distiller: ConfigurableDistiller) -> Dict[str, float]:
     rois = getattr(distiller, 'student_rois', None)
     recorders = distiller.teacher_recorders.recorders
     needed: Dict[str, float] = {} if rois is None else {rois.PYRAMID: 1}
-    for records in chain(distiller.loss_forward_mappings.values(),
-                         paired.values()):
+    for records in chain(
+        distiller.loss_forward_mappings.values(), paired.values()
+    ):
         for record in records.values():
             name, index = record['recorder'], record.get('record_idx', 0)
             # The output of a paired connector is not a record.

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Distillation from one frozen teacher."""
+
 import copy
 import logging
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -14,8 +15,12 @@ from mmrazor.registry import MODELS as RAZOR_MODELS
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
-from mmdiffkd.utils import (ConfigKindError, NonFiniteLossError, UserError,
-                            isolated_rng)
+from mmdiffkd.utils import (
+    ConfigKindError,
+    NonFiniteLossError,
+    UserError,
+    isolated_rng,
+)
 from ..distillers.config_checks import check_distiller
 from ..distillers.student_rois import StudentRoIs
 from .early_exit import EarlyExit
@@ -70,33 +75,39 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             read or does not cover it, or the student cannot inherit from it.
     """
 
-    def __init__(self,
-                 distiller: dict,
-                 teacher: Union[BaseModel, Dict],
-                 teacher_ckpt: Optional[str] = None,
-                 *,
-                 architecture: Union[BaseModel, Dict],
-                 allow_random_teacher: bool = False,
-                 match_teacher_input: bool = True,
-                 inherit_teacher: Sequence[str] = (),
-                 data_preprocessor: Union[dict, nn.Module, None] = None,
-                 teacher_trainable: bool = False,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        distiller: dict,
+        teacher: Union[BaseModel, Dict],
+        teacher_ckpt: Optional[str] = None,
+        *,
+        architecture: Union[BaseModel, Dict],
+        allow_random_teacher: bool = False,
+        match_teacher_input: bool = True,
+        inherit_teacher: Sequence[str] = (),
+        data_preprocessor: Union[dict, nn.Module, None] = None,
+        teacher_trainable: bool = False,
+        **kwargs: Any,
+    ) -> None:
         check_distiller(distiller)
         for name, value in dict(
-                architecture=architecture, teacher=teacher).items():
+            architecture=architecture, teacher=teacher
+        ).items():
             if not isinstance(value, (dict, BaseModel)):
                 raise ConfigKindError(
                     f'model.{name} should be a `dict` or a model: the config '
-                    f'of a model, or one that is built; got {value!r}')
+                    f'of a model, or one that is built; got {value!r}'
+                )
         if not isinstance(teacher_ckpt, (str, type(None))):
-            raise UserError('model.teacher_ckpt must be the name of a '
-                            f'checkpoint, got {teacher_ckpt!r}')
+            raise UserError(
+                'model.teacher_ckpt must be the name of a '
+                f'checkpoint, got {teacher_ckpt!r}'
+            )
         if isinstance(architecture, dict):
             own = architecture.get('data_preprocessor')
             if isinstance(data_preprocessor, dict) and (
-                    'type' not in data_preprocessor
-                    or 'type' in architecture):
+                'type' not in data_preprocessor or 'type' in architecture
+            ):
                 # What the Runner takes from the top of the config; as for a
                 # stock model, the one in the model wins. Given to the
                 # student, since MMPretrain adds Mixup and CutMix to its own.
@@ -117,14 +128,16 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                 architecture=architecture,
                 data_preprocessor=data_preprocessor,
                 teacher_trainable=teacher_trainable,
-                **kwargs)
+                **kwargs,
+            )
         if teacher_ckpt:
             load_teacher(self.teacher, teacher_ckpt)
         self.teacher_ckpt = teacher_ckpt
         self.allow_random_teacher = allow_random_teacher
         # A built teacher is the caller's responsibility.
-        self._teacher_ready = bool(teacher_ckpt or built
-                                   or allow_random_teacher)
+        self._teacher_ready = bool(
+            teacher_ckpt or built or allow_random_teacher
+        )
         check_inheritance(self.student, self.teacher, inherit_teacher)
         self.inherit_teacher = tuple(inherit_teacher)
         self.nonfinite_guard: Any = None
@@ -134,11 +147,14 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             if match_teacher_input and not own_input:
                 print_log(
                     'the config of the teacher has no data_preprocessor: it '
-                    "gets the student's input as it is", 'current',
-                    logging.WARNING)
+                    "gets the student's input as it is",
+                    'current',
+                    logging.WARNING,
+                )
             elif match_teacher_input:
-                adapter = TeacherInput(self.data_preprocessor,
-                                       self.teacher.data_preprocessor)
+                adapter = TeacherInput(
+                    self.data_preprocessor, self.teacher.data_preprocessor
+                )
                 self.teacher_input = None if adapter.identity else adapter
             self._early_exit = EarlyExit(self.teacher, self.distiller)
             self._first_iteration = True
@@ -178,7 +194,8 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             raise UserError(
                 'the teacher has random weights: set model.teacher_ckpt to a '
                 'checkpoint of the trained teacher (or, to try something out, '
-                'model.allow_random_teacher=True)')
+                'model.allow_random_teacher=True)'
+            )
         with isolated_rng(gpu=True):
             self.distiller.init_weights()
         first = not self.is_init  # MMEngine does nothing the second time
@@ -186,9 +203,9 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         if first:
             inherit(self.student, self.teacher, self.inherit_teacher)
 
-    def loss(self,
-             batch_inputs: Tensor,
-             data_samples: Optional[List] = None) -> Dict[str, Tensor]:
+    def loss(
+        self, batch_inputs: Tensor, data_samples: Optional[List] = None
+    ) -> Dict[str, Tensor]:
         """Compute task and distillation losses.
 
         Args:
@@ -216,17 +233,22 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             self._check_student_gradient()
             self._first_iteration = False
         losses.update(
-            add_prefix(self.distiller.compute_distill_losses(), 'distill'))
+            add_prefix(self.distiller.compute_distill_losses(), 'distill')
+        )
         return losses
 
-    def _run_teacher(self, batch_inputs: Tensor,
-                     data_samples: Optional[List]) -> None:
+    def _run_teacher(
+        self, batch_inputs: Tensor, data_samples: Optional[List]
+    ) -> None:
         if not self._early_exit.necessary:
             return
         # no_grad, not inference_mode: what the connectors compute from these
         # features has to be saved for their backward pass.
-        with torch.no_grad(), self.distiller.teacher_recorders, \
-                self.distiller.deliveries:
+        with (
+            torch.no_grad(),
+            self.distiller.teacher_recorders,
+            self.distiller.deliveries,
+        ):
             if self.teacher_input is not None:
                 batch_inputs = self.teacher_input(batch_inputs, data_samples)
             self._early_exit.run(self.teacher, batch_inputs, data_samples)
@@ -238,13 +260,17 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             with torch.no_grad():
                 run(self.teacher)
 
-    def _student_losses(self, batch_inputs: Tensor,
-                        data_samples: Optional[List]) -> Dict[str, Tensor]:
+    def _student_losses(
+        self, batch_inputs: Tensor, data_samples: Optional[List]
+    ) -> Dict[str, Tensor]:
         trainable = self.student_trainable or self.calculate_student_loss
         with torch.set_grad_enabled(torch.is_grad_enabled() and trainable):
             losses = self.student(batch_inputs, data_samples, mode='loss')
-        return add_prefix(losses, 'student') if (
-            self.calculate_student_loss) else {}
+        return (
+            add_prefix(losses, 'student')
+            if (self.calculate_student_loss)
+            else {}
+        )
 
     def _touch_distiller(self) -> Dict[str, Tensor]:
         """A zero that depends on all distiller parameters.
@@ -257,14 +283,16 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         ]
         if not parameters or not dist.is_initialized():
             return {}
-        return {'distill.loss_stopped': sum(p.sum() for p in parameters) * 0.}
+        return {'distill.loss_stopped': sum(p.sum() for p in parameters) * 0.0}
 
     def _check_student_gradient(self) -> None:
         """Refuse features through which no gradient reaches the student."""
         if not (self.student_trainable and torch.is_grad_enabled()):
             return
-        for name, recorder in (
-                self.distiller.student_recorders.recorders.items()):
+        for (
+            name,
+            recorder,
+        ) in self.distiller.student_recorders.recorders.items():
             tensors = list(_tensors(recorder.data_buffer))
             if name == StudentRoIs.ROIS:
                 continue  # boxes; no loss sees them
@@ -274,10 +302,10 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                     'records features without gradient, so distillation would '
                     'change nothing. The module is frozen, or recomputed by '
                     'with_cp=True: unfreeze it, set with_cp=False, or record '
-                    'a module around it')
+                    'a module around it'
+                )
 
-    def parse_losses(
-            self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict]:
+    def parse_losses(self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict]:
         """As MMEngine's, but refuse to step on a loss that is not finite.
 
         ``nonfinite_guard``, which
@@ -299,9 +327,10 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         bad = nonfinite_parts(losses, self.distiller)
         message = (
             f'loss is not finite at iteration {iteration}: '
-            f"{', '.join(bad) or 'only their sum'}. No step was taken with "
+            f'{", ".join(bad) or "only their sum"}. No step was taken with '
             'it. Lower the learning rate or the weight of that loss, clip '
-            'gradients, or use bfloat16 instead of float16')
+            'gradients, or use bfloat16 instead of float16'
+        )
         if guard is None:
             raise NonFiniteLossError(message)
         return guard.handle(message, not finite), guard.log_vars()
@@ -313,8 +342,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             self.teacher.eval()
         return self
 
-    def set_module_inplace_false(self, architecture: Any,
-                                 varstr: str) -> None:
+    def set_module_inplace_false(self, architecture: Any, varstr: str) -> None:
         """Turn in-place activations off, so that none overwrites a record.
 
         It costs no memory in training: a norm saves its input and an
@@ -350,8 +378,9 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             other._early_exit = EarlyExit(other.teacher, other.distiller)
         return other
 
-    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str,
-                              *args: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: Dict[str, Any], prefix: str, *args: Any
+    ) -> None:
         """Accept MMRazor's and plain student checkpoints as well.
 
         Raises:
@@ -362,29 +391,34 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _to_own_keys(state_dict: Dict[str, Any], prefix: str,
-                 student: Dict[str, Tensor]) -> None:
+def _to_own_keys(
+    state_dict: Dict[str, Any], prefix: str, student: Dict[str, Tensor]
+) -> None:
     """Drop ``teacher.*`` and put ``architecture.`` before plain keys."""
     for key in list(state_dict):
         if key.startswith(f'{prefix}teacher.'):
             state_dict.pop(key)
     own = f'{prefix}architecture.'
     if not any(key.startswith(own) for key in state_dict):
-        plain = [k for k in state_dict if k[len(prefix):] in student]
+        plain = [k for k in state_dict if k[len(prefix) :] in student]
         if plain:
             print_log(
                 f'loading a plain student checkpoint: {len(plain)} of '
-                f'{len(student)} weights of the student are in it', 'current')
+                f'{len(student)} weights of the student are in it',
+                'current',
+            )
         for key in list(state_dict):
             if key.startswith(prefix) and (
-                    not key.startswith(f'{prefix}distiller.')):
-                state_dict[own + key[len(prefix):]] = state_dict.pop(key)
+                not key.startswith(f'{prefix}distiller.')
+            ):
+                state_dict[own + key[len(prefix) :]] = state_dict.pop(key)
     if student and not any(own + key in state_dict for key in student):
         examples = [key for key in state_dict][:3]
         raise UserError(
             f'the checkpoint fits no weight of the student: it has '
             f'{len(state_dict)} keys such as {examples}, the student such as '
-            f'{list(student)[:3]}; check load_from')
+            f'{list(student)[:3]}; check load_from'
+        )
 
 
 def _tensors(data: Any) -> List[Tensor]:

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Start parts of the student from the teacher's weights."""
+
 from typing import Dict, List, Sequence
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 from mmdiffkd.utils import UserError, closest
 
 
-def check_inheritance(student: nn.Module, teacher: nn.Module,
-                      parts: Sequence[str]) -> None:
+def check_inheritance(
+    student: nn.Module, teacher: nn.Module, parts: Sequence[str]
+) -> None:
     """Check that parts of both models have the same weights.
 
     Args:
@@ -24,8 +26,10 @@ def check_inheritance(student: nn.Module, teacher: nn.Module,
             or differs in shape.
     """
     if isinstance(parts, str) or not all(isinstance(p, str) for p in parts):
-        raise UserError('inherit_teacher must be a list of module names such '
-                        f"as ['neck', 'bbox_head'], got {parts!r}")
+        raise UserError(
+            'inherit_teacher must be a list of module names such '
+            f"as ['neck', 'bbox_head'], got {parts!r}"
+        )
     for part in parts:
         sides = {}
         for side, model in (('student', student), ('teacher', teacher)):
@@ -34,21 +38,24 @@ def check_inheritance(student: nn.Module, teacher: nn.Module,
                 modules = [name for name, _ in model.named_modules() if name]
                 raise UserError(
                     f"inherit_teacher: '{part}' holds no weights in the "
-                    f'{side} {type(model).__name__}{closest(part, modules)}')
+                    f'{side} {type(model).__name__}{closest(part, modules)}'
+                )
         problems = _differences(**sides)
         if problems:
             shown = ''.join(f'\n  {line}' for line in problems[:6])
             rest = len(problems) - 6
             raise UserError(
                 f"inherit_teacher: '{part}' of student and teacher differ in "
-                f'{len(problems)} of {len(sides["student"])} weights.{shown}' +
-                (f'\n  and {rest} more' if rest > 0 else '') +
-                f"\nRemove '{part}' from model.inherit_teacher, name "
-                'parts of it that agree, or configure it alike in both models')
+                f'{len(problems)} of {len(sides["student"])} weights.{shown}'
+                + (f'\n  and {rest} more' if rest > 0 else '')
+                + f"\nRemove '{part}' from model.inherit_teacher, name "
+                'parts of it that agree, or configure it alike in both models'
+            )
 
 
-def inherit(student: nn.Module, teacher: nn.Module,
-            parts: Sequence[str]) -> None:
+def inherit(
+    student: nn.Module, teacher: nn.Module, parts: Sequence[str]
+) -> None:
     """Copy the teacher's weights and buffers; nothing is shared.
 
     Args:
@@ -63,7 +70,9 @@ def inherit(student: nn.Module, teacher: nn.Module,
                 value.copy_(source[key])
             print_log(
                 f"the student starts with the teacher's '{part}' "
-                f'({len(source)} weights)', 'current')
+                f'({len(source)} weights)',
+                'current',
+            )
 
 
 def _weights(model: nn.Module, part: str) -> Dict[str, Tensor]:
@@ -75,8 +84,9 @@ def _weights(model: nn.Module, part: str) -> Dict[str, Tensor]:
     }
 
 
-def _differences(student: Dict[str, Tensor],
-                 teacher: Dict[str, Tensor]) -> List[str]:
+def _differences(
+    student: Dict[str, Tensor], teacher: Dict[str, Tensor]
+) -> List[str]:
     lines = []
     for key in {**student, **teacher}:
         if key not in teacher:
@@ -84,6 +94,8 @@ def _differences(student: Dict[str, Tensor],
         elif key not in student:
             lines.append(f'{key}: not in the student')
         elif student[key].shape != teacher[key].shape:
-            lines.append(f'{key}: {tuple(student[key].shape)} in the student, '
-                         f'{tuple(teacher[key].shape)} in the teacher')
+            lines.append(
+                f'{key}: {tuple(student[key].shape)} in the student, '
+                f'{tuple(teacher[key].shape)} in the teacher'
+            )
     return lines

@@ -1,13 +1,15 @@
 # Copyright (c) mmdiffkd contributors.
 """Name the parts of a loss that are not finite."""
+
 from typing import Any, List, Mapping
 
 import torch
 from torch import Tensor, nn
 
 
-def nonfinite_parts(losses: Mapping[str, Any],
-                    distiller: nn.Module) -> List[str]:
+def nonfinite_parts(
+    losses: Mapping[str, Any], distiller: nn.Module
+) -> List[str]:
     """Name component, level and connector of each loss that is not finite.
 
     Args:
@@ -25,17 +27,19 @@ def nonfinite_parts(losses: Mapping[str, Any],
         for i, part in enumerate(value if several else [value]):
             if isinstance(part, Tensor) and not torch.isfinite(part).all():
                 place = f'[{i}]' if several else ''
-                named.append(f'{name}{place} = {part.detach().mean():g}'
-                             f'{_connectors(name, distiller)}')
+                named.append(
+                    f'{name}{place} = {part.detach().mean():g}'
+                    f'{_connectors(name, distiller)}'
+                )
     return named
 
 
 def _connectors(name: str, distiller: nn.Module) -> str:
-    name = name[len('distill.'):] if name.startswith('distill.') else ''
+    name = name[len('distill.') :] if name.startswith('distill.') else ''
     mapping = distiller.loss_forward_mappings.get(name, {})
     used = {record.get('connector') for record in mapping.values()}
     used.add(name.rpartition('.')[0])
     used &= set(distiller.connectors)
     if not used:
         return ''
-    return f" (connector {', '.join(map(repr, sorted(used)))})"
+    return f' (connector {", ".join(map(repr, sorted(used)))})'

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Build a teacher from its config and load its weights, all of them."""
+
 import importlib
 import os.path as osp
 import pickle
@@ -56,13 +57,15 @@ def build_teacher(cfg: Dict[str, Any]) -> BuiltTeacher:
     """
     if 'type' in cfg or 'cfg_path' not in cfg:
         return BuiltTeacher(
-            MODELS.build(cfg), _pretrained(cfg), _has_preprocessor(cfg))
+            MODELS.build(cfg), _pretrained(cfg), _has_preprocessor(cfg)
+        )
 
     cfg = dict(cfg)
     path = cfg.pop('cfg_path')
     if not isinstance(path, str):
-        raise UserError("teacher: cfg_path must be a file or 'mmdet::...', "
-                        f'got {path!r}')
+        raise UserError(
+            f"teacher: cfg_path must be a file or 'mmdet::...', got {path!r}"
+        )
     config = _read_config(path, cfg.pop('pretrained', False))
     _override(config, cfg.pop('cfg_options', None) or {}, path)
     if 'model' not in config:
@@ -72,11 +75,11 @@ def build_teacher(cfg: Dict[str, Any]) -> BuiltTeacher:
             # MMRazor would ignore it without a word.
             raise UserError(
                 f'teacher: {key} is set by {path} itself; to override it, '
-                f"write cfg_options={{'model.{key}': ...}}")
+                f"write cfg_options={{'model.{key}': ...}}"
+            )
         config.model[key] = value
     if 'data_preprocessor' in config:
-        config.model.setdefault('data_preprocessor',
-                                config.data_preprocessor)
+        config.model.setdefault('data_preprocessor', config.data_preprocessor)
     scope = config.get('default_scope') or _current_scope()
     with DefaultScope.overwrite_default_scope(scope):
         if scope is not None:
@@ -84,9 +87,11 @@ def build_teacher(cfg: Dict[str, Any]) -> BuiltTeacher:
             if hasattr(library, 'register_all_modules'):
                 library.register_all_modules(init_default_scope=False)
         teacher = MODELS.build({'_scope_': scope, **config.model})
-    return BuiltTeacher(teacher,
-                        config.get('model_path') or _pretrained(config.model),
-                        _has_preprocessor(config.model))
+    return BuiltTeacher(
+        teacher,
+        config.get('model_path') or _pretrained(config.model),
+        _has_preprocessor(config.model),
+    )
 
 
 def load_teacher(teacher: nn.Module, checkpoint: str) -> None:
@@ -106,14 +111,16 @@ def load_teacher(teacher: nn.Module, checkpoint: str) -> None:
     missing, wrong = load_fitting(teacher, _read_state_dict(checkpoint))
     if missing or wrong:
         problems = [f'missing: {key}' for key in missing] + [
-            f'of another shape: {line}' for line in wrong]
+            f'of another shape: {line}' for line in wrong
+        ]
         raise UserError(
             f'teacher checkpoint {checkpoint} does not fit the teacher '
             f'{type(teacher).__name__}: of its {len(teacher.state_dict())} '
             f'weights, {len(missing)} are missing and {len(wrong)} differ in '
             f'shape.{_listing(problems)}\nCheck that model.teacher and '
             'model.teacher_ckpt belong together; a teacher of another number '
-            'of classes needs teacher.cfg_options')
+            'of classes needs teacher.cfg_options'
+        )
     # MMEngine must not initialise what has been loaded.
     for module in teacher.modules():
         if hasattr(module, '_is_init'):
@@ -127,12 +134,15 @@ def _read_config(path: str, pretrained: bool) -> Config:
                 link_own_configs()
             return get_config(path, pretrained)
         if pretrained:
-            raise UserError(f"teacher: pretrained=True needs a cfg_path such "
-                            f"as 'mmdet::...', got '{path}'; set teacher_ckpt")
+            raise UserError(
+                f'teacher: pretrained=True needs a cfg_path such '
+                f"as 'mmdet::...', got '{path}'; set teacher_ckpt"
+            )
         return Config.fromfile(path)
     except (FileNotFoundError, AssertionError) as error:
-        raise UserError(f"teacher: cfg_path '{path}' cannot be read: {error}"
-                        ) from error
+        raise UserError(
+            f"teacher: cfg_path '{path}' cannot be read: {error}"
+        ) from error
 
 
 def _override(config: Config, options: Dict[str, Any], path: str) -> None:
@@ -143,8 +153,9 @@ def _override(config: Config, options: Dict[str, Any], path: str) -> None:
             if top in config.get('model', {}):
                 hint = [f'model.{top}']
             raise UserError(
-                f"teacher: cfg_options key '{option}' fits nothing in {path}" +
-                (f"; did you mean '{hint[0]}'?" if hint else ''))
+                f"teacher: cfg_options key '{option}' fits nothing in {path}"
+                + (f"; did you mean '{hint[0]}'?" if hint else '')
+            )
     config.merge_from_dict(options)
 
 
@@ -168,26 +179,44 @@ def _read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
     if '://' not in checkpoint and not osp.isfile(checkpoint):
         raise UserError(
             f"teacher checkpoint '{checkpoint}' does not exist; set "
-            'model.teacher_ckpt to the trained teacher')
+            'model.teacher_ckpt to the trained teacher'
+        )
     try:
         content = CheckpointLoader.load_checkpoint(
-            checkpoint, map_location='cpu', logger='silent')
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError,
-            ValueError) as error:
-        why = unreadable(checkpoint, error) if osp.isfile(checkpoint) else (
-            f'{checkpoint}: {type(error).__name__}: {error}; download it '
-            'yourself and name the file')
+            checkpoint, map_location='cpu', logger='silent'
+        )
+    except (
+        RuntimeError,
+        EOFError,
+        OSError,
+        pickle.UnpicklingError,
+        KeyError,
+        ValueError,
+    ) as error:
+        why = (
+            unreadable(checkpoint, error)
+            if osp.isfile(checkpoint)
+            else (
+                f'{checkpoint}: {type(error).__name__}: {error}; download it '
+                'yourself and name the file'
+            )
+        )
         raise UserError(f'the teacher cannot be read: {why}') from error
-    state = content.get('state_dict', content) if isinstance(
-        content, dict) else None
+    state = (
+        content.get('state_dict', content)
+        if isinstance(content, dict)
+        else None
+    )
     if not isinstance(state, dict) or not any(
-            isinstance(value, Tensor) for value in state.values()):
+        isinstance(value, Tensor) for value in state.values()
+    ):
         raise UserError(f"teacher checkpoint '{checkpoint}' holds no weights")
     try:
         return student_weights(content)  # a distilled student may teach
     except UserError as error:
         raise UserError(
-            f"teacher checkpoint '{checkpoint}': {error}") from error
+            f"teacher checkpoint '{checkpoint}': {error}"
+        ) from error
 
 
 def _listing(lines: List[str], limit: int = 6) -> str:

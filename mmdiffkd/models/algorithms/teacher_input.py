@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Give the teacher the normalisation it was trained with."""
+
 from typing import Any, List, Optional, Tuple
 
 import torch
@@ -29,7 +30,8 @@ class TeacherInput(nn.Module):
         super().__init__()
         # MMSegmentation has a name of its own for it.
         self.pad_value = float(
-            getattr(teacher, 'pad_value', getattr(teacher, 'pad_val', 0)))
+            getattr(teacher, 'pad_value', getattr(teacher, 'pad_val', 0))
+        )
         mean_s, std_s, rgb_s = normalisation(student, 'student')
         mean_t, std_t, rgb_t = normalisation(teacher, 'teacher')
         self.flip = rgb_s != rgb_t
@@ -39,14 +41,17 @@ class TeacherInput(nn.Module):
         shift = (mean_s - mean_t) / std_t
         self.identity = not self.flip and bool(
             torch.allclose(scale, torch.ones_like(scale))
-            and torch.allclose(shift, torch.zeros_like(shift), atol=1e-6))
+            and torch.allclose(shift, torch.zeros_like(shift), atol=1e-6)
+        )
         # Constants of the config: they are no part of a checkpoint.
         for name, value in (('scale', scale), ('shift', shift)):
             self.register_buffer(
-                name, value.view(1, -1, 1, 1), persistent=False)
+                name, value.view(1, -1, 1, 1), persistent=False
+            )
 
-    def forward(self, inputs: Tensor,
-                data_samples: Optional[List[Any]]) -> Tensor:
+    def forward(
+        self, inputs: Tensor, data_samples: Optional[List[Any]]
+    ) -> Tensor:
         """Re-normalise a batch.
 
         Args:
@@ -62,17 +67,19 @@ class TeacherInput(nn.Module):
             return inputs
         outputs = inputs.flip(1) if self.flip else inputs
         outputs = torch.addcmul(
-            self.shift.to(inputs.dtype), outputs, self.scale.to(inputs.dtype))
+            self.shift.to(inputs.dtype), outputs, self.scale.to(inputs.dtype)
+        )
         for output, sample in zip(outputs, data_samples or []):
             shape = getattr(sample, 'metainfo', {}).get('img_shape')
             if shape is not None:
-                output[:, shape[0]:] = self.pad_value
-                output[:, :, shape[1]:] = self.pad_value
+                output[:, shape[0] :] = self.pad_value
+                output[:, :, shape[1] :] = self.pad_value
         return outputs
 
 
-def normalisation(preprocessor: nn.Module,
-                  side: str) -> Tuple[Tensor, Tensor, bool]:
+def normalisation(
+    preprocessor: nn.Module, side: str
+) -> Tuple[Tensor, Tensor, bool]:
     """Mean and std by channel in the network's order, and whether RGB.
 
     Raises:
@@ -83,14 +90,17 @@ def normalisation(preprocessor: nn.Module,
     # MMEngine's and MMDetection's, MMSegmentation's, MMPretrain's.
     rgb = any(
         getattr(preprocessor, name, False)
-        for name in ('_channel_conversion', 'channel_conversion', 'to_rgb'))
+        for name in ('_channel_conversion', 'channel_conversion', 'to_rgb')
+    )
     if mean is None and std is None:
         if isinstance(preprocessor, ImgDataPreprocessor) or not any(
-                True for _ in preprocessor.children()):
+            True for _ in preprocessor.children()
+        ):
             return torch.zeros(1), torch.ones(1), rgb
     if not isinstance(mean, Tensor) or not isinstance(std, Tensor):
         raise UserError(
             f'the {side} data_preprocessor {type(preprocessor).__name__} has '
             'no mean and std to compare; set match_teacher_input=False if '
-            'teacher and student take the same input')
+            'teacher and student take the same input'
+        )
     return mean.detach().float().flatten(), std.detach().float().flatten(), rgb

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """ResNet for images of 32x32 pixels (He et al. 2016, section 4.2)."""
+
 from typing import Any, Sequence
 
 import torch.nn.functional as F
@@ -21,8 +22,9 @@ class ZeroPadShortcut(nn.Module):
         stride (int): In pixels.
     """
 
-    def __init__(self, in_channels: int, out_channels: int,
-                 stride: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int
+    ) -> None:
         super().__init__()
         extra = out_channels - in_channels
         self.padding = (extra // 2, extra - extra // 2)
@@ -30,7 +32,7 @@ class ZeroPadShortcut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
-        x = x[:, :, ::self.stride, ::self.stride]
+        x = x[:, :, :: self.stride, :: self.stride]
         return F.pad(x, (0, 0, 0, 0, *self.padding))
 
 
@@ -46,8 +48,14 @@ class BasicBlock(nn.Module):
         norm_cfg (dict): Norm layer.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int,
-                 shortcut: str, norm_cfg: dict) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        shortcut: str,
+        norm_cfg: dict,
+    ) -> None:
         super().__init__()
         self.conv1 = conv(in_channels, out_channels, 3, stride)
         self.bn1 = norm(norm_cfg, out_channels)
@@ -57,12 +65,14 @@ class BasicBlock(nn.Module):
         if stride == 1 and in_channels == out_channels:
             self.downsample: nn.Module = nn.Identity()
         elif shortcut == 'A':
-            self.downsample = ZeroPadShortcut(in_channels, out_channels,
-                                              stride)
+            self.downsample = ZeroPadShortcut(
+                in_channels, out_channels, stride
+            )
         else:
             self.downsample = nn.Sequential(
                 conv(in_channels, out_channels, 1, stride),
-                norm(norm_cfg, out_channels))
+                norm(norm_cfg, out_channels),
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
@@ -106,24 +116,37 @@ class CIFARResNet(StagedBackbone):
         channels: Sequence[int] = (16, 16, 32, 64),
         shortcut: str = 'B',
         norm_cfg: dict = dict(type='BN'),
-        **kwargs: Any) -> None:
+        **kwargs: Any,
+    ) -> None:
         if depth < 8 or (depth - 2) % 6:
-            raise UserError(f'CIFARResNet: depth={depth} is not 6n + 2; use '
-                            '8, 14, 20, 26, 32, ...')
+            raise UserError(
+                f'CIFARResNet: depth={depth} is not 6n + 2; use '
+                '8, 14, 20, 26, 32, ...'
+            )
         if len(channels) != 4:
-            raise UserError(f'CIFARResNet: channels={tuple(channels)} must '
-                            'be four numbers, of the stem and three stages')
+            raise UserError(
+                f'CIFARResNet: channels={tuple(channels)} must '
+                'be four numbers, of the stem and three stages'
+            )
         if shortcut not in ('A', 'B'):
-            raise UserError(f"CIFARResNet: shortcut={shortcut!r} must be 'A' "
-                            "(zero padding) or 'B' (1x1 convolution)")
+            raise UserError(
+                f"CIFARResNet: shortcut={shortcut!r} must be 'A' "
+                "(zero padding) or 'B' (1x1 convolution)"
+            )
         stem = nn.Sequential(*conv_norm_relu(3, channels[0], 3, norm_cfg))
         stages = []
         for i, stride in enumerate((1, 2, 2)):
             width, blocks = channels[i], []
             for j in range((depth - 2) // 6):
                 blocks.append(
-                    BasicBlock(width, channels[i + 1], 1 if j else stride,
-                               shortcut, norm_cfg))
+                    BasicBlock(
+                        width,
+                        channels[i + 1],
+                        1 if j else stride,
+                        shortcut,
+                        norm_cfg,
+                    )
+                )
                 width = channels[i + 1]
             stages.append(nn.Sequential(*blocks))
         super().__init__(stem, stages, **kwargs)

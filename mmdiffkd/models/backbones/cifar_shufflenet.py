@@ -5,6 +5,7 @@ They differ from those for ImageNet by a stem of stride 1 without pooling,
 and V1 by a ReLU behind the depthwise convolution as well: so the teacher zoo
 of CRD has them.
 """
+
 from typing import Any, Sequence
 
 import torch
@@ -19,8 +20,11 @@ STEM_CHANNELS = 24
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     """Take channels from the groups in turn; the shape is kept."""
     n, c, h, w = x.shape
-    return x.view(n, groups, c // groups, h, w).transpose(1, 2).reshape(
-        n, c, h, w)
+    return (
+        x.view(n, groups, c // groups, h, w)
+        .transpose(1, 2)
+        .reshape(n, c, h, w)
+    )
 
 
 class ShuffleUnitV1(nn.Module):
@@ -39,8 +43,15 @@ class ShuffleUnitV1(nn.Module):
         norm_cfg (dict): Norm layer.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int,
-                 groups: int, first_groups: int, norm_cfg: dict) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        groups: int,
+        first_groups: int,
+        norm_cfg: dict,
+    ) -> None:
         super().__init__()
         branch = out_channels - (in_channels if stride == 2 else 0)
         inner = branch // 4
@@ -84,15 +95,23 @@ class CIFARShuffleNetV1(StagedBackbone):
         depths: Sequence[int] = (4, 8, 4),
         groups: int = 3,
         norm_cfg: dict = dict(type='BN'),
-        **kwargs: Any) -> None:
+        **kwargs: Any,
+    ) -> None:
         stages, width = [], STEM_CHANNELS
         for out, depth in zip(channels, depths):
             units = []
             for j in range(depth):
                 first_groups = groups if stages or j else 1
                 units.append(
-                    ShuffleUnitV1(width, out, 1 if j else 2, groups,
-                                  first_groups, norm_cfg))
+                    ShuffleUnitV1(
+                        width,
+                        out,
+                        1 if j else 2,
+                        groups,
+                        first_groups,
+                        norm_cfg,
+                    )
+                )
                 width = out
             stages.append(nn.Sequential(*units))
         stem = nn.Sequential(*conv_norm_relu(3, STEM_CHANNELS, 1, norm_cfg))
@@ -136,8 +155,9 @@ class DownUnitV2(nn.Module):
         norm_cfg (dict): Norm layer.
     """
 
-    def __init__(self, in_channels: int, out_channels: int,
-                 norm_cfg: dict) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, norm_cfg: dict
+    ) -> None:
         super().__init__()
         half = out_channels // 2
         self.conv1 = conv(in_channels, in_channels, 3, 2, groups=in_channels)
@@ -181,14 +201,17 @@ class CIFARShuffleNetV2(StagedBackbone):
         channels: Sequence[int] = (116, 232, 464, 1024),
         depths: Sequence[int] = (4, 8, 4),
         norm_cfg: dict = dict(type='BN'),
-        **kwargs: Any) -> None:
+        **kwargs: Any,
+    ) -> None:
         stages, width = [], STEM_CHANNELS
         for out, depth in zip(channels, depths):
             units = [ShuffleUnitV2(out, norm_cfg) for _ in range(1, depth)]
             stages.append(
-                nn.Sequential(DownUnitV2(width, out, norm_cfg), *units))
+                nn.Sequential(DownUnitV2(width, out, norm_cfg), *units)
+            )
             width = out
         stages.append(
-            nn.Sequential(*conv_norm_relu(width, channels[-1], 1, norm_cfg)))
+            nn.Sequential(*conv_norm_relu(width, channels[-1], 1, norm_cfg))
+        )
         stem = nn.Sequential(*conv_norm_relu(3, STEM_CHANNELS, 1, norm_cfg))
         super().__init__(stem, stages, **kwargs)

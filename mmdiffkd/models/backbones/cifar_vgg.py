@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """VGG as it is used on images of 32x32 pixels."""
+
 from typing import Any
 
 from torch import nn
@@ -16,7 +17,7 @@ DEPTHS = {
     11: (1, 1, 2, 2, 2),
     13: (2, 2, 2, 2, 2),
     16: (2, 2, 3, 3, 3),
-    19: (2, 2, 4, 4, 4)
+    19: (2, 2, 4, 4, 4),
 }
 
 
@@ -37,13 +38,12 @@ class CIFARVGG(StagedBackbone):
     """
 
     def __init__(
-        self,
-        depth: int,
-        norm_cfg: dict = dict(type='BN'),
-        **kwargs: Any) -> None:
+        self, depth: int, norm_cfg: dict = dict(type='BN'), **kwargs: Any
+    ) -> None:
         if depth not in DEPTHS:
-            raise UserError(f'CIFARVGG: depth={depth} must be one of '
-                            f'{sorted(DEPTHS)}')
+            raise UserError(
+                f'CIFARVGG: depth={depth} must be one of {sorted(DEPTHS)}'
+            )
         stages, width = [], 3
         for i, (out, count) in enumerate(zip(CHANNELS, DEPTHS[depth])):
             layers = []
@@ -51,7 +51,7 @@ class CIFARVGG(StagedBackbone):
                 layers += [
                     nn.Conv2d(width, out, 3, padding=1),
                     norm(norm_cfg, out),
-                    nn.ReLU(inplace=True)
+                    nn.ReLU(inplace=True),
                 ]
                 width = out
             pool = nn.MaxPool2d(2) if 0 < i < 4 else nn.Identity()

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Wide ResNet for images of 32x32 pixels (Zagoruyko, Komodakis 2016)."""
+
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,8 +24,14 @@ class PreActivationBlock(nn.Module):
         norm_cfg (dict): Norm layer.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int,
-                 dropout: float, norm_cfg: dict) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        dropout: float,
+        norm_cfg: dict,
+    ) -> None:
         super().__init__()
         self.bn1 = norm(norm_cfg, in_channels)
         self.conv1 = conv(in_channels, out_channels, 3, stride)
@@ -32,8 +39,11 @@ class PreActivationBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.conv2 = conv(out_channels, out_channels, 3)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = None if in_channels == out_channels else conv(
-            in_channels, out_channels, 1, stride)
+        self.downsample = (
+            None
+            if in_channels == out_channels
+            else conv(in_channels, out_channels, 1, stride)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
@@ -67,17 +77,22 @@ class CIFARWideResNet(StagedBackbone):
         widen_factor: int = 1,
         dropout: float = 0.0,
         norm_cfg: dict = dict(type='BN'),
-        **kwargs: Any) -> None:
+        **kwargs: Any,
+    ) -> None:
         if depth < 10 or (depth - 4) % 6:
-            raise UserError(f'CIFARWideResNet: depth={depth} is not 6n + 4; '
-                            'use 10, 16, 22, 28, 34, 40, ...')
+            raise UserError(
+                f'CIFARWideResNet: depth={depth} is not 6n + 4; '
+                'use 10, 16, 22, 28, 34, 40, ...'
+            )
         stages, width = [], 16
         for i, stride in enumerate((1, 2, 2)):
             out, blocks = 16 * widen_factor * 2**i, []
             for j in range((depth - 4) // 6):
                 blocks.append(
-                    PreActivationBlock(width, out, 1 if j else stride,
-                                       dropout, norm_cfg))
+                    PreActivationBlock(
+                        width, out, 1 if j else stride, dropout, norm_cfg
+                    )
+                )
                 width = out
             stages.append(nn.Sequential(*blocks))
         stages[-1].extend([norm(norm_cfg, width), nn.ReLU(inplace=True)])

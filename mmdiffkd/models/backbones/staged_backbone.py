@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """What the backbones of this package have in common: a stem and stages."""
+
 from typing import List, Optional, Sequence, Tuple
 
 from mmcv.cnn import build_norm_layer
@@ -11,7 +12,7 @@ from mmdiffkd.utils import UserError
 
 INIT_CFG = [
     dict(type='Kaiming', layer='Conv2d'),
-    dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm'])
+    dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
 ]
 
 
@@ -36,23 +37,30 @@ class StagedBackbone(BaseModule):
         UserError: If ``out_indices`` or ``frozen_stages`` name no stage.
     """
 
-    def __init__(self,
-                 stem: nn.Module,
-                 stages: Sequence[nn.Module],
-                 out_indices: Sequence[int] = (-1, ),
-                 frozen_stages: int = -1,
-                 norm_eval: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        stem: nn.Module,
+        stages: Sequence[nn.Module],
+        out_indices: Sequence[int] = (-1,),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
         super().__init__(INIT_CFG if init_cfg is None else init_cfg)
         count, name = len(stages), type(self).__name__
         if not out_indices or any(
-                not -count <= index < count for index in out_indices):
-            raise UserError(f'{name}: out_indices={tuple(out_indices)} must '
-                            f'name some of its {count} stages, 0 to '
-                            f'{count - 1}')
+            not -count <= index < count for index in out_indices
+        ):
+            raise UserError(
+                f'{name}: out_indices={tuple(out_indices)} must '
+                f'name some of its {count} stages, 0 to '
+                f'{count - 1}'
+            )
         if not -1 <= frozen_stages <= count:
-            raise UserError(f'{name}: frozen_stages={frozen_stages} must be '
-                            f'-1 (none) to {count} (all)')
+            raise UserError(
+                f'{name}: frozen_stages={frozen_stages} must be '
+                f'-1 (none) to {count} (all)'
+            )
         self.stem = stem
         self.stages = nn.ModuleList(stages)
         self.out_indices = tuple(sorted(i % count for i in out_indices))
@@ -90,16 +98,18 @@ class StagedBackbone(BaseModule):
     def _freeze(self) -> None:
         if self.frozen_stages < 0:
             return
-        for module in (self.stem, *self.stages[:self.frozen_stages]):
+        for module in (self.stem, *self.stages[: self.frozen_stages]):
             module.eval()
             module.requires_grad_(False)
 
 
-def conv(in_channels: int,
-         out_channels: int,
-         kernel_size: int,
-         stride: int = 1,
-         groups: int = 1) -> nn.Conv2d:
+def conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    groups: int = 1,
+) -> nn.Conv2d:
     """A convolution in front of a norm: padded to keep the size, no bias."""
     return nn.Conv2d(
         in_channels,
@@ -108,7 +118,8 @@ def conv(in_channels: int,
         stride,
         padding=kernel_size // 2,
         groups=groups,
-        bias=False)
+        bias=False,
+    )
 
 
 def norm(norm_cfg: dict, channels: int) -> nn.Module:
@@ -116,15 +127,17 @@ def norm(norm_cfg: dict, channels: int) -> nn.Module:
     return build_norm_layer(norm_cfg, channels)[1]
 
 
-def conv_norm_relu(in_channels: int,
-                   out_channels: int,
-                   kernel_size: int,
-                   norm_cfg: dict,
-                   stride: int = 1,
-                   groups: int = 1) -> List[nn.Module]:
+def conv_norm_relu(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    norm_cfg: dict,
+    stride: int = 1,
+    groups: int = 1,
+) -> List[nn.Module]:
     """The three layers that most stems and stages are made of."""
     return [
         conv(in_channels, out_channels, kernel_size, stride, groups),
         norm(norm_cfg, out_channels),
-        nn.ReLU(inplace=True)
+        nn.ReLU(inplace=True),
     ]

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD as a connector of MMRazor."""
+
 from typing import Any, Optional
 
 from torch import Tensor
@@ -30,13 +31,15 @@ class DiffKDConnector(PairedConnector):
         UserError: If one of them is unknown or impossible.
     """
 
-    def __init__(self,
-                 student_channels: int,
-                 teacher_channels: int,
-                 recipe: str = 'tuned',
-                 init_cfg: Optional[dict] = None,
-                 core: str = 'FeatureDiffusion',
-                 **diffusion: Any) -> None:
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        recipe: str = 'tuned',
+        init_cfg: Optional[dict] = None,
+        core: str = 'FeatureDiffusion',
+        **diffusion: Any,
+    ) -> None:
         super().__init__(init_cfg)
         self.diffusion = build_diffusion(
             type(self).__name__,
@@ -44,9 +47,11 @@ class DiffKDConnector(PairedConnector):
             teacher_channels,
             core=core,
             recipe=recipe,
-            **diffusion)
+            **diffusion,
+        )
 
-    def forward_train(self, s_feature: Tensor,
-                      t_feature: Tensor) -> PairedOutput:
+    def forward_train(
+        self, s_feature: Tensor, t_feature: Tensor
+    ) -> PairedOutput:
         """See :meth:`FeatureDiffusion.forward`."""
         return self.diffusion(s_feature, t_feature)

@@ -1,11 +1,11 @@
 # Copyright (c) mmdiffkd contributors.
 """DSKD as a connector of MMRazor."""
+
 from typing import Any, Mapping, Optional
 
 from torch import Tensor, nn
 
-from mmdiffkd.diffusion import (ClassifierGuidance, PairedOutput,
-                                SelfDiffusion)
+from mmdiffkd.diffusion import ClassifierGuidance, PairedOutput, SelfDiffusion
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
 from ..diffusion_builder import build_diffusion
@@ -14,7 +14,8 @@ from .paired_connector import PairedConnector
 
 TARGETS = ('teacher', 'label')
 GUIDANCE = dict(
-    head=None, pool=False, activation='softmax', target='teacher', scale=1.0)
+    head=None, pool=False, activation='softmax', target='teacher', scale=1.0
+)
 
 
 @MODELS.register_module()
@@ -54,19 +55,22 @@ class DSKDConnector(PairedConnector):
 
     denoised = 'teacher'
 
-    def __init__(self,
-                 student_channels: int,
-                 teacher_channels: int,
-                 guidance: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None,
-                 **diffusion: Any) -> None:
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        guidance: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+        **diffusion: Any,
+    ) -> None:
         super().__init__(init_cfg)
         self.diffusion = build_diffusion(
             type(self).__name__,
             student_channels,
             teacher_channels,
             core=SelfDiffusion,
-            **diffusion)
+            **diffusion,
+        )
         self.guidance = None if guidance is None else _checked(guidance)
         self.teacher_head: Optional[TeacherHead] = None
 
@@ -82,14 +86,15 @@ class DSKDConnector(PairedConnector):
                 for key in ('head', 'pool', 'activation')
             }
             self.teacher_head = TeacherHead(
-                teacher,
-                channels=self.diffusion.teacher_channels,
-                **options)
+                teacher, channels=self.diffusion.teacher_channels, **options
+            )
 
-    def forward(self,
-                s_feature: Tensor,
-                t_feature: Tensor,
-                labels: Optional[Tensor] = None) -> PairedOutput:
+    def forward(
+        self,
+        s_feature: Tensor,
+        t_feature: Tensor,
+        labels: Optional[Tensor] = None,
+    ) -> PairedOutput:
         """See :meth:`SelfDiffusion.forward`.
 
         Args:
@@ -103,16 +108,20 @@ class DSKDConnector(PairedConnector):
         """
         return self.forward_train(s_feature, t_feature, labels)
 
-    def forward_train(self,
-                      s_feature: Tensor,
-                      t_feature: Tensor,
-                      labels: Optional[Tensor] = None) -> PairedOutput:
+    def forward_train(
+        self,
+        s_feature: Tensor,
+        t_feature: Tensor,
+        labels: Optional[Tensor] = None,
+    ) -> PairedOutput:
         """What :meth:`forward` does."""
         return self.diffusion(
-            s_feature, t_feature, guidance=self._guide(t_feature, labels))
+            s_feature, t_feature, guidance=self._guide(t_feature, labels)
+        )
 
-    def _guide(self, t_feature: Tensor,
-               labels: Optional[Tensor]) -> Optional[ClassifierGuidance]:
+    def _guide(
+        self, t_feature: Tensor, labels: Optional[Tensor]
+    ) -> Optional[ClassifierGuidance]:
         if self.guidance is None or self.guidance['scale'] == 0:
             return None
         head = self.teacher_head
@@ -120,7 +129,8 @@ class DSKDConnector(PairedConnector):
             raise UserError(
                 'guidance needs the teacher, which no distiller has handed '
                 'over: use type=mmdiffkd.DiffKDDistiller and name this '
-                'connector in connector_forward_mappings')
+                'connector in connector_forward_mappings'
+            )
         feature = self.diffusion.as_map(t_feature, 'teacher').detach()
         if self.guidance['target'] == 'teacher':
             target = head.predict(feature)
@@ -130,33 +140,39 @@ class DSKDConnector(PairedConnector):
                 'connector_forward_mappings, for example labels=dict('
                 "recorder='task', from_student=True, data_idx=1) with the "
                 "student recorder task=dict(type='ModuleInputs', "
-                "source='head.loss_module')")
+                "source='head.loss_module')"
+            )
         else:
             target = head.from_labels(labels, feature)
         return ClassifierGuidance(
-            head.log_prob(target), self.guidance['scale'])
+            head.log_prob(target), self.guidance['scale']
+        )
 
 
 def _checked(guidance: Mapping[str, Any]) -> dict:
     """The config of the guidance with its defaults filled in."""
     for key in guidance:
         if key not in GUIDANCE:
-            raise UserError(f"DSKDConnector: guidance has the unknown key "
-                            f"'{key}'{closest(key, GUIDANCE)}")
+            raise UserError(
+                f'DSKDConnector: guidance has the unknown key '
+                f"'{key}'{closest(key, GUIDANCE)}"
+            )
     options = {**GUIDANCE, **guidance}
     if not options['head']:
         raise UserError(
             "DSKDConnector: guidance.head must name the teacher's classifier, "
-            "such as 'head.fc'")
+            "such as 'head.fc'"
+        )
     for key, known in (('target', TARGETS), ('activation', ACTIVATIONS)):
         if options[key] not in known:
-            raise UserError(f"DSKDConnector: guidance.{key} must be one of "
-                            f'{list(known)}, got {options[key]!r}')
+            raise UserError(
+                f'DSKDConnector: guidance.{key} must be one of '
+                f'{list(known)}, got {options[key]!r}'
+            )
     try:
         ClassifierGuidance(_unused, options['scale'])
     except (ValueError, TypeError) as error:
-        raise UserError(
-            f'DSKDConnector: guidance.scale: {error}') from error
+        raise UserError(f'DSKDConnector: guidance.scale: {error}') from error
     return options
 
 

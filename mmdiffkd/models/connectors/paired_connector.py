@@ -1,9 +1,11 @@
 # Copyright (c) mmdiffkd contributors.
 """Connectors that see both sides."""
+
 from abc import abstractmethod
 
-from mmrazor.models.architectures.connectors.base_connector import \
-    BaseConnector
+from mmrazor.models.architectures.connectors.base_connector import (
+    BaseConnector,
+)
 from torch import Tensor, nn
 
 from mmdiffkd.diffusion import PairedOutput
@@ -50,6 +52,7 @@ class PairedConnector(BaseConnector):
         return self.forward_train(s_feature, t_feature)
 
     @abstractmethod
-    def forward_train(self, s_feature: Tensor,
-                      t_feature: Tensor) -> PairedOutput:
+    def forward_train(
+        self, s_feature: Tensor, t_feature: Tensor
+    ) -> PairedOutput:
         """What :meth:`forward` does, to be implemented by subclasses."""

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Check the structure of a distiller's config before it is built."""
+
 from typing import Any, Mapping
 
 from mmrazor.registry import MODELS, TASK_UTILS
@@ -8,11 +9,24 @@ from torch import nn
 from mmdiffkd.utils import ConfigKindError, UserError, closest
 from mmdiffkd.utils.kinds import check_kinds
 
-RECORDERS = ('FunctionInputs', 'FunctionOutputs', 'MethodInputs',
-             'MethodOutputs', 'ModuleInputs', 'ModuleOutputs', 'Parameter')
-PARTS = ('student_recorders', 'teacher_recorders', 'distill_deliveries',
-         'connectors', 'distill_losses', 'loss_forward_mappings',
-         'connector_forward_mappings')
+RECORDERS = (
+    'FunctionInputs',
+    'FunctionOutputs',
+    'MethodInputs',
+    'MethodOutputs',
+    'ModuleInputs',
+    'ModuleOutputs',
+    'Parameter',
+)
+PARTS = (
+    'student_recorders',
+    'teacher_recorders',
+    'distill_deliveries',
+    'connectors',
+    'distill_losses',
+    'loss_forward_mappings',
+    'connector_forward_mappings',
+)
 
 
 def check_distiller(cfg: Any) -> None:
@@ -27,12 +41,15 @@ def check_distiller(cfg: Any) -> None:
     if not isinstance(cfg, Mapping):
         raise UserError(f'model.distiller must be a dict, got {cfg!r}')
     if not isinstance(cfg.get('type'), (str, type)) or not cfg['type']:
-        raise UserError("model.distiller needs a type, such as 'mmdiffkd."
-                        f"DiffKDDistiller', got {cfg.get('type')!r}")
+        raise UserError(
+            "model.distiller needs a type, such as 'mmdiffkd."
+            f"DiffKDDistiller', got {cfg.get('type')!r}"
+        )
     scope = cfg.get('_scope_')
     if scope is not None and not isinstance(scope, str):
-        raise UserError("model.distiller._scope_ must be 'mmrazor', got "
-                        f'{scope!r}')
+        raise UserError(
+            f"model.distiller._scope_ must be 'mmrazor', got {scope!r}"
+        )
 
 
 def check_structure(parts: Mapping[str, Any]) -> None:
@@ -50,8 +67,9 @@ def check_structure(parts: Mapping[str, Any]) -> None:
         if entries is None:
             continue
         if not isinstance(entries, Mapping):
-            raise ConfigKindError(f'distiller.{part} should be a dict, got '
-                                  f'{entries!r}')
+            raise ConfigKindError(
+                f'distiller.{part} should be a dict, got {entries!r}'
+            )
         for name, entry in entries.items():
             where = f'{part}.{name}'
             if not isinstance(name, str):
@@ -62,7 +80,8 @@ def check_structure(parts: Mapping[str, Any]) -> None:
                 if not isinstance(entry, Mapping):
                     raise ConfigKindError(
                         f'{where}: Each item of {part} should be a dict, got '
-                        f'{entry!r}')
+                        f'{entry!r}'
+                    )
             elif part in ('connectors', 'distill_losses'):
                 _check_name(where, name)
                 several = part == 'connectors' and isinstance(entry, list)
@@ -84,23 +103,34 @@ def _check_type(where: str, entry: Any) -> None:
 
 def _check_name(where: str, name: str) -> None:
     """Names of modules; PyTorch refuses some."""
-    if not name or '.' in name or hasattr(nn.ModuleDict, name) or (
-            name == 'training'):
-        raise UserError(f'{where}: {name!r} cannot be the name of a module; '
-                        'choose another')
+    if (
+        not name
+        or '.' in name
+        or hasattr(nn.ModuleDict, name)
+        or (name == 'training')
+    ):
+        raise UserError(
+            f'{where}: {name!r} cannot be the name of a module; choose another'
+        )
 
 
 def _check_recorder(where: str, entry: Any) -> None:
     _check_type(where, entry)
     kind = str(entry['type']).split('.')[-1]
-    if kind not in RECORDERS and TASK_UTILS.get(
-            f"{entry['type']}Recorder") is None:
-        raise UserError(f'{where}.type {kind!r} is not a recorder'
-                        f'{closest(kind, RECORDERS)}')
+    if (
+        kind not in RECORDERS
+        and TASK_UTILS.get(f'{entry["type"]}Recorder') is None
+    ):
+        raise UserError(
+            f'{where}.type {kind!r} is not a recorder'
+            f'{closest(kind, RECORDERS)}'
+        )
     source = entry.get('source')
     if not isinstance(source, str) or not source:
-        raise UserError(f'{where} needs a source, the name of what it '
-                        f"records, such as 'neck', got {source!r}")
+        raise UserError(
+            f'{where} needs a source, the name of what it '
+            f"records, such as 'neck', got {source!r}"
+        )
 
 
 def _check_object(where: str, entry: Any) -> None:
@@ -112,6 +142,9 @@ def _check_object(where: str, entry: Any) -> None:
         arguments = {k: v for k, v in entry.items() if k != 'type'}
         check_kinds(where, kind.__init__, arguments)
         if 'init_cfg' in arguments and not isinstance(
-                arguments['init_cfg'], (Mapping, list, type(None))):
-            raise UserError(f'{where}.init_cfg must be a dict, got '
-                            f'{arguments["init_cfg"]!r}')
+            arguments['init_cfg'], (Mapping, list, type(None))
+        ):
+            raise UserError(
+                f'{where}.init_cfg must be a dict, got '
+                f'{arguments["init_cfg"]!r}'
+            )

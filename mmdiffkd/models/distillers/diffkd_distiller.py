@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """A distiller with connectors that see both sides."""
+
 from contextlib import contextmanager
 from typing import Any, Dict, Iterable, Iterator, Mapping, Optional
 
@@ -13,8 +14,12 @@ from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import ConfigNameError, UserError, closest
 from ..connectors import PairedConnector
 from .config_checks import PARTS, check_structure
-from .mapping_checks import (check_arguments, check_equal_shapes, check_record,
-                             used_connectors)
+from .mapping_checks import (
+    check_arguments,
+    check_equal_shapes,
+    check_record,
+    used_connectors,
+)
 from .student_rois import StudentRoIs
 
 
@@ -81,16 +86,20 @@ class DiffKDDistiller(ConfigurableDistiller):
         ...                 connector='diff_p3'))))
     """
 
-    def __init__(self,
-                 *args: Any,
-                 connector_forward_mappings: Optional[Mapping] = None,
-                 student_rois: bool = False,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        connector_forward_mappings: Optional[Mapping] = None,
+        student_rois: bool = False,
+        **kwargs: Any,
+    ) -> None:
         check_structure(
             dict(
                 zip(PARTS, args),
                 connector_forward_mappings=connector_forward_mappings,
-                **kwargs))
+                **kwargs,
+            )
+        )
         super().__init__(*args, **kwargs)
         self.connector_forward_mappings = connector_forward_mappings or {}
         self._check_mappings()
@@ -130,16 +139,19 @@ class DiffKDDistiller(ConfigurableDistiller):
                 student.
         """
         if self.student_rois is not None:
-            self.student_rois.run(teacher, self.student_recorders,
-                                  self.teacher_recorders)
+            self.student_rois.run(
+                teacher, self.student_recorders, self.teacher_recorders
+            )
 
-    def get_record(self,
-                   recorder: str,
-                   from_student: bool,
-                   record_idx: int = 0,
-                   data_idx: Optional[int] = None,
-                   connector: Optional[str] = None,
-                   connector_idx: Optional[int] = None) -> Any:
+    def get_record(
+        self,
+        recorder: str,
+        from_student: bool,
+        record_idx: int = 0,
+        data_idx: Optional[int] = None,
+        connector: Optional[str] = None,
+        connector_idx: Optional[int] = None,
+    ) -> Any:
         """As MMRazor's; a paired connector's output has two sides.
 
         Raises:
@@ -149,10 +161,12 @@ class DiffKDDistiller(ConfigurableDistiller):
             paired = self._paired[connector]
             side = paired.student if from_student else paired.teacher
             if connector_idx is not None and not (
-                    -len(side) <= connector_idx < len(side)):
+                -len(side) <= connector_idx < len(side)
+            ):
                 raise UserError(
                     f"connector_idx={connector_idx} of connector '{connector}'"
-                    f' is beyond its output, {_describe(side)}')
+                    f' is beyond its output, {_describe(side)}'
+                )
             return side if connector_idx is None else side[connector_idx]
         side_name = 'student' if from_student else 'teacher'
         manager = getattr(self, f'{side_name}_recorders')
@@ -163,26 +177,46 @@ class DiffKDDistiller(ConfigurableDistiller):
                 f"the {side_name} recorder '{recorder}' (source "
                 f"'{buffer.source}') holds {len(records)} records in this "
                 f'iteration, but record_idx={record_idx} is asked for; name a '
-                'module that the forward pass calls that often' +
-                ('' if records else '. MMSegmentation calls heads past their '
-                 'hooks: name a module inside, such as decode_head.conv_seg'))
+                'module that the forward pass calls that often'
+                + (
+                    ''
+                    if records
+                    else '. MMSegmentation calls heads past their '
+                    'hooks: name a module inside, such as decode_head.conv_seg'
+                )
+            )
         record = records[record_idx]
         if data_idx is not None and (
-                not isinstance(record, (list, tuple))
-                or not -len(record) <= data_idx < len(record)):
-            what = f'{len(record)} elements' if isinstance(
-                record, (list, tuple)) else f'a {type(record).__name__}'
+            not isinstance(record, (list, tuple))
+            or not -len(record) <= data_idx < len(record)
+        ):
+            what = (
+                f'{len(record)} elements'
+                if isinstance(record, (list, tuple))
+                else f'a {type(record).__name__}'
+            )
             raise UserError(
                 f"the {side_name} recorder '{recorder}' (source "
                 f"'{buffer.source}') recorded {what}, but "
-                f'data_idx={data_idx} is asked for' +
-                ('; set data_idx=None for a Tensor' if isinstance(
-                    record, Tensor) else ''))
+                f'data_idx={data_idx} is asked for'
+                + (
+                    '; set data_idx=None for a Tensor'
+                    if isinstance(record, Tensor)
+                    else ''
+                )
+            )
         feature = record if data_idx is None else record[data_idx]
-        with self._told(f"connector '{connector}'",
-                        {f'the {side_name} feature': feature}):
-            return super().get_record(recorder, from_student, record_idx,
-                                      data_idx, connector, connector_idx)
+        with self._told(
+            f"connector '{connector}'", {f'the {side_name} feature': feature}
+        ):
+            return super().get_record(
+                recorder,
+                from_student,
+                record_idx,
+                data_idx,
+                connector,
+                connector_idx,
+            )
 
     def compute_distill_losses(self) -> Dict[str, Tensor]:
         """Run the paired connectors, then all losses; release the records.
@@ -196,7 +230,8 @@ class DiffKDDistiller(ConfigurableDistiller):
                 raise UserError(
                     'student_rois=True needs the algorithm mmdiffkd.'
                     'FrozenTeacherDistill with teacher_trainable=False: no '
-                    "other runs the teacher on the student's RoIs")
+                    "other runs the teacher on the student's RoIs"
+                )
             for name, records in self.connector_forward_mappings.items():
                 self._paired[name] = self._run_connector(name, records)
             losses = {
@@ -221,14 +256,17 @@ class DiffKDDistiller(ConfigurableDistiller):
     def _explain(self, names: Iterable[str]) -> None:
         """Say once what the numbers of a diffusion model mean."""
         if not self._explained and any(
-                name.endswith('.loss_diff') for name in names):
+            name.endswith('.loss_diff') for name in names
+        ):
             print_log(
                 'In this log, loss_diff = 1.0 means that the diffusion model '
                 'predicts nothing, below 1 that it has learned the teacher, '
                 'above 1 that it adds noise (times diffusion_loss_weight). '
                 'gamma_mean is the share of the student feature that noise '
                 'matching keeps; feature_scale is the size (root mean square) '
-                "of the teacher's feature.", 'current')
+                "of the teacher's feature.",
+                'current',
+            )
         self._explained = True
 
     def _run_connector(self, name: str, records: Mapping) -> PairedOutput:
@@ -238,14 +276,16 @@ class DiffKDDistiller(ConfigurableDistiller):
             if not isinstance(feature, Tensor):
                 raise UserError(
                     f'{where}: {key} is no tensor but {_describe(feature)}; '
-                    'choose one of its elements by data_idx')
+                    'choose one of its elements by data_idx'
+                )
         with self._told(where, features):
             output = self.connectors[name](**features)
         if not isinstance(output, PairedOutput):
             raise UserError(
                 f"connector '{name}' is named in connector_forward_mappings, "
                 f'so {type(self.connectors[name]).__name__} must return a '
-                f'PairedOutput, not a {type(output).__name__}')
+                f'PairedOutput, not a {type(output).__name__}'
+            )
         return output
 
     def _run_loss(self, name: str, records: Mapping) -> Any:
@@ -268,17 +308,25 @@ class DiffKDDistiller(ConfigurableDistiller):
             raise UserError(f'{where}: {error}') from error
         except ValueError as error:
             raise UserError(f'{where}: {error}') from error
-        except (AssertionError, AttributeError, IndexError, KeyError,
-                RuntimeError, TypeError) as error:
+        except (
+            AssertionError,
+            AttributeError,
+            IndexError,
+            KeyError,
+            RuntimeError,
+            TypeError,
+        ) as error:
             if self._explained or 'out of memory' in str(error):
                 raise
             given = ', '.join(f'{k} {_describe(v)}' for k, v in inputs.items())
             raise UserError(
                 f'{where} fails on {given}: {type(error).__name__}: '
-                f'{str(error).strip()[:300]}') from error
+                f'{str(error).strip()[:300]}'
+            ) from error
 
-    def _attach(self, manager: RecorderManager, model: nn.Module,
-                side: str) -> None:
+    def _attach(
+        self, manager: RecorderManager, model: nn.Module, side: str
+    ) -> None:
         """Initialise recorders.
 
         Raises:
@@ -292,7 +340,8 @@ class DiffKDDistiller(ConfigurableDistiller):
                 raise UserError(
                     f"{side}_recorders.{name}: source '{recorder.source}' is "
                     f'not a module of the {side} {type(model).__name__}'
-                    f'{closest(recorder.source, modules)}')
+                    f'{closest(recorder.source, modules)}'
+                )
         manager.initialize(model)
 
     def _check_loss_forward_mappings(self, *_: Any) -> None:
@@ -301,58 +350,75 @@ class DiffKDDistiller(ConfigurableDistiller):
     def _check_mappings(self) -> None:
         mappings = self.connector_forward_mappings
         if not isinstance(mappings, Mapping):
-            raise UserError('connector_forward_mappings must be a dict, got '
-                            f'{type(mappings).__name__}')
-        recorders = (self.student_recorders.recorders,
-                     self.teacher_recorders.recorders)
+            raise UserError(
+                'connector_forward_mappings must be a dict, got '
+                f'{type(mappings).__name__}'
+            )
+        recorders = (
+            self.student_recorders.recorders,
+            self.teacher_recorders.recorders,
+        )
         for name, records in mappings.items():
             where = f'connector_forward_mappings.{name}'
             if name not in self.connectors:
                 raise ConfigNameError(
                     f'{where}: there is no such connector in '
                     f'{sorted(self.connectors)}'
-                    f'{closest(name, self.connectors)}')
+                    f'{closest(name, self.connectors)}'
+                )
             if 'loss' in name:
                 raise UserError(
                     f"connector '{name}': MMEngine adds everything whose name "
                     "contains 'loss' to the objective, and this connector's "
-                    'statistics carry its name; rename it')
+                    'statistics carry its name; rename it'
+                )
             if not isinstance(records, Mapping):
                 raise UserError(f'{where} must be a dict, got {records!r}')
             check_arguments(where, self.connectors[name], records)
             for key, record in records.items():
-                check_record(f'{where}.{key}', record, *recorders,
-                             self.connectors)
+                check_record(
+                    f'{where}.{key}', record, *recorders, self.connectors
+                )
                 if record.get('connector') in mappings:
                     raise UserError(
                         f'{where}.{key} goes through the paired connector '
                         f"'{record['connector']}'; paired connectors cannot "
-                        'be chained')
+                        'be chained'
+                    )
         for name, records in self.loss_forward_mappings.items():
             where = f'loss_forward_mappings.{name}'
             if name not in self.distill_losses:
-                raise ConfigNameError(f'{where}: "{name}" is not in '
-                                      'distill_losses '
-                                      f'{sorted(self.distill_losses)}'
-                                      f'{closest(name, self.distill_losses)}')
+                raise ConfigNameError(
+                    f'{where}: "{name}" is not in '
+                    'distill_losses '
+                    f'{sorted(self.distill_losses)}'
+                    f'{closest(name, self.distill_losses)}'
+                )
             check_arguments(where, self.distill_losses[name], records)
             for key, record in records.items():
-                check_record(f'{where}.{key}', record, *recorders,
-                             self.connectors)
+                check_record(
+                    f'{where}.{key}', record, *recorders, self.connectors
+                )
         used = {
-            *used_connectors(mappings, self.loss_forward_mappings), *mappings
+            *used_connectors(mappings, self.loss_forward_mappings),
+            *mappings,
         }
         self._check_all_used('connectors', self.connectors, used)
         if self.loss_forward_mappings:
-            self._check_all_used('distill_losses', self.distill_losses,
-                                 self.loss_forward_mappings)
+            self._check_all_used(
+                'distill_losses',
+                self.distill_losses,
+                self.loss_forward_mappings,
+            )
 
     @staticmethod
     def _check_all_used(kind: str, names: Iterable, used: Iterable) -> None:
         unused = sorted(set(names) - set(used))
         if unused:
-            raise UserError(f'{kind} {unused} are never used; remove them, '
-                            'or name them in a mapping')
+            raise UserError(
+                f'{kind} {unused} are never used; remove them, '
+                'or name them in a mapping'
+            )
 
 
 def _describe(item: Any) -> str:

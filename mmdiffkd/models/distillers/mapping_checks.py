@@ -1,19 +1,20 @@
 # Copyright (c) mmdiffkd contributors.
 """Checks of a distiller's config that MMRazor does not make."""
+
 from inspect import Parameter, signature
 from typing import Any, Dict, List, Mapping
 
 from mmrazor.models.losses import L1Loss, L2Loss
 from torch import Tensor, nn
 
-from mmdiffkd.utils import (ConfigKindError, ConfigNameError, UserError,
-                            closest)
+from mmdiffkd.utils import ConfigKindError, ConfigNameError, UserError, closest
 
 Mappings = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
-def check_arguments(where: str, module: nn.Module,
-                    arguments: Mapping[str, Any]) -> None:
+def check_arguments(
+    where: str, module: nn.Module, arguments: Mapping[str, Any]
+) -> None:
     """Compare a mapping's keys with the signature of a module's forward.
 
     Args:
@@ -31,15 +32,18 @@ def check_arguments(where: str, module: nn.Module,
         return
     known = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
     required = [
-        p.name for p in parameters if p.default is p.empty and p.kind in
-        (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        p.name
+        for p in parameters
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]
     unknown = [a for a in arguments if a not in known]
     missing = [a for a in required if a not in arguments]
     if unknown or missing:
         raise ConfigNameError(
             f'{where} fills {sorted(arguments)}, but {type(module).__name__}'
-            f'.forward takes {known}: unknown {unknown}, missing {missing}')
+            f'.forward takes {known}: unknown {unknown}, missing {missing}'
+        )
 
 
 def check_equal_shapes(loss: nn.Module, inputs: Mapping[str, Any]) -> None:
@@ -57,72 +61,98 @@ def check_equal_shapes(loss: nn.Module, inputs: Mapping[str, Any]) -> None:
     """
     # With `normalize`, features are flattened: (N, C) fits (N, C, 1, 1).
     if not isinstance(loss, (L1Loss, L2Loss)) or getattr(
-            loss, 'normalize', False):
+        loss, 'normalize', False
+    ):
         return
-    shapes = {k: tuple(v.shape) for k, v in inputs.items()
-              if isinstance(v, Tensor)}
+    shapes = {
+        k: tuple(v.shape) for k, v in inputs.items() if isinstance(v, Tensor)
+    }
     if len(set(shapes.values())) > 1:
         given = ', '.join(f'{k} {shape}' for k, shape in shapes.items())
         raise UserError(
             f'{type(loss).__name__} compares element by element, and is given '
             f'{given}; a connector must give one side the channels, height '
-            'and width of the other')
+            'and width of the other'
+        )
 
 
-def check_record(where: str, record: Any, student_recorders: Dict[str, Any],
-                 teacher_recorders: Dict[str, Any],
-                 connectors: Mapping[str, Any]) -> None:
+def check_record(
+    where: str,
+    record: Any,
+    student_recorders: Dict[str, Any],
+    teacher_recorders: Dict[str, Any],
+    connectors: Mapping[str, Any],
+) -> None:
     """Check that one entry of a mapping names things that exist.
 
     Raises:
         UserError: If it does not.
     """
     if not isinstance(record, Mapping):
-        raise ConfigKindError(f'{where} must be a dict with recorder and '
-                              f'from_student, got {record!r}')
-    allowed = ('recorder', 'from_student', 'record_idx', 'data_idx',
-               'connector', 'connector_idx')
+        raise ConfigKindError(
+            f'{where} must be a dict with recorder and '
+            f'from_student, got {record!r}'
+        )
+    allowed = (
+        'recorder',
+        'from_student',
+        'record_idx',
+        'data_idx',
+        'connector',
+        'connector_idx',
+    )
     unknown = [key for key in record if key not in allowed]
     if unknown:
-        raise UserError(f"{where} has the unknown key '{unknown[0]}'"
-                        f'{closest(unknown[0], allowed)}')
+        raise UserError(
+            f"{where} has the unknown key '{unknown[0]}'"
+            f'{closest(unknown[0], allowed)}'
+        )
     for key in ('recorder', 'from_student'):
         if key not in record:
-            raise ConfigNameError(f'{where} should have "{key}", got '
-                                  f'{dict(record)!r}')
+            raise ConfigNameError(
+                f'{where} should have "{key}", got {dict(record)!r}'
+            )
     if not isinstance(record['from_student'], bool):
         raise ConfigKindError(
             f'{where} needs from_student=True or False, got '
-            f"{record['from_student']!r}: from_student should be a bool")
+            f'{record["from_student"]!r}: from_student should be a bool'
+        )
     for key in ('recorder', 'connector'):
         value = record.get(key, '')
         if not isinstance(value, str) and not (
-                key == 'connector' and value is None):
+            key == 'connector' and value is None
+        ):
             raise UserError(f'{where}.{key} must be a name, got {value!r}')
     for key in ('record_idx', 'data_idx', 'connector_idx'):
         value = record.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, int) and not (
-                value is None and key != 'record_idx'):
-            raise UserError(f'{where}.{key} must be an integer, got '
-                            f'{value!r}')
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            and not (value is None and key != 'record_idx')
+        ):
+            raise UserError(f'{where}.{key} must be an integer, got {value!r}')
     side = 'student' if record['from_student'] else 'teacher'
     names = student_recorders if record['from_student'] else teacher_recorders
     if record['recorder'] not in names:
         raise ConfigNameError(
             f"{where} names the recorder '{record['recorder']}', which is not "
             f'in {side}_recorders {sorted(names)}'
-            f"{closest(record['recorder'], names)}")
+            f'{closest(record["recorder"], names)}'
+        )
     connector = record.get('connector')
     if connector is not None and connector not in connectors:
         raise ConfigNameError(
             f"{where} names the connector '{connector}', which is not in "
-            f'connectors {sorted(connectors)}{closest(connector, connectors)}')
+            f'connectors {sorted(connectors)}{closest(connector, connectors)}'
+        )
 
 
 def used_connectors(*mappings: Mappings) -> List[str]:
     """Names of the connectors that any entry of the mappings refers to."""
     return [
-        record['connector'] for mapping in mappings
-        for records in mapping.values() for record in records.values()
+        record['connector']
+        for mapping in mappings
+        for records in mapping.values()
+        for record in records.values()
         if record.get('connector')
     ]

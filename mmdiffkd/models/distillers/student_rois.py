@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Ask the teacher about the student's regions of interest."""
+
 from contextlib import ExitStack
 from inspect import signature
 from typing import Any, Tuple
@@ -48,8 +49,9 @@ class StudentRoIs:
         self.done = False
         self._student_coder: Any = None
 
-    def attach_student(self, manager: RecorderManager,
-                       student: nn.Module) -> None:
+    def attach_student(
+        self, manager: RecorderManager, student: nn.Module
+    ) -> None:
         """Add the recorder of the student's RoIs.
 
         Raises:
@@ -61,8 +63,9 @@ class StudentRoIs:
         self._resolve(manager, stage)
         self._student_coder = _coder(head, stage)
 
-    def attach_teacher(self, manager: RecorderManager,
-                       teacher: nn.Module) -> None:
+    def attach_teacher(
+        self, manager: RecorderManager, teacher: nn.Module
+    ) -> None:
         """Add the recorder of the teacher's pyramid.
 
         Raises:
@@ -77,7 +80,8 @@ class StudentRoIs:
             raise UserError(
                 f'student_rois: the RoI head {type(head).__name__} of the '
                 'teacher needs more than features and RoIs'
-                f' ({error}); it cannot be asked about other RoIs') from error
+                f' ({error}); it cannot be asked about other RoIs'
+            ) from error
         # What `extract_feat` of a two-stage detector returns.
         source = 'neck' if hasattr(teacher, 'neck') else 'backbone'
         self._add(manager, self.PYRAMID, 'ModuleOutputs', source)
@@ -85,16 +89,22 @@ class StudentRoIs:
         coder = _coder(head, stage)
         compared = any(
             recorder.source.endswith('.fc_reg')
-            for recorder in manager.recorders.values())
+            for recorder in manager.recorders.values()
+        )
         if compared and coder != self._student_coder:
             raise UserError(
                 'student_rois: fc_reg of teacher and student cannot be '
                 f'compared: the teacher encodes boxes by {coder}, the '
                 f'student by {self._student_coder}; give the student the '
-                "teacher's roi_head.bbox_head.bbox_coder, or drop the loss")
+                "teacher's roi_head.bbox_head.bbox_coder, or drop the loss"
+            )
 
-    def run(self, teacher: nn.Module, student_recorders: RecorderManager,
-            teacher_recorders: RecorderManager) -> None:
+    def run(
+        self,
+        teacher: nn.Module,
+        student_recorders: RecorderManager,
+        teacher_recorders: RecorderManager,
+    ) -> None:
         """Run the teacher's head; call it under ``no_grad``.
 
         Args:
@@ -120,8 +130,9 @@ class StudentRoIs:
         return source.startswith(f'{HEAD}.')
 
     @staticmethod
-    def _add(manager: RecorderManager, name: str, kind: str,
-             source: str) -> None:
+    def _add(
+        manager: RecorderManager, name: str, kind: str, source: str
+    ) -> None:
         cfg = dict(type=f'mmrazor.{kind}', source=source)
         manager.recorders.update(RecorderManager({name: cfg}).recorders)
 
@@ -130,9 +141,12 @@ class StudentRoIs:
         """Let ``roi_head.bbox_head.X`` mean a cascade's first stage."""
         box_head = f'{HEAD}.bbox_head.'
         for recorder in manager.recorders.values():
-            name = recorder.source[len(box_head):]
-            if (stage and recorder.source.startswith(box_head)
-                    and not name[:1].isdigit()):
+            name = recorder.source[len(box_head) :]
+            if (
+                stage
+                and recorder.source.startswith(box_head)
+                and not name[:1].isdigit()
+            ):
                 recorder._source = f'{box_head}{stage[0]}.{name}'
 
 
@@ -145,8 +159,9 @@ def _roi_head(model: nn.Module, side: str) -> Tuple[nn.Module, Tuple]:
                 f'student_rois=True needs two two-stage detectors of '
                 f'MMDetection, but the {side} {type(model).__name__} has no '
                 f'{HEAD}.{name}; set model.distiller.student_rois=False, or '
-                'take a base for one stage, such as diffkd_retina.py')
-    return head, (0, ) if isinstance(head.bbox_head, nn.ModuleList) else ()
+                'take a base for one stage, such as diffkd_retina.py'
+            )
+    return head, (0,) if isinstance(head.bbox_head, nn.ModuleList) else ()
 
 
 def _coder(head: nn.Module, stage: Tuple[int, ...]) -> str:
@@ -155,6 +170,7 @@ def _coder(head: nn.Module, stage: Tuple[int, ...]) -> str:
     coder = getattr(box_head, 'bbox_coder', None)
     numbers = [
         f'{name}={[float(v) for v in getattr(coder, name)]}'
-        for name in ('means', 'stds') if hasattr(coder, name)
+        for name in ('means', 'stds')
+        if hasattr(coder, name)
     ]
-    return f"{type(coder).__name__}({', '.join(numbers)})"
+    return f'{type(coder).__name__}({", ".join(numbers)})'

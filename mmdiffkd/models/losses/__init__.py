@@ -8,6 +8,11 @@ from .kl_divergence import KLDivergence
 from .lsh_feature_loss import LSHFeatureLoss
 
 __all__ = [
-    'AttentionMSELoss', 'BoxRegressionLoss', 'DISTLoss', 'DKDLoss',
-    'DiffKDLoss', 'KLDivergence', 'LSHFeatureLoss'
+    'AttentionMSELoss',
+    'BoxRegressionLoss',
+    'DISTLoss',
+    'DKDLoss',
+    'DiffKDLoss',
+    'KLDivergence',
+    'LSHFeatureLoss',
 ]

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Mean squared error that looks where the teacher is active."""
+
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -30,13 +31,14 @@ class AttentionMSELoss(BaseModule):
         factor of two, and the softmax would differ with them.
     """
 
-    def __init__(self,
-                 temperature: float = 0.5,
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self, temperature: float = 0.5, loss_weight: float = 1.0
+    ) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError(
-                f'temperature must be positive, got {temperature}')
+                f'temperature must be positive, got {temperature}'
+            )
         self.temperature = temperature
         self.loss_weight = loss_weight
 
@@ -58,7 +60,8 @@ class AttentionMSELoss(BaseModule):
                 'AttentionMSELoss: expected two maps (N, C, H, W) of equal '
                 f'shape, got {tuple(s_feature.shape)} of the student and '
                 f'{tuple(t_feature.shape)} of the teacher; a connector '
-                'brings them together')
+                'brings them together'
+            )
         # Half precision would round the attention of thousands of positions
         # to three digits, and overflow in squares.
         dtype = torch.promote_types(s_feature.dtype, torch.float32)

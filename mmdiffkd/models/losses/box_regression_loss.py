@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """L1 and smooth L1 between two box heads."""
+
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -35,7 +36,8 @@ class BoxRegressionLoss(BaseModule):
         super().__init__()
         if beta < 0:
             raise UserError(
-                f'BoxRegressionLoss: beta must not be negative, got {beta}')
+                f'BoxRegressionLoss: beta must not be negative, got {beta}'
+            )
         self.beta = beta
         self.loss_weight = loss_weight
 
@@ -56,29 +58,38 @@ class BoxRegressionLoss(BaseModule):
         """
         target = preds_T.detach()
         boxes = preds_S
-        if (preds_S.dim() == 2 and target.shape == (len(preds_S), 4)
-                and preds_S.shape[1] % 4 == 0):
+        if (
+            preds_S.dim() == 2
+            and target.shape == (len(preds_S), 4)
+            and preds_S.shape[1] % 4 == 0
+        ):
             boxes = preds_S.unflatten(1, (-1, 4))  # (N, K, 4)
             target = target.unsqueeze(1).expand_as(boxes)
         if boxes.shape != target.shape:
             raise UserError(
                 'BoxRegressionLoss: the student gives '
                 f'{tuple(preds_S.shape)} and the teacher '
-                f'{tuple(preds_T.shape)}. {_advice(preds_S, preds_T)}')
+                f'{tuple(preds_T.shape)}. {_advice(preds_S, preds_T)}'
+            )
         if not boxes.numel():  # the mean of nothing is NaN
-            return boxes.sum() * 0.
+            return boxes.sum() * 0.0
         return self.loss_weight * F.smooth_l1_loss(
-            boxes, target, beta=self.beta)
+            boxes, target, beta=self.beta
+        )
 
 
 def _advice(student: Tensor, teacher: Tensor) -> str:
     """What to do about two shapes."""
     if student.dim() == 2 and len(student) != len(teacher):
-        return ('Both must see the same RoIs: set '
-                'model.distiller.student_rois=True')
+        return (
+            'Both must see the same RoIs: set '
+            'model.distiller.student_rois=True'
+        )
     if student.shape[1:2] != teacher.shape[1:2]:
-        return ('Both heads need the same anchors (or points) a position and '
-                'the same classes: compare anchor_generator, num_classes and '
-                'reg_class_agnostic, or take a base without regression, such '
-                'as diffkd_fpn.py')
+        return (
+            'Both heads need the same anchors (or points) a position and '
+            'the same classes: compare anchor_generator, num_classes and '
+            'reg_class_agnostic, or take a base without regression, such '
+            'as diffkd_fpn.py'
+        )
     return 'Both need the same input size and the same strides'

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD as a single loss, for existing MMRazor configs."""
+
 from typing import Any, List, Optional, Tuple
 
 from mmengine.model import BaseModule
@@ -35,14 +36,16 @@ class DiffKDLoss(BaseModule):
             :class:`~mmdiffkd.diffusion.FeatureDiffusion`.
     """
 
-    def __init__(self,
-                 student_channels: int,
-                 teacher_channels: int,
-                 kd_loss: Optional[dict] = None,
-                 loss_weight: float = 1.0,
-                 recipe: str = 'tuned',
-                 init_cfg: Optional[dict] = None,
-                 **diffusion: Any) -> None:
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        kd_loss: Optional[dict] = None,
+        loss_weight: float = 1.0,
+        recipe: str = 'tuned',
+        init_cfg: Optional[dict] = None,
+        **diffusion: Any,
+    ) -> None:
         super().__init__(init_cfg)
         self.loss_weight = loss_weight
         self.diffusion = build_diffusion(
@@ -50,18 +53,22 @@ class DiffKDLoss(BaseModule):
             student_channels,
             teacher_channels,
             recipe=recipe,
-            **diffusion)
+            **diffusion,
+        )
         kd_loss = kd_loss or dict(
-            type='L2Loss', normalize=False, div_element=True)
+            type='L2Loss', normalize=False, div_element=True
+        )
         self.kd_loss = MODELS.build({'_scope_': 'mmrazor', **kd_loss})
 
-    def forward(self,
-                preds_S: Optional[Tensor] = None,
-                preds_T: Optional[Tensor] = None,
-                s_feature: Optional[Tensor] = None,
-                t_feature: Optional[Tensor] = None,
-                logits_S: Optional[Tensor] = None,
-                logits_T: Optional[Tensor] = None) -> List[Tensor]:
+    def forward(
+        self,
+        preds_S: Optional[Tensor] = None,
+        preds_T: Optional[Tensor] = None,
+        s_feature: Optional[Tensor] = None,
+        t_feature: Optional[Tensor] = None,
+        logits_S: Optional[Tensor] = None,
+        logits_T: Optional[Tensor] = None,
+    ) -> List[Tensor]:
         """Compute the losses of one feature pair.
 
         Each pair of arguments is that of some loss of MMRazor, so that the
@@ -83,8 +90,11 @@ class DiffKDLoss(BaseModule):
         Raises:
             UserError: If not exactly one feature of each side is given.
         """
-        out = self.diffusion(*_pair((preds_S, s_feature, logits_S),
-                                    (preds_T, t_feature, logits_T)))
+        out = self.diffusion(
+            *_pair(
+                (preds_S, s_feature, logits_S), (preds_T, t_feature, logits_T)
+            )
+        )
         distance = self.kd_loss(out.student, out.teacher)
         return [self.loss_weight * distance, *out.losses.values()]
 
@@ -96,5 +106,6 @@ def _pair(*sides: Tuple[Optional[Tensor], ...]) -> List[Tensor]:
             'DiffKDLoss compares one student feature (preds_S, s_feature or '
             'logits_S) with one teacher feature (preds_T, t_feature or '
             f'logits_T), got {len(given[0])} and {len(given[1])}; name one of '
-            'each in loss_forward_mappings')
+            'each in loss_forward_mappings'
+        )
     return [side[0] for side in given]

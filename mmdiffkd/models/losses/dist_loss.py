@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """DIST for classes, pixels and anchors."""
+
 from typing import Optional
 
 import torch
@@ -53,24 +54,30 @@ class DISTLoss(RazorDISTLoss):
         1e7 in MMRazor's loss, is zero.
     """
 
-    def __init__(self,
-                 inter_loss_weight: float = 1.0,
-                 intra_loss_weight: float = 1.0,
-                 tau: float = 1.0,
-                 activation: str = 'softmax',
-                 num_classes: Optional[int] = None,
-                 tau_square: bool = True,
-                 loss_weight: float = 1.0) -> None:
-        super().__init__(inter_loss_weight, intra_loss_weight, tau,
-                         loss_weight)
+    def __init__(
+        self,
+        inter_loss_weight: float = 1.0,
+        intra_loss_weight: float = 1.0,
+        tau: float = 1.0,
+        activation: str = 'softmax',
+        num_classes: Optional[int] = None,
+        tau_square: bool = True,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(
+            inter_loss_weight, intra_loss_weight, tau, loss_weight
+        )
         if tau <= 0:
             raise UserError(f'DISTLoss: tau must be positive, got {tau}')
         if activation not in ('softmax', 'sigmoid'):
-            raise UserError("DISTLoss: activation must be 'softmax' or "
-                            f"'sigmoid', got {activation!r}")
+            raise UserError(
+                "DISTLoss: activation must be 'softmax' or "
+                f"'sigmoid', got {activation!r}"
+            )
         if num_classes is not None and num_classes < 1:
-            raise UserError('DISTLoss: num_classes must be positive, got '
-                            f'{num_classes}')
+            raise UserError(
+                f'DISTLoss: num_classes must be positive, got {num_classes}'
+            )
         self.activation = activation
         self.num_classes = num_classes
         self.tau_square = tau_square
@@ -89,13 +96,14 @@ class DISTLoss(RazorDISTLoss):
             UserError: If the shapes do not fit, or there is one class under
                 a softmax.
         """
-        logits_S, logits_T = as_instances('DISTLoss', logits_S, logits_T,
-                                          self.num_classes)
+        logits_S, logits_T = as_instances(
+            'DISTLoss', logits_S, logits_T, self.num_classes
+        )
         if self.activation == 'softmax':
             check_softmax('DISTLoss', logits_S, "set activation='sigmoid'")
         y_s, y_t = self._activate(logits_S), self._activate(logits_T)
         instances, classes = y_s.shape
-        loss = y_s.sum() * 0.  # a gradient, if of zero, in every case
+        loss = y_s.sum() * 0.0  # a gradient, if of zero, in every case
         if classes > 1 and instances > 0:
             loss = loss + self.inter_loss_weight * _relation(y_s, y_t)
         if instances > 1:

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Decoupled knowledge distillation."""
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -34,11 +35,13 @@ class DKDLoss(BaseModule):
         UserError: If ``tau`` is not positive.
     """
 
-    def __init__(self,
-                 tau: float = 1.0,
-                 alpha: float = 1.0,
-                 beta: float = 1.0,
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        tau: float = 1.0,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         if tau <= 0:
             raise UserError(f'DKDLoss: tau must be positive, got {tau}')
@@ -47,8 +50,9 @@ class DKDLoss(BaseModule):
         self.beta = beta
         self.loss_weight = loss_weight
 
-    def forward(self, preds_S: Tensor, preds_T: Tensor,
-                gt_labels: Tensor) -> Tensor:
+    def forward(
+        self, preds_S: Tensor, preds_T: Tensor, gt_labels: Tensor
+    ) -> Tensor:
         """Compare two predictions.
 
         Args:
@@ -65,15 +69,20 @@ class DKDLoss(BaseModule):
             UserError: If the shapes do not fit.
         """
         if preds_S.dim() != 2 or preds_S.shape[1] < 2:
-            raise UserError('DKDLoss takes logits of shape (N, C) of at least '
-                            f'two classes, got {tuple(preds_S.shape)}')
+            raise UserError(
+                'DKDLoss takes logits of shape (N, C) of at least '
+                f'two classes, got {tuple(preds_S.shape)}'
+            )
         preds_S, preds_T = as_instances('DKDLoss', preds_S, preds_T)
         labels = _labels(gt_labels, *preds_S.shape)
         target = _split(preds_T / self.tau, labels)
         student = _split(preds_S / self.tau, labels)
         tckd, nckd = (_divergence(s, t) for s, t in zip(student, target))
-        return self.loss_weight * self.tau**2 * (
-            self.alpha * tckd + self.beta * nckd)
+        return (
+            self.loss_weight
+            * self.tau**2
+            * (self.alpha * tckd + self.beta * nckd)
+        )
 
 
 def _labels(gt_labels: Tensor, batch: int, classes: int) -> Tensor:
@@ -85,7 +94,8 @@ def _labels(gt_labels: Tensor, batch: int, classes: int) -> Tensor:
         raise UserError(
             f'DKDLoss: gt_labels have shape {tuple(gt_labels.shape)} and '
             f'dtype {gt_labels.dtype}; expected {batch} class indices, or '
-            f'shares of shape ({batch}, {classes})')
+            f'shares of shape ({batch}, {classes})'
+        )
     return labels.reshape(-1, 1)
 
 
@@ -94,10 +104,13 @@ def _split(logits: Tensor, labels: Tensor) -> tuple:
     others = torch.arange(logits.shape[1] - 1, device=logits.device)
     others = others + (others >= labels)  # skips each row's label
     others = logits.gather(1, others)
-    two_way = torch.cat([
-        logits.gather(1, labels),
-        others.logsumexp(dim=1, keepdim=True),
-    ], dim=1)
+    two_way = torch.cat(
+        [
+            logits.gather(1, labels),
+            others.logsumexp(dim=1, keepdim=True),
+        ],
+        dim=1,
+    )
     return two_way, others
 
 
@@ -106,4 +119,5 @@ def _divergence(student: Tensor, teacher: Tensor) -> Tensor:
         student.log_softmax(dim=1),
         teacher.log_softmax(dim=1),
         reduction='batchmean',
-        log_target=True)
+        log_target=True,
+    )

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Bring logits of any task into the one layout (instances, classes)."""
+
 from typing import Optional, Tuple
 
 import torch
@@ -8,10 +9,12 @@ from torch import Tensor
 from mmdiffkd.utils import UserError
 
 
-def as_instances(owner: str,
-                 student: Tensor,
-                 teacher: Tensor,
-                 num_classes: Optional[int] = None) -> Tuple[Tensor, Tensor]:
+def as_instances(
+    owner: str,
+    student: Tensor,
+    teacher: Tensor,
+    num_classes: Optional[int] = None,
+) -> Tuple[Tensor, Tensor]:
     """View logits of student and teacher as rows, one row an instance.
 
     Every position of a map is an instance, and every anchor of a position.
@@ -37,16 +40,19 @@ def as_instances(owner: str,
             f'{tuple(student.shape)}, the teacher of {tuple(teacher.shape)}. '
             'Both need the same classes: set num_classes of the student or '
             'of the teacher (teacher.cfg_options). Maps of another size need '
-            "a connector such as mmdiffkd.DiffKDConnector(resize='bilinear')")
+            "a connector such as mmdiffkd.DiffKDConnector(resize='bilinear')"
+        )
     if student.dim() not in (2, 4):
         raise UserError(
             f'{owner}: logits have shape {tuple(student.shape)}; expected '
-            '(N, C) or (N, C, H, W)')
+            '(N, C) or (N, C, H, W)'
+        )
     width = num_classes or student.shape[1]
     if student.shape[1] % width:
         raise UserError(
             f'{owner}: {student.shape[1]} channels (shape '
-            f'{tuple(student.shape)}) are no multiple of num_classes={width}')
+            f'{tuple(student.shape)}) are no multiple of num_classes={width}'
+        )
     return _rows(student, width), _rows(teacher.detach(), width)
 
 
@@ -69,4 +75,5 @@ def check_softmax(owner: str, logits: Tensor, hint: str) -> None:
     if logits.shape[1] == 1:
         raise UserError(
             f'{owner}: the logits have one channel, and the softmax over one '
-            f'class is 1 whatever the logit; {hint}')
+            f'class is 1 whatever the logit; {hint}'
+        )

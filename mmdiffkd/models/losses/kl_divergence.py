@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Kullback-Leibler divergence, averaged over instances."""
+
 from mmrazor.models.losses import KLDivergence as RazorKLDivergence
 from torch import Tensor
 
@@ -26,7 +27,8 @@ class KLDivergence(RazorKLDivergence):
 
     def __init__(self, tau: float = 1.0, loss_weight: float = 1.0) -> None:
         super().__init__(
-            tau=tau, reduction='batchmean', loss_weight=loss_weight)
+            tau=tau, reduction='batchmean', loss_weight=loss_weight
+        )
         if tau <= 0:
             raise UserError(f'KLDivergence: tau must be positive, got {tau}')
 
@@ -44,8 +46,11 @@ class KLDivergence(RazorKLDivergence):
             UserError: If the shapes do not fit, or there is one class.
         """
         preds_S, preds_T = as_instances('KLDivergence', preds_S, preds_T)
-        check_softmax('KLDivergence', preds_S,
-                      "use mmdiffkd.DISTLoss(activation='sigmoid')")
+        check_softmax(
+            'KLDivergence',
+            preds_S,
+            "use mmdiffkd.DISTLoss(activation='sigmoid')",
+        )
         if not len(preds_S):
             return preds_S.sum()
         return super().forward(preds_S, preds_T)

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Feature distance by locality-sensitive hashing."""
+
 import math
 from typing import Optional
 
@@ -57,31 +58,38 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         UserError: If a number is impossible.
     """
 
-    def __init__(self,
-                 channels: int,
-                 num_hashes: int = 2048,
-                 std: Optional[float] = None,
-                 loss_weight: float = 1.0,
-                 mse_weight: float = 1.0,
-                 hash_weight: float = 1.0,
-                 pool: bool = False,
-                 max_positions: int = 1024,
-                 momentum: float = 0.01,
-                 seed: int = 0) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_hashes: int = 2048,
+        std: Optional[float] = None,
+        loss_weight: float = 1.0,
+        mse_weight: float = 1.0,
+        hash_weight: float = 1.0,
+        pool: bool = False,
+        max_positions: int = 1024,
+        momentum: float = 0.01,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         std = 1 / math.sqrt(channels) if std is None else std
-        if min(num_hashes, max_positions) < 1 or not 0 < momentum <= 1 or (
-                std <= 0):
+        if (
+            min(num_hashes, max_positions) < 1
+            or not 0 < momentum <= 1
+            or (std <= 0)
+        ):
             raise UserError(
                 'LSHFeatureLoss needs num_hashes >= 1, max_positions >= 1, '
                 f'0 < momentum <= 1 and std > 0, got num_hashes={num_hashes}, '
                 f'max_positions={max_positions}, momentum={momentum}, '
-                f'std={std}')
+                f'std={std}'
+            )
         if min(mse_weight, hash_weight) < 0 or mse_weight + hash_weight == 0:
             raise UserError(
                 'LSHFeatureLoss needs mse_weight and hash_weight of 0 or '
                 f'more, and one above 0, got mse_weight={mse_weight}, '
-                f'hash_weight={hash_weight}')
+                f'hash_weight={hash_weight}'
+            )
         self.channels = channels
         self.loss_weight = loss_weight
         self.mse_weight = mse_weight
@@ -120,24 +128,29 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         Raises:
             UserError: If the shapes differ or are none of these.
         """
-        if s_feature.shape != t_feature.shape or s_feature.dim() not in (
-                2, 4) or s_feature.shape[1] != self.channels:
+        if (
+            s_feature.shape != t_feature.shape
+            or s_feature.dim() not in (2, 4)
+            or s_feature.shape[1] != self.channels
+        ):
             raise UserError(
                 'LSHFeatureLoss: expected two features of equal shape '
                 f'(N, {self.channels}) or (N, {self.channels}, H, W), got '
                 f'{tuple(s_feature.shape)} and {tuple(t_feature.shape)}; '
-                'channels= is the width of what is compared')
+                'channels= is the width of what is compared'
+            )
         dtype = torch.promote_types(s_feature.dtype, torch.float32)
         # Half precision would round codes near the median at random.
         with torch.autocast(s_feature.device.type, enabled=False):
             student = self._vectors(s_feature.to(dtype))
             target = self._vectors(t_feature.detach().to(dtype))
-            loss = 0.
+            loss = 0.0
             if self.mse_weight:
                 loss = self.mse_weight * F.mse_loss(student, target)
             if self.hash_weight:
                 loss = loss + self.hash_weight * self._hash_loss(
-                    student, target)
+                    student, target
+                )
         return self.loss_weight * loss
 
     def codes(self, feature: Tensor) -> Tensor:
@@ -154,16 +167,19 @@ class LSHFeatureLoss(IterationCount, BaseModule):
     def _hash_loss(self, student: Tensor, target: Tensor) -> Tensor:
         if len(target) > self.max_positions:
             index = torch.randint(
-                len(target), (self.max_positions, ),
+                len(target),
+                (self.max_positions,),
                 generator=self.noise_source.generator(target.device),
-                device=target.device)
+                device=target.device,
+            )
             student, target = student[index], target[index]
         hashes = self._project(target)
         if self.training:
             self._update(hashes)
         code = (hashes > self.median).to(student.dtype)
         return F.binary_cross_entropy_with_logits(
-            self._project(student) - self.median, code)
+            self._project(student) - self.median, code
+        )
 
     def _project(self, vectors: Tensor) -> Tensor:
         return F.linear(vectors, self.weight.to(vectors.dtype))
@@ -192,13 +208,13 @@ class LSHFeatureLoss(IterationCount, BaseModule):
             self.median.copy_(_mean_over_ranks(middle))
         difference = hashes - self.median
         sign, deviation = _mean_over_ranks(
-            torch.stack([difference.sign().mean(0), difference.abs().mean(0)]))
+            torch.stack([difference.sign().mean(0), difference.abs().mean(0)])
+        )
         self._count += 1
         self.iteration += 1
         rate = max(1 / self._count, self.momentum)
         self.deviation.lerp_(deviation, rate)
-        self.median.add_(
-            sign * self.deviation, alpha=rate * math.pi / 2)
+        self.median.add_(sign * self.deviation, alpha=rate * math.pi / 2)
 
     def extra_repr(self) -> str:
         num_hashes, channels = self.weight.shape

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """No moment without a whole checkpoint."""
+
 import os
 
 import mmengine.runner.runner
@@ -19,7 +20,6 @@ SCORES = [1, 3, 2, 4]
 
 @MODELS.register_module(force=True)
 class OneWeight(BaseModel):
-
     def __init__(self):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(()))
@@ -57,22 +57,38 @@ def _plain(monkeypatch):
 
 def train(work_dir, epochs=4, hook=None, **kwargs):
     data = dict(
-        batch_size=2, num_workers=0, dataset=[dict(inputs=torch.ones(1))] * 4,
-        sampler=dict(type='DefaultSampler', shuffle=False))
+        batch_size=2,
+        num_workers=0,
+        dataset=[dict(inputs=torch.ones(1))] * 4,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    )
     runner = Runner(
-        model=dict(type='OneWeight'), work_dir=str(work_dir),
-        train_dataloader=data, val_dataloader=dict(data),
-        train_cfg=dict(by_epoch=True, max_epochs=epochs), val_cfg=dict(),
+        model=dict(type='OneWeight'),
+        work_dir=str(work_dir),
+        train_dataloader=data,
+        val_dataloader=dict(data),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        val_cfg=dict(),
         val_evaluator=dict(type='NextScore'),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
         default_hooks=dict(
             checkpoint=dict(
-                dict(type='mmdiffkd.AtomicCheckpointHook', interval=1,
-                     max_keep_ckpts=1, save_best='toy/acc', rule='greater'),
-                **hook or {})),
+                dict(
+                    type='mmdiffkd.AtomicCheckpointHook',
+                    interval=1,
+                    max_keep_ckpts=1,
+                    save_best='toy/acc',
+                    rule='greater',
+                ),
+                **hook or {},
+            )
+        ),
         custom_hooks=[dict(type='mmdiffkd.LoopStateHook')],
-        log_level='ERROR', experiment_name=str(work_dir),
-        randomness=dict(seed=0), **kwargs)
+        log_level='ERROR',
+        experiment_name=str(work_dir),
+        randomness=dict(seed=0),
+        **kwargs,
+    )
     CURRENT.append(runner)
     runner.train()
     return runner
@@ -109,8 +125,11 @@ def test_whatever_step_is_the_last_one_can_go_on(tmp_path, monkeypatch):
 
         return wrapper
 
-    for owner, name in ((os, 'replace'), (module, '_remove'),
-                        (module, 'write_text_durably')):
+    for owner, name in (
+        (os, 'replace'),
+        (module, '_remove'),
+        (module, 'write_text_durably'),
+    ):
         monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
     train(tmp_path / 'count')
     steps = step
@@ -145,24 +164,29 @@ def test_resuming_a_run_that_wrote_nothing_begins_it(tmp_path):
 
 def test_a_new_run_forgets_the_note_of_the_old(tmp_path):
     (tmp_path / 'last_checkpoint').write_text('/old/epoch_9.pth')
-    train(tmp_path, epochs=1, hook=dict(interval=-1, save_last=False,
-                                        save_best=None))
+    train(
+        tmp_path,
+        epochs=1,
+        hook=dict(interval=-1, save_last=False, save_best=None),
+    )
     assert not (tmp_path / 'last_checkpoint').exists()
 
 
 def test_a_checkpoint_knows_its_validation(tmp_path):
     """Epoch 3 is not the best, so MMEngine would not save it again."""
     train(tmp_path, epochs=3)
-    hub = torch.load(
-        tmp_path / 'epoch_3.pth', weights_only=True)['message_hub']
+    hub = torch.load(tmp_path / 'epoch_3.pth', weights_only=True)[
+        'message_hub'
+    ]
     scores, _ = hub['log_scalars']['val/toy/acc'].data
     assert scores.tolist() == [1, 3, 2]
 
 
 def test_between_checkpoints(tmp_path):
     runner = train(tmp_path, epochs=1)
-    hook, = (h for h in runner.hooks
-             if isinstance(h, module.AtomicCheckpointHook))
+    (hook,) = (
+        h for h in runner.hooks if isinstance(h, module.AtomicCheckpointHook)
+    )
     hook.save_between(runner, 1, 5)
     assert 'iter_5.pth' in names(tmp_path)
     assert (tmp_path / 'last_checkpoint').read_text().endswith('iter_5.pth')

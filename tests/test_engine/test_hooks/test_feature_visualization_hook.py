@@ -13,13 +13,18 @@ from small_runs import run
 from test_models import dskd_toys, task_toys
 from torch import nn
 
-from mmdiffkd.engine.hooks import (FeatureVisualizationHook,
-                                   feature_visualization_hook)
+from mmdiffkd.engine.hooks import (
+    FeatureVisualizationHook,
+    feature_visualization_hook,
+)
 from mmdiffkd.models import DiffKDConnector, DSKDConnector
 from mmdiffkd.models.algorithms.teacher_input import normalisation
 from mmdiffkd.utils import UserError
-from mmdiffkd.visualization.feature_maps import (draw_feature_maps,
-                                                 spatial_attention, to_pixels)
+from mmdiffkd.visualization.feature_maps import (
+    draw_feature_maps,
+    spatial_attention,
+    to_pixels,
+)
 
 COLUMNS = ['teacher', 'student', 'student, denoised']
 
@@ -46,8 +51,9 @@ MODELS = [
 
 @pytest.mark.parametrize('task, model', MODELS)
 def test_draws_every_interval(tmp_path, task, model):
-    runner = run(tmp_path, task=task, model=model, iters=5,
-                 hooks=[hook(interval=2)])
+    runner = run(
+        tmp_path, task=task, model=model, iters=5, hooks=[hook(interval=2)]
+    )
     assert pictures(tmp_path) == ['features_2.png', 'features_4.png']
     picture = cv2.imread(str(next(tmp_path.rglob('features_4.png'))))
     rows = len(runner.model.distiller.connectors)
@@ -64,8 +70,14 @@ def test_training_is_the_same_with_and_without(tmp_path, task):
             c.diffusion.noise_source.state()
             for c in runner.model.distiller.connectors.values()
         ]
-        results.append((runner.model.state_dict(), torch.get_rng_state(),
-                        np.random.get_state()[1], sources))
+        results.append(
+            (
+                runner.model.state_dict(),
+                torch.get_rng_state(),
+                np.random.get_state()[1],
+                sources,
+            )
+        )
     assert len(pictures(tmp_path / 'with')) == 3
     ours, plain = results
     for key, value in plain[0].items():
@@ -77,20 +89,26 @@ def test_training_is_the_same_with_and_without(tmp_path, task):
 
 def test_nothing_is_left_behind(tmp_path):
     runner = run(tmp_path, iters=2, hooks=[hook(interval=2)])
-    drawer, = [h for h in runner.hooks
-               if isinstance(h, FeatureVisualizationHook)]
+    (drawer,) = [
+        h for h in runner.hooks if isinstance(h, FeatureVisualizationHook)
+    ]
     assert not drawer._rows and not drawer._handles
     assert drawer._image is None
     model = runner.model
-    for module in (model.data_preprocessor,
-                   *model.distiller.connectors.values()):
+    for module in (
+        model.data_preprocessor,
+        *model.distiller.connectors.values(),
+    ):
         assert not module._forward_hooks
 
 
 def test_named_connectors_alone(tmp_path):
     run(tmp_path / 'all', iters=1, hooks=[hook(interval=1)])
-    run(tmp_path / 'one', iters=1,
-        hooks=[hook(interval=1, connectors=['diff_p4'])])
+    run(
+        tmp_path / 'one',
+        iters=1,
+        hooks=[hook(interval=1, connectors=['diff_p4'])],
+    )
     heights = [
         cv2.imread(str(next((tmp_path / name).rglob('*.png')))).shape[0]
         for name in ('all', 'one')
@@ -107,16 +125,26 @@ def test_stopped_distillation_is_told_once(tmp_path):
 
 
 def test_logits_are_left_out_with_a_word(tmp_path):
-    run(tmp_path, task='cls', iters=3, hooks=[hook(interval=1)],
-        log_level='INFO')
+    run(
+        tmp_path,
+        task='cls',
+        iters=3,
+        hooks=[hook(interval=1)],
+        log_level='INFO',
+    )
     assert not pictures(tmp_path)
-    assert log_of(tmp_path).count(
-        "connector 'diff_out' is not drawn: the teacher feature (2, 3)") == 1
+    assert (
+        log_of(tmp_path).count(
+            "connector 'diff_out' is not drawn: the teacher feature (2, 3)"
+        )
+        == 1
+    )
 
 
 def test_other_ranks_draw_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(feature_visualization_hook, 'is_main_process',
-                        lambda: False)
+    monkeypatch.setattr(
+        feature_visualization_hook, 'is_main_process', lambda: False
+    )
     run(tmp_path, iters=1, hooks=[hook(interval=1)])
     assert not pictures(tmp_path)
 
@@ -131,15 +159,17 @@ def test_mmrazors_own_algorithm(tmp_path):
 
 def test_a_model_without_connectors_is_refused(tmp_path):
     with pytest.raises(UserError, match='this RetinaNet has none; remove'):
-        run(tmp_path, model=task_toys.student('det'), iters=1,
-            hooks=[hook()])
+        run(tmp_path, model=task_toys.student('det'), iters=1, hooks=[hook()])
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(interval=0), 'interval is a number of iterations, got 0'),
-    (dict(connectors='diff_p3'), "a list of names, got 'diff_p3'"),
-    (dict(connectors=['diff_p6']), "no connector 'diff_p6'.*'diff_p4'"),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(interval=0), 'interval is a number of iterations, got 0'),
+        (dict(connectors='diff_p3'), "a list of names, got 'diff_p3'"),
+        (dict(connectors=['diff_p6']), "no connector 'diff_p6'.*'diff_p4'"),
+    ],
+)
 def test_wrong_arguments(tmp_path, options, message):
     with pytest.raises(UserError, match=message):
         run(tmp_path, iters=1, hooks=[hook(**options)])
@@ -148,7 +178,8 @@ def test_wrong_arguments(tmp_path, options, message):
 def test_an_interval_beyond_the_end_is_told(tmp_path):
     run(tmp_path, iters=2, hooks=[hook()], log_level='INFO')
     assert 'draws nothing: the training ends at iteration 2' in log_of(
-        tmp_path)
+        tmp_path
+    )
 
 
 class OneStep:
@@ -162,12 +193,18 @@ class OneStep:
             data_preprocessor=ImgDataPreprocessor(),
             distiller=SimpleNamespace(
                 connectors=nn.ModuleDict(dict(only=connector)),
-                connector_forward_mappings=dict(only={})))
+                connector_forward_mappings=dict(only={}),
+            ),
+        )
         self.runner = SimpleNamespace(
-            model=model, iter=0, max_iters=1,
+            model=model,
+            iter=0,
+            max_iters=1,
             logger=logging.getLogger('one step'),
             visualizer=SimpleNamespace(
-                add_image=lambda *args: self.pictures.append(args)))
+                add_image=lambda *args: self.pictures.append(args)
+            ),
+        )
 
     def __call__(self, student, teacher):
         """Return the output and the maps that are drawn."""
@@ -191,15 +228,17 @@ def second_formulation(feature):
 def assert_maps(row, *features):
     assert list(row) == COLUMNS
     for drawn, feature in zip(row.values(), features):
-        np.testing.assert_allclose(drawn, second_formulation(feature),
-                                   rtol=1e-5)
+        np.testing.assert_allclose(
+            drawn, second_formulation(feature), rtol=1e-5
+        )
 
 
 def test_attention_is_that_of_the_paper():
     feature = torch.randn(7, 5, 6, generator=torch.manual_seed(0))
     attention = spatial_attention(feature)
-    np.testing.assert_allclose(attention, second_formulation(feature),
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        attention, second_formulation(feature), rtol=1e-5
+    )
     assert attention.mean() == pytest.approx(1)
     assert spatial_attention(feature.half()).dtype == torch.float32
 
@@ -211,7 +250,7 @@ def test_diffkd_maps_are_of_the_first_image():
     output, row = step(student, teacher)
     assert output.student.shape[1] == 8
     assert_maps(row, teacher[0], student[0], output.student[0])
-    (name, picture, iteration), = step.pictures
+    ((name, picture, iteration),) = step.pictures
     assert (name, iteration) == ('features', 1)
     assert picture.dtype == np.uint8
 
@@ -229,8 +268,11 @@ def test_tokens_are_maps():
     connector = DiffKDConnector(4, 6, token_shape=(3, 4), num_class_tokens=1)
     output, row = OneStep(connector)(student, teacher)
     assert row['teacher'].shape == (3, 4)
-    assert_maps(row, *(tokens[0, 1:].T.reshape(-1, 3, 4)
-                       for tokens in (teacher, student)), output.student[0])
+    assert_maps(
+        row,
+        *(tokens[0, 1:].T.reshape(-1, 3, 4) for tokens in (teacher, student)),
+        output.student[0],
+    )
 
 
 def test_half_precision():
@@ -261,12 +303,13 @@ def test_image_is_the_one_that_was_loaded(task, rgb):
     data = task_toys.batch(task)
     loaded = data['inputs'][0].flip(0).permute(1, 2, 0).numpy()
     inputs = preprocessor(data, True)['inputs']
-    assert (to_pixels(inputs[0], *normalisation(preprocessor, '')) ==
-            loaded).all()
+    assert (
+        to_pixels(inputs[0], *normalisation(preprocessor, '')) == loaded
+    ).all()
 
 
 def test_other_channels_are_grey():
-    image = torch.full((5, 4, 6), 80.)
+    image = torch.full((5, 4, 6), 80.0)
     grey = to_pixels(image, torch.zeros(1), torch.ones(1), False)
     assert grey.shape == (4, 6)
     assert (grey == 80).all()
@@ -281,7 +324,9 @@ def test_maps_that_are_not_finite_are_drawn():
 
 
 def test_drawing_needs_nothing_of_a_single_task():
-    code = ('import sys; sys.modules.update(dict.fromkeys(["pycocotools", '
-            '"mmdet", "mmseg", "mmpretrain", "sklearn"])); '
-            'import mmdiffkd.visualization.feature_maps')
+    code = (
+        'import sys; sys.modules.update(dict.fromkeys(["pycocotools", '
+        '"mmdet", "mmseg", "mmpretrain", "sklearn"])); '
+        'import mmdiffkd.visualization.feature_maps'
+    )
     subprocess.run([sys.executable, '-c', code], check=True)

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """A loop goes on with the next batch, and loads nothing for those before."""
+
 from types import SimpleNamespace
 
 import mmengine.runner.loops as loops
@@ -45,8 +46,13 @@ def loader(kind='DefaultSampler', seeded=True, batches=None, **kwargs):
     if seeded:
         sampler = dict(type='mmdiffkd.SeededSampler', sampler=sampler)
     cfg = dict(
-        batch_size=2, num_workers=0, dataset=Numbers(), sampler=sampler,
-        collate_fn=lambda batch: batch, **kwargs)
+        batch_size=2,
+        num_workers=0,
+        dataset=Numbers(),
+        sampler=sampler,
+        collate_fn=lambda batch: batch,
+        **kwargs,
+    )
     loader = Runner.build_dataloader(cfg, seed=3)
     if batches is not None:
         vars(loader)['batch_sampler'] = batches(loader.sampler, 2, False)
@@ -55,12 +61,21 @@ def loader(kind='DefaultSampler', seeded=True, batches=None, **kwargs):
 
 def runner_of(loader, iteration, loop=None, **kwargs):
     loop = loop or SimpleNamespace(
-        dataloader=loader, iter=iteration,
-        dataloader_iterator=loops._InfiniteDataloaderIterator(loader))
+        dataloader=loader,
+        iter=iteration,
+        dataloader_iterator=loops._InfiniteDataloaderIterator(loader),
+    )
     return SimpleNamespace(
-        train_loop=loop, train_dataloader=loader, epoch=0, iter=iteration,
-        val_loop=None, _resume=True, logger=MMLogger.get_current_instance(),
-        optim_wrapper=None, **kwargs)
+        train_loop=loop,
+        train_dataloader=loader,
+        epoch=0,
+        iter=iteration,
+        val_loop=None,
+        _resume=True,
+        logger=MMLogger.get_current_instance(),
+        optim_wrapper=None,
+        **kwargs,
+    )
 
 
 def saved(hook, runner, epoch=0):
@@ -70,11 +85,14 @@ def saved(hook, runner, epoch=0):
 
 
 @pytest.mark.parametrize('seeded', [True, False])
-@pytest.mark.parametrize('kind, batches', [
-    ('InfiniteSampler', None),
-    ('InfiniteSampler', EvenFirst),
-    ('DefaultSampler', None),
-])
+@pytest.mark.parametrize(
+    'kind, batches',
+    [
+        ('InfiniteSampler', None),
+        ('InfiniteSampler', EvenFirst),
+        ('DefaultSampler', None),
+    ],
+)
 @pytest.mark.parametrize('done', [1, 4, 10])
 def test_iteration_loop(monkeypatch, kind, batches, seeded, done):
     """Four batches are one pass of the finite sampler."""
@@ -111,9 +129,14 @@ def epoch_loop(loader, seen):
             self.run_iter(index, batch)
         hook.after_train_epoch(runner)
 
-    loop = type('Loop', (), dict(
-        run_iter=lambda self, index, batch: seen.append((index, batch)),
-        run_epoch=run_epoch))()
+    loop = type(
+        'Loop',
+        (),
+        dict(
+            run_iter=lambda self, index, batch: seen.append((index, batch)),
+            run_epoch=run_epoch,
+        ),
+    )()
     loop.dataloader = loader
     return loop
 
@@ -162,7 +185,8 @@ def test_another_length_of_the_epoch_is_told(caplog):
     said = []
     runner = runner_of(other, 2, epoch_loop(other, seen))
     runner.logger = SimpleNamespace(
-        warning=said.append, info=lambda text: None)
+        warning=said.append, info=lambda text: None
+    )
     hook = LoopStateHook()
     hook.after_load_checkpoint(runner, checkpoint)
     hook.before_train(runner)
@@ -177,7 +201,8 @@ def test_a_checkpoint_within_an_accumulation_is_told_once():
     runner.logger = SimpleNamespace(warning=said.append)
     weight = torch.nn.Parameter(torch.ones(()))
     runner.optim_wrapper = OptimWrapper(
-        torch.optim.SGD([weight], lr=0.1), accumulative_counts=2)
+        torch.optim.SGD([weight], lr=0.1), accumulative_counts=2
+    )
     hook = LoopStateHook()
     for warnings in (1, 1, 1):  # after the first iteration and the third
         runner.optim_wrapper.update_params(weight * 1)

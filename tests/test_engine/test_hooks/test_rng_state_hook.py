@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Random generators of a resumed run."""
+
 import io
 import random
 from types import SimpleNamespace
@@ -15,7 +16,6 @@ from mmdiffkd.utils import isolated_rng
 
 
 class Model(nn.Module):
-
     def __init__(self, seed=None):
         super().__init__()
         self.layer = nn.Linear(1, 1)
@@ -31,16 +31,28 @@ def _isolated():
 
 def runner(model, said=None, val_loop=None):
     return SimpleNamespace(
-        model=model, seed=1, iter=5, _resume=True, val_loop=val_loop,
-        train_dataloader=SimpleNamespace(), logger=SimpleNamespace(
-            warning=(said if said is not None else []).append))
+        model=model,
+        seed=1,
+        iter=5,
+        _resume=True,
+        val_loop=val_loop,
+        train_dataloader=SimpleNamespace(),
+        logger=SimpleNamespace(
+            warning=(said if said is not None else []).append
+        ),
+    )
 
 
 def draw(model):
     map_ = torch.zeros(1, 1, 2, 2)
     noise = model.noise_source.draw(map_, map_, 100)
-    return [random.random(), np.random.rand(), torch.rand(()).item(),
-            *noise.student.flatten().tolist(), noise.timesteps.item()]
+    return [
+        random.random(),
+        np.random.rand(),
+        torch.rand(()).item(),
+        *noise.student.flatten().tolist(),
+        noise.timesteps.item(),
+    ]
 
 
 def saved(model):
@@ -122,7 +134,6 @@ def test_load_from_takes_no_states():
 def test_validation_draws_for_itself():
 
     class Loop:
-
         def run(self):
             return [draw(model) for _ in range(3)]
 
@@ -142,7 +153,6 @@ def test_validation_draws_for_itself():
 def test_saving_during_validation_saves_the_generators_of_training():
 
     class Loop:
-
         def run(self):
             draw(model)
             checkpoints.append(saved_by(hook))

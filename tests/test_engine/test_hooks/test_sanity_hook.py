@@ -17,22 +17,35 @@ def log_of(folder):
 
 
 def check(folder, iters=1, model=None, hook=HOOK, hooks=(), **kwargs):
-    run(folder, iters=iters, model=model, hooks=[*hooks, hook],
-        log_level='INFO', **kwargs)
+    run(
+        folder,
+        iters=iters,
+        model=model,
+        hooks=[*hooks, hook],
+        log_level='INFO',
+        **kwargs,
+    )
     return log_of(folder)
 
 
 @pytest.mark.parametrize('task', task_toys.TASKS)
 def test_report_of_a_sound_run(tmp_path, task):
     text = check(tmp_path, task=task)
-    report = text[text.index('distillation at iteration 0'):]
-    for words in ('teacher', 'optimizer', 'features   student', 'losses',
-                  'gradient   from distillation alone', 'noise',
-                  'hint       task loss on this batch: teacher'):
+    report = text[text.index('distillation at iteration 0') :]
+    for words in (
+        'teacher',
+        'optimizer',
+        'features   student',
+        'losses',
+        'gradient   from distillation alone',
+        'noise',
+        'hint       task loss on this batch: teacher',
+    ):
         assert words in report, words
     lines = report.split('\n')
-    end = next(i for i, line in enumerate(lines[1:], 1)
-               if not line.startswith('  '))
+    end = next(
+        i for i, line in enumerate(lines[1:], 1) if not line.startswith('  ')
+    )
     assert end <= 24, 'more than a screen'
     assert 'RANDOM weights' in text
 
@@ -50,7 +63,8 @@ def test_training_is_the_same_with_and_without(tmp_path, with_cp):
     model = task_toys.algorithm('det', with_cp=with_cp)
     ours, plain = (
         run(tmp_path / name, model=model, hooks=hooks).model.state_dict()
-        for name, hooks in (('with', [HOOK]), ('without', [])))
+        for name, hooks in (('with', [HOOK]), ('without', []))
+    )
     for key, value in plain.items():
         assert torch.equal(value, ours[key]), key
 
@@ -66,8 +80,8 @@ def test_losses_without_the_student_are_refused(tmp_path):
 
 def test_connector_that_learns_nothing_is_refused(tmp_path):
     cfg = task_toys.algorithm('det')
-    cfg['distiller']['connectors']['diff_p4']['diffusion_loss_weight'] = 0.
-    cfg['distiller']['distill_losses']['loss_kd_p4']['loss_weight'] = 0.
+    cfg['distiller']['connectors']['diff_p4']['diffusion_loss_weight'] = 0.0
+    cfg['distiller']['distill_losses']['loss_kd_p4']['loss_weight'] = 0.0
     with pytest.raises(UserError, match="connector 'diff_p4' gets no grad"):
         check(tmp_path, model=cfg)
 
@@ -75,9 +89,11 @@ def test_connector_that_learns_nothing_is_refused(tmp_path):
 def test_denoiser_that_never_learns_is_refused(tmp_path):
     """The distance alone trains all of the connector but the denoiser."""
     cfg = task_toys.algorithm('det', recipe='tuned')
-    cfg['distiller']['connectors']['diff_p4']['diffusion_loss_weight'] = 0.
-    with pytest.raises(UserError, match="denoiser of connector 'diff_p4'.*"
-                       'diffusion_loss_weight'):
+    cfg['distiller']['connectors']['diff_p4']['diffusion_loss_weight'] = 0.0
+    with pytest.raises(
+        UserError,
+        match="denoiser of connector 'diff_p4'.*diffusion_loss_weight",
+    ):
         check(tmp_path, model=cfg)
 
 
@@ -91,13 +107,13 @@ def test_a_warm_up_reaches_the_student_from_the_start(tmp_path):
 def test_parameters_outside_of_the_optimizer_are_refused(tmp_path):
     @HOOKS.register_module(force=True)
     class DropLastParameter(Hook):
-
         def before_train(self, runner):
             groups = runner.optim_wrapper.optimizer.param_groups
             groups[0]['params'].pop()
 
-    with pytest.raises(UserError, match='1 parameters of the distiller.*'
-                       'not in the optimizer'):
+    with pytest.raises(
+        UserError, match='1 parameters of the distiller.*not in the optimizer'
+    ):
         check(tmp_path, hooks=[dict(type='DropLastParameter')])
 
 
@@ -109,14 +125,18 @@ def zero_loss(weights):
 
 
 def test_a_loss_that_stays_zero_is_told(tmp_path):
-    text = check(tmp_path, iters=3, model=zero_loss(dict(loss_kd_p4=0.)),
-                 hook=dict(HOOK, zero_patience=3))
+    text = check(
+        tmp_path,
+        iters=3,
+        model=zero_loss(dict(loss_kd_p4=0.0)),
+        hook=dict(HOOK, zero_patience=3),
+    )
     assert 'distill.loss_kd_p4: exactly zero for 3 iterations' in text
 
 
 def test_nothing_but_zeros_is_refused():
     hook = SanityHook(zero_patience=2)
-    outputs = {'distill.loss_kd': torch.tensor(0.)}
+    outputs = {'distill.loss_kd': torch.tensor(0.0)}
     hook._watch_zeros(None, outputs)
     with pytest.raises(UserError, match='distill.loss_kd: exactly zero'):
         hook._watch_zeros(None, outputs)
@@ -125,7 +145,6 @@ def test_nothing_but_zeros_is_refused():
 def test_a_teacher_worse_than_the_student_is_told(tmp_path):
     @HOOKS.register_module(force=True)
     class SpoilTeacher(Hook):
-
         def before_train(self, runner):
             head = runner.model.teacher.head.fc
             with torch.no_grad():
@@ -145,17 +164,21 @@ def test_a_teacher_of_other_classes_gives_no_hint(tmp_path):
 def test_an_unread_recorder_is_told(tmp_path):
     cfg = task_toys.algorithm('det')
     cfg['distiller']['student_recorders']['spare'] = dict(
-        type='ModuleOutputs', source='backbone.maxpool')
+        type='ModuleOutputs', source='backbone.maxpool'
+    )
     cfg['distiller']['teacher_recorders']['spare'] = dict(
-        type='ModuleOutputs', source='bbox_head')
+        type='ModuleOutputs', source='bbox_head'
+    )
     text = check(tmp_path, model=cfg)
     assert "teacher recorder 'spare' recorded nothing" in text
 
 
 def test_a_stopped_distillation_is_not_judged(tmp_path):
     text = check(
-        tmp_path, iters=2,
-        hooks=[dict(type='mmdiffkd.StopDistillHook', stop_iter=0)])
+        tmp_path,
+        iters=2,
+        hooks=[dict(type='mmdiffkd.StopDistillHook', stop_iter=0)],
+    )
     assert 'distillation at iteration' not in text
 
 
@@ -169,6 +192,5 @@ def test_mmrazors_own_algorithm(tmp_path):
 
 def test_plain_model_is_left_alone(tmp_path):
     assert 'the model does not distil' in check(
-        tmp_path, model=task_toys.student('det'))
-
-
+        tmp_path, model=task_toys.student('det')
+    )

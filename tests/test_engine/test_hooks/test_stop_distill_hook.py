@@ -13,8 +13,9 @@ class Recorder(Hook):
     def __init__(self):
         self.distilled = []
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None,
-                         outputs=None):
+    def after_train_iter(
+        self, runner, batch_idx, data_batch=None, outputs=None
+    ):
         if any(key.startswith('distill.loss_kd') for key in outputs):
             self.distilled.append(runner.iter)
 
@@ -22,26 +23,32 @@ class Recorder(Hook):
 def distilled(work_dir, stop, monkeypatch=None, **kwargs):
     """Train with a hook and return the iterations that distilled."""
     from mmengine.registry import HOOKS
+
     recorder = Recorder()
     HOOKS.register_module(
-        'RecordDistillation', force=True, module=lambda: recorder)
+        'RecordDistillation', force=True, module=lambda: recorder
+    )
     runner = run(
         work_dir,
         hooks=[
             dict(type='mmdiffkd.StopDistillHook', **stop),
-            dict(type='RecordDistillation')
+            dict(type='RecordDistillation'),
         ],
-        **kwargs)
+        **kwargs,
+    )
     return recorder.distilled, runner
 
 
-@pytest.mark.parametrize('stop, expected', [
-    (dict(stop_epoch=0), []),
-    (dict(stop_epoch=1), [0, 1, 2]),
-    (dict(stop_iter=2), [0, 1]),
-    (dict(stop_iter=4), [0, 1, 2, 3]),
-    (dict(stop_epoch=9), [0, 1, 2, 3, 4, 5]),
-])
+@pytest.mark.parametrize(
+    'stop, expected',
+    [
+        (dict(stop_epoch=0), []),
+        (dict(stop_epoch=1), [0, 1, 2]),
+        (dict(stop_iter=2), [0, 1]),
+        (dict(stop_iter=4), [0, 1, 2, 3]),
+        (dict(stop_epoch=9), [0, 1, 2, 3, 4, 5]),
+    ],
+)
 def test_distils_for_as_long_as_told(tmp_path, stop, expected):
     assert distilled(tmp_path, stop)[0] == expected
 
@@ -49,6 +56,7 @@ def test_distils_for_as_long_as_told(tmp_path, stop, expected):
 def test_counts_epochs_as_mmrazors_hook(tmp_path):
     ours, _ = distilled(tmp_path / 'a', dict(stop_epoch=1))
     from mmrazor.engine.hooks import StopDistillHook as Stock
+
     theirs = Stock(stop_epoch=1)
 
     class Run:
@@ -76,16 +84,24 @@ def test_loop_of_iterations(tmp_path):
 def test_resumed_run_has_stopped(tmp_path, stop):
     distilled(tmp_path / 'a', stop)
     found, runner = distilled(
-        tmp_path / 'b', stop, epochs=3, resume=True,
-        load_from=str(tmp_path / 'a' / 'epoch_2.pth'))
+        tmp_path / 'b',
+        stop,
+        epochs=3,
+        resume=True,
+        load_from=str(tmp_path / 'a' / 'epoch_2.pth'),
+    )
     assert runner.iter == 9 and found == []
 
 
 def test_resumed_run_obeys_a_later_moment(tmp_path):
     distilled(tmp_path / 'a', dict(stop_epoch=1))
     found, _ = distilled(
-        tmp_path / 'b', dict(stop_epoch=3), epochs=4, resume=True,
-        load_from=str(tmp_path / 'a' / 'epoch_2.pth'))
+        tmp_path / 'b',
+        dict(stop_epoch=3),
+        epochs=4,
+        resume=True,
+        load_from=str(tmp_path / 'a' / 'epoch_2.pth'),
+    )
     assert found == [6, 7, 8]
 
 
@@ -96,14 +112,22 @@ def test_epochs_of_a_loop_without_epochs(tmp_path):
 
 def test_model_that_does_not_distil(tmp_path):
     from test_models import toys
+
     with pytest.raises(UserError, match='a RetinaNet, does not distil'):
         distilled(tmp_path, dict(stop_epoch=1), model=toys.detector())
 
 
-@pytest.mark.parametrize('wrong', [
-    dict(), dict(stop_epoch=1, stop_iter=2), dict(stop_epoch=-1),
-    dict(stop_epoch=1.5), dict(stop_iter='3'), dict(stop_iter=True)
-])
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        dict(),
+        dict(stop_epoch=1, stop_iter=2),
+        dict(stop_epoch=-1),
+        dict(stop_epoch=1.5),
+        dict(stop_iter='3'),
+        dict(stop_iter=True),
+    ],
+)
 def test_wrong_arguments(wrong):
     with pytest.raises(UserError, match='StopDistillHook'):
         StopDistillHook(**wrong)

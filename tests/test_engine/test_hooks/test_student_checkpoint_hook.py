@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Plain student files, in the hands of the stock libraries."""
+
 import json
 import os
 import subprocess
@@ -34,8 +35,9 @@ def part(path, prefix='architecture.'):
     """The student's part of a training checkpoint."""
     state = read(path)['state_dict']
     return {
-        key[len(prefix):]: value
-        for key, value in state.items() if key.startswith(prefix)
+        key[len(prefix) :]: value
+        for key, value in state.items()
+        if key.startswith(prefix)
     }
 
 
@@ -46,6 +48,7 @@ def written_config(content):
 @HOOKS.register_module(force=True)
 class ReadAtEachSave(Hook):
     """Compare the student's file with the checkpoint that it follows."""
+
     priority = 'LOWEST'
     equal = []
 
@@ -56,7 +59,9 @@ class ReadAtEachSave(Hook):
             self.equal.append(
                 states_equal(
                     read(f'{folder}/student_last.pth')['state_dict'],
-                    part(path)))
+                    part(path),
+                )
+            )
 
 
 @pytest.fixture(scope='module')
@@ -64,8 +69,11 @@ def averaged(tmp_path_factory):
     ReadAtEachSave.equal.clear()
     folder = tmp_path_factory.mktemp('averaged')
     runner = run(
-        folder, epochs=3, hooks=[HOOK, EMA, dict(type='ReadAtEachSave')],
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2)))
+        folder,
+        epochs=3,
+        hooks=[HOOK, EMA, dict(type='ReadAtEachSave')],
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2)),
+    )
     return folder, runner
 
 
@@ -74,12 +82,14 @@ def test_last_follows_the_training_checkpoints_with_averages(averaged):
     # Of epochs 2 and 3 (the last): three names could be equal by chance.
     assert ReadAtEachSave.equal == [True, True]
     raw = {
-        k: v for k, v in runner.model.state_dict().items()
+        k: v
+        for k, v in runner.model.state_dict().items()
         if k.startswith('architecture.')
     }
     assert not states_equal(
         read(folder / 'student_last.pth')['state_dict'],
-        {k[len('architecture.'):]: v for k, v in raw.items()})
+        {k[len('architecture.') :]: v for k, v in raw.items()},
+    )
 
 
 def test_content(averaged):
@@ -97,6 +107,7 @@ def test_content(averaged):
 
 def test_the_export_tool_writes_the_same(averaged, tmp_path):
     from mmdiffkd.utils.export import export_student
+
     folder, _ = averaged
     path = export_student(str(folder / 'epoch_3.pth'), str(tmp_path)).path
     ours, theirs = read(folder / 'student_last.pth'), read(path)
@@ -107,40 +118,58 @@ def test_the_export_tool_writes_the_same(averaged, tmp_path):
 
 def test_without_training_checkpoints_the_end_is_kept(tmp_path):
     runner = run(
-        tmp_path, hooks=[HOOK], iters=2,
+        tmp_path,
+        hooks=[HOOK],
+        iters=2,
         default_hooks=dict(
             checkpoint=dict(
-                type='CheckpointHook', by_epoch=False, interval=99,
-                save_last=False)))
+                type='CheckpointHook',
+                by_epoch=False,
+                interval=99,
+                save_last=False,
+            )
+        ),
+    )
     assert not list(tmp_path.glob('iter*'))
     assert states_equal(
         read(tmp_path / 'student_last.pth')['state_dict'],
-        dict(runner.model.student.state_dict()))
+        dict(runner.model.student.state_dict()),
+    )
 
 
 @HOOKS.register_module(force=True)
 class PretendToValidate(Hook):
     """Scores 1, 3, 2 after three iterations, as a validation loop would."""
+
     priority = 'LOWEST'
 
     def after_train_iter(self, runner, *args, **kwargs):
-        score = {'top/accuracy': [1., 3., 2.][runner.iter]}
+        score = {'top/accuracy': [1.0, 3.0, 2.0][runner.iter]}
         for hook in runner.hooks:
             if isinstance(hook, (CheckpointHook, StudentCheckpointHook)):
                 hook.after_val_epoch(runner, metrics=score)
 
 
 def test_best_follows_the_best_checkpoint(tmp_path):
-    run(tmp_path, iters=3, hooks=[HOOK, dict(type='PretendToValidate')],
+    run(
+        tmp_path,
+        iters=3,
+        hooks=[HOOK, dict(type='PretendToValidate')],
         default_hooks=dict(
             checkpoint=dict(
-                type='CheckpointHook', by_epoch=False, interval=1,
-                save_best='top/accuracy')))
-    best, = tmp_path.glob('best_*.pth')
+                type='CheckpointHook',
+                by_epoch=False,
+                interval=1,
+                save_best='top/accuracy',
+            )
+        ),
+    )
+    (best,) = tmp_path.glob('best_*.pth')
     ours = read(tmp_path / 'student_best.pth')['state_dict']
     assert states_equal(ours, part(best))
     assert not states_equal(
-        ours, read(tmp_path / 'student_last.pth')['state_dict'])
+        ours, read(tmp_path / 'student_last.pth')['state_dict']
+    )
 
 
 def test_training_is_the_same_with_and_without(tmp_path):
@@ -151,7 +180,7 @@ def test_training_is_the_same_with_and_without(tmp_path):
     assert states_equal(*models)
 
 
-STOCK = '''
+STOCK = """
 import sys, json, torch
 folder, image = sys.argv[1:]
 def strict(model, file):
@@ -174,43 +203,61 @@ assert not {'mmdiffkd', 'mmrazor'} & set(sys.modules)
 print(json.dumps([float(classifier.model.head.fc.weight.sum()),
                   segmentor.model.dataset_meta['classes'],
                   detector.model.dataset_meta['classes']]))
-'''
+"""
 PIPELINES = dict(
     det=[
         dict(type='LoadImageFromFile'),
         dict(type='Resize', scale=(64, 64), keep_ratio=True),
-        dict(type='PackDetInputs',
-             meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                        'scale_factor'))
+        dict(
+            type='PackDetInputs',
+            meta_keys=(
+                'img_id',
+                'img_path',
+                'ori_shape',
+                'img_shape',
+                'scale_factor',
+            ),
+        ),
     ],
     seg=[
         dict(type='LoadImageFromFile'),
         dict(type='Resize', scale=(64, 64), keep_ratio=True),
-        dict(type='PackSegInputs')
+        dict(type='PackSegInputs'),
     ],
     cls=[
         dict(type='LoadImageFromFile'),
         dict(type='Resize', scale=64),
-        dict(type='PackInputs')
-    ])
+        dict(type='PackInputs'),
+    ],
+)
 
 
 @pytest.mark.slow
 def test_stock_inferencers_need_nothing_else(tmp_path):
     runners = {}
     for task in task_toys.TASKS:
-        kind = dict(det='DetLocalVisualizer', seg='SegLocalVisualizer',
-                    cls='UniversalVisualizer')[task]
+        kind = dict(
+            det='DetLocalVisualizer',
+            seg='SegLocalVisualizer',
+            cls='UniversalVisualizer',
+        )[task]
         cfg = config(
-            tmp_path / 'first' / task, task=task, iters=1, hooks=[HOOK],
-            visualizer=dict(type=kind, name=f'{task}_visualizer'))
+            tmp_path / 'first' / task,
+            task=task,
+            iters=1,
+            hooks=[HOOK],
+            visualizer=dict(type=kind, name=f'{task}_visualizer'),
+        )
         runner = Runner.from_cfg(cfg)
         # What the inferencers read; it is not run here.
         runner.cfg.test_dataloader = dict(
             batch_size=1,
             dataset=dict(
-                type='CocoDataset', metainfo=dict(classes=task_toys.CLASSES),
-                pipeline=PIPELINES[task]))
+                type='CocoDataset',
+                metainfo=dict(classes=task_toys.CLASSES),
+                pipeline=PIPELINES[task],
+            ),
+        )
         runner.train()
         runners[task] = runner
     # The files may be moved.
@@ -219,8 +266,12 @@ def test_stock_inferencers_need_nothing_else(tmp_path):
     cv2.imwrite(str(image), np.full((64, 64, 3), 77, np.uint8))
     result = subprocess.run(
         [sys.executable, '-c', STOCK, str(tmp_path / 'second'), str(image)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=540,
-        env=dict(os.environ, CUDA_VISIBLE_DEVICES='', PYTHONPATH=''))
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=540,
+        env=dict(os.environ, CUDA_VISIBLE_DEVICES='', PYTHONPATH=''),
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     text = result.stdout + result.stderr
     assert text.count('All keys matched successfully') == 3
@@ -234,17 +285,19 @@ def test_stock_inferencers_need_nothing_else(tmp_path):
 def test_mmrazors_own_checkpoints(tmp_path):
     """With the teacher inside; the hook, and the export of the file."""
     from mmdiffkd.utils.export import export_student
+
     model = task_toys.algorithm('cls')
     model.pop('allow_random_teacher')
     model.update(type='mmrazor.SingleTeacherDistill')
-    runner = run(tmp_path, task='cls', model=model, epochs=1,
-                 hooks=[HOOK, EMA])
+    runner = run(
+        tmp_path, task='cls', model=model, epochs=1, hooks=[HOOK, EMA]
+    )
     source = tmp_path / 'epoch_1.pth'
     assert any(k.startswith('teacher.') for k in read(source)['state_dict'])
     path = export_student(str(source), str(tmp_path / 'out.pth')).path
     ours = read(tmp_path / 'student_last.pth')['state_dict']
     assert states_equal(ours, read(path)['state_dict'])
-    average, = (h for h in runner.hooks if hasattr(h, 'ema_model'))
+    (average,) = (h for h in runner.hooks if hasattr(h, 'ema_model'))
     expected = average.ema_model.module.architecture.state_dict()
     assert states_equal(ours, dict(expected))
 
@@ -252,10 +305,15 @@ def test_mmrazors_own_checkpoints(tmp_path):
 def test_a_student_file_starts_another_run(tmp_path):
     run(tmp_path / 'a', task='cls', epochs=1, hooks=[HOOK])
     frozen = dict(
-        type='OptimWrapper', optimizer=dict(type='SGD', lr=0.),
-        clip_grad=None)
-    runner = run(tmp_path / 'b', task='cls', epochs=1, optim_wrapper=frozen,
-                 load_from=str(tmp_path / 'a' / 'student_last.pth'))
+        type='OptimWrapper', optimizer=dict(type='SGD', lr=0.0), clip_grad=None
+    )
+    runner = run(
+        tmp_path / 'b',
+        task='cls',
+        epochs=1,
+        optim_wrapper=frozen,
+        load_from=str(tmp_path / 'a' / 'student_last.pth'),
+    )
     start = read(tmp_path / 'a' / 'student_last.pth')['state_dict']
     for name, value in runner.model.student.named_parameters():
         assert torch.equal(value, start[name]), name

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The hooks in runs of two processes."""
+
 import os
 
 import pytest
@@ -9,29 +10,35 @@ from small_runs import config
 from test_models.processes import run_two
 
 WRAPPER = dict(
-    type='MMDistributedDataParallel', broadcast_buffers=False,
-    find_unused_parameters=False, device_ids=None)
+    type='MMDistributedDataParallel',
+    broadcast_buffers=False,
+    find_unused_parameters=False,
+    device_ids=None,
+)
 ADAM = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
 
 
 def _run(folder, **kwargs):
     runner = Runner.from_cfg(
-        config(folder, launcher='pytorch', model_wrapper_cfg=WRAPPER,
-               **kwargs))
+        config(folder, launcher='pytorch', model_wrapper_cfg=WRAPPER, **kwargs)
+    )
     runner.train()
     state = runner.model.module.state_dict()
     scalars = runner.message_hub.log_scalars
     return dict(
         total=sum(
-            float(p.detach().double().sum())
-            for p in runner.model.parameters()),
+            float(p.detach().double().sum()) for p in runner.model.parameters()
+        ),
         finite=all(bool(torch.isfinite(v).all()) for v in state.values()),
         distilled=len(scalars['train/distill.loss_kd_p3'].data[0]),
-        steps=sorted({
-            int(s['step'])
-            for s in runner.optim_wrapper.optimizer.state.values()
-            if 'step' in s
-        }))
+        steps=sorted(
+            {
+                int(s['step'])
+                for s in runner.optim_wrapper.optimizer.state.values()
+                if 'step' in s
+            }
+        ),
+    )
 
 
 def _work(rank, folder):
@@ -42,12 +49,17 @@ def _work(rank, folder):
     draw = dict(type='mmdiffkd.FeatureVisualizationHook', interval=1)
     skip = dict(type='mmdiffkd.FiniteLossHook', on_nonfinite='skip')
     return dict(
-        by_iter=_run(folder / 'i', iters=4,
-                     hooks=[dict(stop, stop_iter=2), sanity, student, draw],
-                     log_level='INFO'),
+        by_iter=_run(
+            folder / 'i',
+            iters=4,
+            hooks=[dict(stop, stop_iter=2), sanity, student, draw],
+            log_level='INFO',
+        ),
         by_epoch=_run(folder / 'e', hooks=[dict(stop, stop_epoch=1)]),
-        skipped=_run(folder / 's', broken=(3, ), optim_wrapper=ADAM,
-                     hooks=[skip]))
+        skipped=_run(
+            folder / 's', broken=(3,), optim_wrapper=ADAM, hooks=[skip]
+        ),
+    )
 
 
 @pytest.fixture(scope='module')
