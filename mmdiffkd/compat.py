@@ -23,9 +23,10 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os.path as osp
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, Iterator
+from typing import Any
 
 import torch
 

@@ -16,7 +16,6 @@ from mmengine.registry import (
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-
 MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,

@@ -549,7 +549,7 @@ CASES = {
         'retina_cls',
     ),
     'export: output below a file': (
-        export('{saved}/distilled.pth', '{tmp}/f/s.pth', **{'f': 'x'}),
+        export('{saved}/distilled.pth', '{tmp}/f/s.pth', f='x'),
         'f/s.pth',
     ),
 }

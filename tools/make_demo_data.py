@@ -15,7 +15,7 @@ from mmdiffkd.datasets import (
     SCENES,
     STYLES,
     WRITERS,
-    SceneStyle,  # noqa: E402
+    SceneStyle,
     make_demo_set,
     read_manifest,
 )

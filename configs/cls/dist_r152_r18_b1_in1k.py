@@ -8,6 +8,6 @@ model = dict(
     type='mmdiffkd.FrozenTeacherDistill',
     architecture=_base_.model,
     teacher=dict(cfg_path='mmpretrain::resnet/resnet152_8xb32_in1k.py'),
-    teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/resnet/resnet152_8xb32_in1k_20210901-4d7582fa.pth',  # noqa: E501
+    teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/resnet/resnet152_8xb32_in1k_20210901-4d7582fa.pth',
     distiller=_base_.distiller,
 )

@@ -10,6 +10,6 @@ model = dict(
     teacher=dict(
         cfg_path='mmpretrain::resnet/resnet50_8xb256-rsb-a1-600e_in1k.py'
     ),
-    teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/resnet/resnet50_8xb256-rsb-a1-600e_in1k_20211228-20e21305.pth',  # noqa: E501
+    teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/resnet/resnet50_8xb256-rsb-a1-600e_in1k_20211228-20e21305.pth',
     distiller=_base_.distiller,
 )

@@ -10,6 +10,6 @@ model = dict(
     teacher=dict(
         cfg_path='mmpretrain::swin_transformer/swin-large_16xb64_in1k.py'
     ),
-    teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/swin-transformer/convert/swin_large_patch4_window7_224_22kto1k-5f0996db.pth',  # noqa: E501
+    teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/swin-transformer/convert/swin_large_patch4_window7_224_22kto1k-5f0996db.pth',
     distiller=_base_.distiller,
 )

@@ -6,15 +6,15 @@ from .scene import Scene, SceneComposer, SceneDigit, SceneStyle
 
 __all__ = [
     'CLASSES',
-    'DigitPool',
     'SCENES',
     'SEGMENTATION_CLASSES',
     'STYLES',
+    'WRITERS',
+    'DigitPool',
     'Scene',
     'SceneComposer',
     'SceneDigit',
     'SceneStyle',
-    'WRITERS',
     'load_digit_pools',
     'make_demo_set',
     'read_manifest',

@@ -4,7 +4,6 @@
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Dict, List
 
 import numpy as np
 
@@ -16,7 +15,7 @@ KEYS = ('blob', 'offsets', 'labels', 'classes')
 
 def unpack_cifar(
     source: str, out: str, overwrite: bool = False
-) -> Dict[str, int]:
+) -> dict[str, int]:
     """Write ``OUT/SPLIT/CLASS/NUMBER.jpg`` and the list ``OUT/SPLIT.txt``.
 
     MMPretrain's own ``CustomDataset`` reads the result. The JPEG files are
@@ -60,7 +59,7 @@ def unpack_cifar(
     return {split: len(a['labels']) for split, a in archives.items()}
 
 
-def _read(path: Path) -> Dict[str, np.ndarray]:
+def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"archive '{path}' does not exist")
     try:
@@ -92,13 +91,13 @@ def _read(path: Path) -> Dict[str, np.ndarray]:
 
 
 def _write_split(
-    root: Path, split: str, archive: Dict[str, np.ndarray]
+    root: Path, split: str, archive: dict[str, np.ndarray]
 ) -> None:
     blob, offsets = archive['blob'].tobytes(), archive['offsets']
     labels, classes = archive['labels'], archive['classes']
     for name in classes:
         (root / split / str(name)).mkdir(parents=True)
-    lines: List[str] = []
+    lines: list[str] = []
     for i in _in_turn(labels):
         name = f'{classes[labels[i]]}/{i:05d}.jpg'
         (root / split / name).write_bytes(blob[offsets[i] : offsets[i + 1]])

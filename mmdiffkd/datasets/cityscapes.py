@@ -1,8 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """Write scenes as a Cityscapes-format segmentation set."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import cv2
 import numpy as np

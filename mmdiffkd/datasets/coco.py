@@ -2,8 +2,8 @@
 """Write scenes as a COCO-format detection set."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import numpy as np
 

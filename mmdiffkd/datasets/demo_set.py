@@ -4,12 +4,13 @@
 import hashlib
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Tuple
 
 import numpy as np
 
 from mmdiffkd.utils import UserError
+
 from .cityscapes import write_cityscapes_split
 from .coco import write_coco_split
 from .digits import DigitPool, load_digit_pools
@@ -53,11 +54,11 @@ FORMAT = 1
 def make_demo_set(
     out: str,
     task: str = 'det',
-    scenes: Dict[str, int] = SCENES,
+    scenes: dict[str, int] = SCENES,
     seed: int = 0,
-    style: Optional[SceneStyle] = None,
+    style: SceneStyle | None = None,
     overwrite: bool = False,
-) -> Tuple[Path, bool]:
+) -> tuple[Path, bool]:
     """Make the demo set of a task in the folder ``OUT/TASK``.
 
     The set is written beside its place and renamed, so an interrupted run
@@ -125,7 +126,7 @@ def _write_set(root: Path, parameters: dict, style: SceneStyle) -> None:
 
 
 def _draw_scenes(
-    pool: DigitPool, style: SceneStyle, count: int, seed: Tuple[int, int]
+    pool: DigitPool, style: SceneStyle, count: int, seed: tuple[int, int]
 ) -> Iterator[Scene]:
     """Draw the scenes of a split, each from a generator of its own.
 

@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Real handwriting, ten classes, shipped inside scikit-learn."""
 
-from typing import Dict, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class DigitPool(NamedTuple):
     ids: np.ndarray
 
 
-def load_digit_pools(seed: int = 0) -> Dict[str, DigitPool]:
+def load_digit_pools(seed: int = 0) -> dict[str, DigitPool]:
     """Divide scikit-learn's digits into disjoint pools, class by class.
 
     Args:

@@ -1,8 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """Write the digits of scenes as an ImageNet-style classification set."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import cv2
 import numpy as np

@@ -7,7 +7,7 @@ set all follow from them; writing files is left to other modules.
 """
 
 from dataclasses import asdict, dataclass
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -37,11 +37,11 @@ class SceneStyle:
 
     height: int = 128
     width: int = 128
-    digits: Tuple[int, int] = (2, 5)
-    sizes: Tuple[int, int] = (24, 64)
+    digits: tuple[int, int] = (2, 5)
+    sizes: tuple[int, int] = (24, 64)
     rotation: float = 15
     contrast: float = 45
-    clutter: Tuple[int, int] = (2, 6)
+    clutter: tuple[int, int] = (2, 6)
     noise: float = 14
 
     def to_dict(self) -> dict:
@@ -66,7 +66,7 @@ class SceneDigit(NamedTuple):
     mask: np.ndarray
 
     @property
-    def box(self) -> Tuple[int, int, int, int]:
+    def box(self) -> tuple[int, int, int, int]:
         """Tight box of the visible pixels as (x, y, width, height)."""
         rows = np.flatnonzero(self.mask.any(axis=1))
         cols = np.flatnonzero(self.mask.any(axis=0))
@@ -82,7 +82,7 @@ class Scene(NamedTuple):
     """An image (RGB, uint8, shape (H, W, 3)) and the digits in it."""
 
     image: np.ndarray
-    digits: List[SceneDigit]
+    digits: list[SceneDigit]
 
 
 class SceneComposer:
@@ -132,9 +132,9 @@ class SceneComposer:
     def _place(
         self,
         rng: np.random.Generator,
-        digits: List[SceneDigit],
-        inks: List[int],
-    ) -> Tuple[Optional[np.ndarray], int]:
+        digits: list[SceneDigit],
+        inks: list[int],
+    ) -> tuple[np.ndarray | None, int]:
         """Find a place for a digit that hides little of the others."""
         row = rng.integers(len(self.pool.labels))
         for _ in range(20):

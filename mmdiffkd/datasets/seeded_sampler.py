@@ -2,7 +2,8 @@
 """Augmentation that depends on the sample only, not on who loads it."""
 
 import random
-from typing import Any, Iterator, List, Optional, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ class SeededSampler(Sampler):
     """
 
     def __init__(
-        self, dataset: Sized, sampler: dict, seed: Optional[int] = None
+        self, dataset: Sized, sampler: dict, seed: int | None = None
     ) -> None:
         self.dataset = dataset
         self.epoch = 0
@@ -68,7 +69,7 @@ class SeededSampler(Sampler):
         ):
             dataset.__getitems__ = _SeededLoading(dataset)
 
-    def restart(self, seed: Optional[int] = None) -> None:
+    def restart(self, seed: int | None = None) -> None:
         """Make the sampler anew, as if nothing had been drawn from it.
 
         Args:
@@ -116,7 +117,7 @@ class _SeededLoading:
         self.dataset = dataset
         self.batch = getattr(dataset, '__getitems__', None)
 
-    def __call__(self, indices: Sequence[Any]) -> List[Any]:
+    def __call__(self, indices: Sequence[Any]) -> list[Any]:
         with isolated_rng():
             if self.batch is not None:  # the dataset has one of its own
                 _seed(indices[0])

@@ -1,11 +1,10 @@
 # Copyright (c) mmdiffkd contributors.
 """The autoencoder in front of the diffusion model."""
 
-from typing import Tuple
-
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+
 from .blocks import conv_norm
 
 
@@ -36,7 +35,7 @@ class LinearAutoencoder(nn.Module):
         )
         self.decoder = nn.Conv2d(latent_channels, channels, 1)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Encode and decode.
 
         Args:

@@ -1,8 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Convolution and norm blocks that the diffusion modules are made of."""
 
-from typing import List, Optional, Union
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -92,11 +90,11 @@ def conv_norm(
     in_channels: int,
     out_channels: int,
     kernel_size: int,
-    norm_cfg: Optional[dict],
+    norm_cfg: dict | None,
     relu: bool = False,
-) -> List[nn.Module]:
+) -> list[nn.Module]:
     """Layers conv (with bias), norm unless ``norm_cfg`` is None, ReLU."""
-    layers: List[nn.Module] = [
+    layers: list[nn.Module] = [
         nn.Conv2d(
             in_channels, out_channels, kernel_size, padding=kernel_size // 2
         )
@@ -134,7 +132,7 @@ class Bottleneck(nn.Module):
 
 
 def build(
-    cfg: Union[dict, nn.Module, None], default_type: str, **kwargs
+    cfg: dict | nn.Module | None, default_type: str, **kwargs
 ) -> nn.Module:
     """Build a replaceable part of the diffusion core.
 

@@ -1,12 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 """The reverse process."""
 
-from typing import Callable, List, Optional, Tuple
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+
 from .guidance import ClassifierGuidance
 from .noise_schedule import NoiseSchedule
 
@@ -45,7 +46,7 @@ class DDIMSampler(nn.Module):
         self,
         schedule: NoiseSchedule,
         num_inference_steps: int = 5,
-        start_timestep: Optional[int] = None,
+        start_timestep: int | None = None,
     ) -> None:
         super().__init__()
         total = schedule.num_train_timesteps
@@ -60,7 +61,7 @@ class DDIMSampler(nn.Module):
                 f'start_timestep={start_timestep}'
             )
         last = max(steps - 1, 1)
-        self.timesteps: List[int] = (
+        self.timesteps: list[int] = (
             [start_timestep * (steps - 1 - i) // last for i in range(steps)]
             if steps > 1
             else [start_timestep]
@@ -73,7 +74,7 @@ class DDIMSampler(nn.Module):
         )
 
     @staticmethod
-    def _affine(current: List[float]) -> List[Tuple[float, float]]:
+    def _affine(current: list[float]) -> list[tuple[float, float]]:
         # Behind the last step lies the clean sample, a = 1.
         previous = current[1:] + [1.0]
         coefficients = []
@@ -88,7 +89,7 @@ class DDIMSampler(nn.Module):
         self,
         denoiser: Callable[[Tensor, Tensor], Tensor],
         x: Tensor,
-        guidance: Optional[ClassifierGuidance] = None,
+        guidance: ClassifierGuidance | None = None,
     ) -> Tensor:
         """Denoise a sample.
 

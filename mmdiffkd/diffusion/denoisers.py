@@ -1,11 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 """Networks that predict the noise in a noisy feature."""
 
-from typing import Any, Dict
+from typing import Any
 
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+
 from .blocks import Bottleneck, conv_norm
 
 
@@ -56,7 +57,7 @@ class Denoiser(nn.Module):
         nn.init.zeros_(last.bias)
 
     def _load_from_state_dict(
-        self, state_dict: Dict[str, Any], prefix: str, *args
+        self, state_dict: dict[str, Any], prefix: str, *args
     ) -> None:
         key = prefix + 'time_embedding.weight'
         rows = self.time_embedding.num_embeddings

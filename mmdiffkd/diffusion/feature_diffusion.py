@@ -1,12 +1,11 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD of one pair of features, composed from its parts."""
 
-from typing import Optional, Tuple, Union
-
 import torch
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+
 from .blocks import build, build_norm, conv_norm
 from .fade_in import FadeIn
 from .guidance import ClassifierGuidance
@@ -95,29 +94,29 @@ class FeatureDiffusion(TeacherDiffusion):
         self,
         student_channels: int,
         teacher_channels: int,
-        latent_channels: Optional[int] = None,
+        latent_channels: int | None = None,
         recipe: str = 'released',
-        zero_init: Optional[bool] = None,
-        student_norm: Optional[bool] = None,
-        projection_norm: Optional[bool] = None,
-        output_gain: Optional[float] = None,
-        initial_gamma: Optional[float] = None,
-        normalize: Union[bool, dict, None] = None,
-        kd_grad_to_denoiser: Optional[bool] = None,
+        zero_init: bool | None = None,
+        student_norm: bool | None = None,
+        projection_norm: bool | None = None,
+        output_gain: float | None = None,
+        initial_gamma: float | None = None,
+        normalize: bool | dict | None = None,
+        kd_grad_to_denoiser: bool | None = None,
         kd_warmup_iters: int = 0,
         diffusion_loss_weight: float = 1.0,
         autoencoder_loss_weight: float = 1.0,
-        schedule: Optional[dict] = None,
-        sampler: Optional[dict] = None,
-        denoiser: Optional[dict] = None,
-        noise_matching: Optional[dict] = None,
-        autoencoder: Optional[dict] = None,
+        schedule: dict | None = None,
+        sampler: dict | None = None,
+        denoiser: dict | None = None,
+        noise_matching: dict | None = None,
+        autoencoder: dict | None = None,
         norm_cfg: dict = dict(type='BN'),
-        resize: Optional[str] = None,
-        token_shape: Optional[Tuple[int, int]] = None,
+        resize: str | None = None,
+        token_shape: tuple[int, int] | None = None,
         num_class_tokens: int = 0,
         with_cp: bool = False,
-        seed: Optional[int] = None,
+        seed: int | None = None,
     ) -> None:
         options = resolve_recipe(
             recipe,
@@ -188,7 +187,7 @@ class FeatureDiffusion(TeacherDiffusion):
         student_feature: Tensor,
         teacher_feature: Tensor,
         noise: Noise = None,
-        guidance: Optional[ClassifierGuidance] = None,
+        guidance: ClassifierGuidance | None = None,
     ) -> PairedOutput:
         """Denoise the student feature and train the diffusion model.
 

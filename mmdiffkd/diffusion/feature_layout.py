@@ -1,8 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Bring vectors, tokens and maps into the one layout (N, C, H, W)."""
 
-from typing import Optional, Tuple
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,7 +11,7 @@ RESIZE_MODES = ('nearest', 'nearest-exact', 'bilinear', 'bicubic', 'area')
 def as_map(
     feature: Tensor,
     side: str,
-    token_shape: Optional[Tuple[int, int]] = None,
+    token_shape: tuple[int, int] | None = None,
     num_class_tokens: int = 0,
 ) -> Tensor:
     """View a feature as a map.
@@ -64,9 +62,7 @@ def check_channels(feature: Tensor, channels: int, side: str) -> None:
         )
 
 
-def match_size(
-    student: Tensor, teacher: Tensor, resize: Optional[str]
-) -> Tensor:
+def match_size(student: Tensor, teacher: Tensor, resize: str | None) -> Tensor:
     """Resize the student map to the height and width of the teacher's.
 
     Args:

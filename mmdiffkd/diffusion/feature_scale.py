@@ -6,6 +6,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+
 from .iteration_count import IterationCount
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Classifier guidance of the reverse process."""
 
-from typing import Callable, Optional
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class ClassifierGuidance:
             )
         self.log_prob = log_prob
         self.scale = scale
-        self.value: Optional[Tensor] = None
+        self.value: Tensor | None = None
 
     def behind(
         self, transform: Callable[[Tensor], Tensor]

@@ -1,14 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 """Adaptive noise matching."""
 
-from typing import Optional, Tuple
-
 import math
 
 import torch
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+
 from .blocks import Bottleneck, conv_norm
 
 
@@ -38,7 +37,7 @@ class AdaptiveNoiseMatching(nn.Module):
         self,
         channels: int,
         spatial: bool = True,
-        initial_gamma: Optional[float] = None,
+        initial_gamma: float | None = None,
         norm_cfg: dict = dict(type='BN'),
     ) -> None:
         super().__init__()
@@ -60,7 +59,7 @@ class AdaptiveNoiseMatching(nn.Module):
             logit = math.log(initial_gamma / (1 - initial_gamma))
             self.classifier.bias.data = torch.tensor([logit / 2, -logit / 2])
 
-    def forward(self, z: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Mix noise into the student latent.
 
         Args:

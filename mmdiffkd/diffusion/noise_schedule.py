@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """The forward diffusion process."""
 
-from typing import Callable, Optional
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,7 @@ class NoiseSchedule(nn.Module):
         num_train_timesteps: int = 1000,
         beta_start: float = 1e-4,
         beta_end: float = 0.02,
-        min_snr_gamma: Optional[float] = None,
+        min_snr_gamma: float | None = None,
     ) -> None:
         super().__init__()
         if num_train_timesteps < 1 or not 0 < beta_start <= beta_end < 1:
@@ -103,7 +103,7 @@ class NoiseSchedule(nn.Module):
         signal, sigma = mix[:, 0].view(shape), mix[:, 1].view(shape)
         return torch.addcmul(signal * sample.to(dtype), sigma, noise.to(dtype))
 
-    def loss_weights(self, timesteps: Tensor) -> Optional[Tensor]:
+    def loss_weights(self, timesteps: Tensor) -> Tensor | None:
         """Weights of the diffusion loss, of mean 1 over all timesteps.
 
         Args:

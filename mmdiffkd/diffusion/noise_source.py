@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Random numbers of one feature pair."""
 
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -43,15 +43,15 @@ class NoiseSource:
         ValueError: If the seed is negative.
     """
 
-    def __init__(self, seed: Optional[int] = None) -> None:
+    def __init__(self, seed: int | None = None) -> None:
         if seed is not None and seed < 0:
             raise ValueError(f'seed must not be negative, got {seed}')
         self.seed = seed
         self._stream = (
             None if seed is not None else int(torch.randint(2**31, ()))
         )
-        self._generator: Optional[torch.Generator] = None
-        self._state: Optional[Tensor] = None
+        self._generator: torch.Generator | None = None
+        self._state: Tensor | None = None
 
     def generator(self, device: torch.device) -> torch.Generator:
         """The generator on a device, made and seeded at the first call."""
@@ -81,7 +81,7 @@ class NoiseSource:
         student: Tensor,
         teacher: Tensor,
         num_train_timesteps: int,
-        generator: Optional[torch.Generator] = None,
+        generator: torch.Generator | None = None,
     ) -> NoiseDraw:
         """Draw student noise, timesteps and teacher noise, in this order.
 
@@ -111,21 +111,21 @@ class NoiseSource:
 
     # Generators can neither be copied nor pickled on every PyTorch we
     # support; their state can.
-    def __getstate__(self) -> Dict[str, Any]:
+    def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         if self._generator is not None:
             state['_state'] = self._generator.get_state()
         state['_generator'] = None
         return state
 
-    def state(self) -> Dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """All that decides the numbers to come, for a checkpoint."""
         state = self.__getstate__()
         return dict(
             seed=self.seed, stream=self._stream, generator=state['_state']
         )
 
-    def set_state(self, state: Dict[str, Any]) -> None:
+    def set_state(self, state: dict[str, Any]) -> None:
         """Go on as the source that this state was taken from.
 
         Args:

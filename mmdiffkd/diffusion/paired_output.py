@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """What a paired connector returns."""
 
-from typing import Dict, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -18,5 +18,5 @@ class PairedOutput(NamedTuple):
 
     student: Tensor
     teacher: Tensor
-    losses: Dict[str, Tensor] = {}
-    stats: Dict[str, Tensor] = {}
+    losses: dict[str, Tensor] = {}
+    stats: dict[str, Tensor] = {}

@@ -1,9 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 """Two sets of values for the choices that the paper leaves open."""
 
-from typing import Any, Dict
+from typing import Any
 
-RECIPES: Dict[str, Dict[str, Any]] = dict(
+RECIPES: dict[str, dict[str, Any]] = dict(
     # Structure, initialisation and gradients of the paper's published code.
     released=dict(
         zero_init=False,
@@ -31,7 +31,7 @@ RECIPES: Dict[str, Dict[str, Any]] = dict(
 )
 
 
-def resolve_recipe(recipe: str, **options: Any) -> Dict[str, Any]:
+def resolve_recipe(recipe: str, **options: Any) -> dict[str, Any]:
     """Fill in what is left open.
 
     Args:

@@ -1,12 +1,11 @@
 # Copyright (c) mmdiffkd contributors.
 """DSKD of one feature: the denoised student teaches the student."""
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 
 from mmdiffkd.registry import MODELS
+
 from .guidance import ClassifierGuidance
 from .paired_output import PairedOutput
 from .teacher_diffusion import Noise, TeacherDiffusion
@@ -49,7 +48,7 @@ class SelfDiffusion(TeacherDiffusion):
         student_feature: Tensor,
         teacher_feature: Tensor,
         noise: Noise = None,
-        guidance: Optional[ClassifierGuidance] = None,
+        guidance: ClassifierGuidance | None = None,
     ) -> PairedOutput:
         """Denoise the student feature and train the diffusion model.
 

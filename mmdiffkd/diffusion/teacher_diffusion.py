@@ -1,8 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 """A diffusion model of the teacher's feature, and the way into it."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Union
 
 import torch
 import torch.nn.functional as F
@@ -66,21 +67,21 @@ class TeacherDiffusion(nn.Module):
         self,
         student_channels: int,
         teacher_channels: int,
-        latent_channels: Optional[int] = None,
+        latent_channels: int | None = None,
         zero_init: bool = True,
-        normalize: Union[bool, dict] = True,
+        normalize: bool | dict = True,
         diffusion_loss_weight: float = 1.0,
         autoencoder_loss_weight: float = 1.0,
-        schedule: Optional[dict] = None,
-        sampler: Optional[dict] = None,
-        denoiser: Optional[dict] = None,
-        autoencoder: Optional[dict] = None,
+        schedule: dict | None = None,
+        sampler: dict | None = None,
+        denoiser: dict | None = None,
+        autoencoder: dict | None = None,
         norm_cfg: dict = dict(type='BN'),
-        resize: Optional[str] = None,
-        token_shape: Optional[Tuple[int, int]] = None,
+        resize: str | None = None,
+        token_shape: tuple[int, int] | None = None,
         num_class_tokens: int = 0,
         with_cp: bool = False,
-        seed: Optional[int] = None,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         if resize not in (None, *RESIZE_MODES):
@@ -145,7 +146,7 @@ class TeacherDiffusion(nn.Module):
 
     def as_maps(
         self, student: Tensor, teacher: Tensor
-    ) -> Tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         """Both features as float32 maps of one size, the teacher detached.
 
         Raises:
@@ -167,7 +168,7 @@ class TeacherDiffusion(nn.Module):
         """A map, a vector or tokens as a map (N, C, H, W)."""
         return as_map(feature, side, self.token_shape, self.num_class_tokens)
 
-    def encode(self, teacher: Tensor) -> Tuple[Tensor, Dict[str, Tensor]]:
+    def encode(self, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The latent ``z_t``, detached, and the autoencoder's loss if any.
 
         Args:
@@ -196,7 +197,7 @@ class TeacherDiffusion(nn.Module):
             )
         return NoiseDraw(*noise)
 
-    def normalize(self, latent: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
+    def normalize(self, latent: Tensor) -> tuple[Tensor, Tensor | None]:
         """What the diffusion model sees of ``z_t``, and the divisor."""
         if self.feature_scale is None:
             return latent, None
@@ -223,8 +224,8 @@ class TeacherDiffusion(nn.Module):
     def sample(
         self,
         noisy: Tensor,
-        scale: Optional[Tensor],
-        guidance: Optional[ClassifierGuidance],
+        scale: Tensor | None,
+        guidance: ClassifierGuidance | None,
         train_denoiser: bool = True,
     ) -> Tensor:
         """Run the reverse process (Eq. 5).
@@ -242,7 +243,7 @@ class TeacherDiffusion(nn.Module):
         Returns:
             Tensor: Denoised, shape (N, L, H, W), as :meth:`normalize` gives.
         """
-        options: Dict[str, Any] = {}
+        options: dict[str, Any] = {}
         if guidance is not None and guidance.scale > 0:
             options['guidance'] = guidance.behind(
                 lambda x: self.to_teacher(x, scale)
@@ -261,7 +262,7 @@ class TeacherDiffusion(nn.Module):
             guidance.value = options['guidance'].value
         return denoised
 
-    def to_teacher(self, clean: Tensor, scale: Optional[Tensor]) -> Tensor:
+    def to_teacher(self, clean: Tensor, scale: Tensor | None) -> Tensor:
         """Undo :meth:`normalize` and :meth:`encode`.
 
         Raises:
@@ -285,7 +286,7 @@ class TeacherDiffusion(nn.Module):
         self,
         x: Tensor,
         timesteps: Tensor,
-        parameters: Optional[Dict[str, Tensor]] = None,
+        parameters: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """Predict noise, with the denoiser's parameters or with others."""
 

@@ -4,7 +4,8 @@
 MMEngine loads whatever fits and warns of the rest.
 """
 
-from typing import Any, List, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
@@ -75,7 +76,7 @@ def check_belonging(runner: Runner, checkpoint: Any) -> None:
 
 
 def _check_resumed(
-    runner: Runner, checkpoint: Mapping, own: Mapping, wrong: List[str]
+    runner: Runner, checkpoint: Mapping, own: Mapping, wrong: list[str]
 ) -> None:
     path = runner._load_from
     if wrong:

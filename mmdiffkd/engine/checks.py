@@ -4,22 +4,24 @@
 import glob
 import os
 import os.path as osp
-import tempfile
 import re
-from typing import Any, Iterator, List, Mapping, Tuple
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mmengine.config import Config
 
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.scopes import check_scope
 from mmdiffkd.utils.student import is_distill_config
+
 from .label_lists import check_label_list
 from .label_maps import check_label_maps
 
 CHECKPOINT_NAME = re.compile(r'(epoch|iter)_\d+\.pth|best_.+\.pth')
 
 
-def earlier_checkpoints(work_dir: str) -> List[str]:
+def earlier_checkpoints(work_dir: str) -> list[str]:
     """List the checkpoints of earlier runs, oldest first.
 
     Args:
@@ -221,7 +223,7 @@ def check_load_from(cfg: Config) -> None:
         )
 
 
-def check_data(cfg: Config, phases: Tuple[str, ...]) -> None:
+def check_data(cfg: Config, phases: tuple[str, ...]) -> None:
     """Check that annotation files and image folders exist.
 
     Of segmentation sets, a few label files are read as well, and of
@@ -252,7 +254,7 @@ def check_data(cfg: Config, phases: Tuple[str, ...]) -> None:
                 )
 
 
-def _datasets(item: Any, key: str) -> Iterator[Tuple[str, Mapping]]:
+def _datasets(item: Any, key: str) -> Iterator[tuple[str, Mapping]]:
     """Yield the datasets inside dataloaders and wrappers, with their keys."""
     if isinstance(item, (list, tuple)):
         for i, value in enumerate(item):
@@ -294,7 +296,7 @@ def _check_dataset(key: str, dataset: Mapping) -> None:
             )
 
 
-def _evaluators(cfg: Config, phase: str) -> Iterator[Tuple[str, Mapping]]:
+def _evaluators(cfg: Config, phase: str) -> Iterator[tuple[str, Mapping]]:
     evaluator = cfg.get(f'{phase}_evaluator') or []
     key = f'{phase}_evaluator'
     if isinstance(evaluator, Mapping):

@@ -2,7 +2,8 @@
 """Read the label file of a classification set before training begins."""
 
 import os.path as osp
-from typing import Any, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
@@ -57,7 +58,7 @@ def check_label_list(cfg: Config, key: str, dataset: Mapping) -> None:
                 )
 
 
-def _label(word: str) -> Optional[int]:
+def _label(word: str) -> int | None:
     """The number, as MMPretrain will read it, or None if it is none."""
     try:
         return int(word)

@@ -2,7 +2,8 @@
 """Look at a few label files of a segmentation set before training begins."""
 
 import os.path as osp
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config

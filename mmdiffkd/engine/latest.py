@@ -4,18 +4,18 @@
 import logging
 import os.path as osp
 import zipfile
-from typing import List, Optional
 
 from mmengine.logging import print_log
 
 from mmdiffkd.utils.errors import UserError
+
 from .checks import earlier_checkpoints
 
 NOTE = 'last_checkpoint'
 """File of MMEngine's in a work dir that names the latest checkpoint."""
 
 
-def latest_checkpoint(work_dir: str) -> Optional[str]:
+def latest_checkpoint(work_dir: str) -> str | None:
     """The latest checkpoint of a run that can be read to its end.
 
     Args:
@@ -57,7 +57,7 @@ def latest_checkpoint(work_dir: str) -> Optional[str]:
     )
 
 
-def _noted(work_dir: str) -> Optional[str]:
+def _noted(work_dir: str) -> str | None:
     path = osp.join(work_dir, NOTE)
     if not osp.isfile(path):
         return None
@@ -65,7 +65,7 @@ def _noted(work_dir: str) -> Optional[str]:
         return file.read().strip() or None
 
 
-def _candidates(work_dir: str, noted: str) -> List[str]:
+def _candidates(work_dir: str, noted: str) -> list[str]:
     """The noted checkpoint, then all others, the youngest first."""
     # The note holds a full path; the folder may have been moved since.
     moved = osp.join(work_dir, osp.basename(noted))
@@ -79,7 +79,7 @@ def _candidates(work_dir: str, noted: str) -> List[str]:
     return list(dict.fromkeys(paths))
 
 
-def damage(path: str) -> Optional[str]:
+def damage(path: str) -> str | None:
     """Say what is wrong with a checkpoint file, reading all of it.
 
     Args:

@@ -6,7 +6,7 @@ import gc
 import os
 import os.path as osp
 import subprocess
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from mmdiffkd.utils.config import CfgOptions
 from mmdiffkd.utils.errors import UserError
+
 from .latest import NOTE, latest_checkpoint
 from .norms import replace_sync_bn
 
@@ -65,7 +66,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def set_work_dir(cfg: Config, path: str, work_dir: Optional[str]) -> None:
+def set_work_dir(cfg: Config, path: str, work_dir: str | None) -> None:
     """Command line before config before ``./work_dirs/<config name>``.
 
     Args:
@@ -108,7 +109,7 @@ def set_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
-def set_resume(cfg: Config, resume: Optional[str]) -> None:
+def set_resume(cfg: Config, resume: str | None) -> None:
     """Continue an earlier run, if asked to.
 
     ``auto`` in a work dir without checkpoints begins a new run, which still
@@ -130,7 +131,7 @@ def set_resume(cfg: Config, resume: Optional[str]) -> None:
         cfg.load_from = resume
 
 
-def resume_of_restart(work_dir: str, resume: Optional[str]) -> Optional[str]:
+def resume_of_restart(work_dir: str, resume: str | None) -> str | None:
     """Let a job that SLURM has requeued go on by itself.
 
     Args:

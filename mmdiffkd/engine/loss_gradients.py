@@ -2,12 +2,14 @@
 """Do the distillation losses pull the student where its task pulls it?"""
 
 from collections import defaultdict
-from typing import Any, Dict, Iterable, List, NamedTuple, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError
+
 from .sanity import tensors_of
 
 
@@ -27,7 +29,7 @@ class Pull(NamedTuple):
     cosine: float
 
 
-def loss_gradients(model: nn.Module, batches: Iterable[Any]) -> List[Pull]:
+def loss_gradients(model: nn.Module, batches: Iterable[Any]) -> list[Pull]:
     """Compare the gradients of all losses at the recorded student features.
 
     A loss whose cosine is 0 disturbs the task more the larger its gradient is;
@@ -45,7 +47,7 @@ def loss_gradients(model: nn.Module, batches: Iterable[Any]) -> List[Pull]:
     Raises:
         UserError: If no student record has a gradient.
     """
-    sums: Dict[tuple, Tensor] = defaultdict(lambda: torch.zeros(2).double())
+    sums: dict[tuple, Tensor] = defaultdict(lambda: torch.zeros(2).double())
     count = 0
     for batch in batches:
         for key, pull in _pulls_of_batch(model, batch).items():
@@ -59,8 +61,8 @@ def loss_gradients(model: nn.Module, batches: Iterable[Any]) -> List[Pull]:
     return [Pull(*key, *(pull / count).tolist()) for key, pull in sums.items()]
 
 
-def _pulls_of_batch(model: nn.Module, batch: Any) -> Dict[tuple, Tensor]:
-    records: Dict[str, List[Tensor]] = {}
+def _pulls_of_batch(model: nn.Module, batch: Any) -> dict[tuple, Tensor]:
+    records: dict[str, list[Tensor]] = {}
     distiller = model.distiller
     compute = distiller.compute_distill_losses
 

@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """What makes every run of ``tools/train.py`` resumable, in one place."""
 
-from typing import Any, List
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
@@ -85,7 +85,7 @@ def make_reliable(cfg: Config) -> str:
     )
 
 
-def _parts(value: Any) -> List[str]:
+def _parts(value: Any) -> list[str]:
     if isinstance(value, bool):
         return list(PARTS) if value else []
     if not isinstance(value, dict):
@@ -127,7 +127,7 @@ def _inexact(cfg: Config) -> str:
     )
 
 
-def _replace_checkpoint_hook(cfg: Config) -> List[str]:
+def _replace_checkpoint_hook(cfg: Config) -> list[str]:
     hooks = cfg.get('default_hooks') or {}
     # MMEngine's own default, where the config says nothing.
     hook = hooks.get('checkpoint', dict(type='CheckpointHook', interval=1))
@@ -148,7 +148,7 @@ def _saves_atomically(cfg: Config) -> bool:
     return str(hook.get('type')).endswith('AtomicCheckpointHook')
 
 
-def _seed_samples(cfg: Config) -> List[str]:
+def _seed_samples(cfg: Config) -> list[str]:
     loader = cfg.get('train_dataloader') or {}
     sampler = loader.get('sampler') if isinstance(loader, dict) else None
     # Tracking samplers name no sample by one integer, and batch samplers ask

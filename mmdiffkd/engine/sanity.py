@@ -2,7 +2,8 @@
 """Look at the first iteration of a distillation from outside."""
 
 import copy
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,12 +26,12 @@ class FirstIteration:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         #: Shapes of each side's records: side -> recorder -> texts.
-        self.records: Dict[str, Dict[str, List[str]]] = {}
+        self.records: dict[str, dict[str, list[str]]] = {}
         #: Largest gradient that distillation alone sends into each student
         #: record; None where there is none.
-        self.into_student: Dict[str, Optional[Tensor]] = {}
+        self.into_student: dict[str, Tensor | None] = {}
         #: Largest gradient of each parameter that gets one.
-        self.gradients: Dict[str, Tensor] = {}
+        self.gradients: dict[str, Tensor] = {}
         self.has_losses = False
         distiller = model.distiller
         self._compute = distiller.compute_distill_losses
@@ -53,7 +54,7 @@ class FirstIteration:
 
     def _observe(self) -> Any:
         distiller = self.model.distiller
-        student: Dict[str, List[Tensor]] = {}
+        student: dict[str, list[Tensor]] = {}
         for side in ('student', 'teacher'):
             manager = getattr(distiller, f'{side}_recorders')
             self.records[side] = {}
@@ -99,7 +100,7 @@ class FirstIteration:
             buffer.data.copy_(saved)
 
 
-def teacher_loss(model: nn.Module, batch: Any) -> Tuple[Dict[str, float], str]:
+def teacher_loss(model: nn.Module, batch: Any) -> tuple[dict[str, float], str]:
     """Compute the teacher's own task losses on a batch.
 
     Args:
@@ -133,7 +134,7 @@ def teacher_loss(model: nn.Module, batch: Any) -> Tuple[Dict[str, float], str]:
         return {}, f'{type(error).__name__}: {str(error).splitlines()[:1]}'
 
 
-def num_classes(model: nn.Module) -> Optional[int]:
+def num_classes(model: nn.Module) -> int | None:
     """Most classes that any head of a model tells apart, if it says so."""
     counts = [
         m.num_classes
@@ -143,7 +144,7 @@ def num_classes(model: nn.Module) -> Optional[int]:
     return max(counts) if counts else None
 
 
-def check_optimizer(model: nn.Module, wrapper: Any) -> Tuple[int, int]:
+def check_optimizer(model: nn.Module, wrapper: Any) -> tuple[int, int]:
     """Check whose parameters are trained.
 
     Args:
@@ -191,7 +192,7 @@ def check_optimizer(model: nn.Module, wrapper: Any) -> Tuple[int, int]:
     )
 
 
-def tensors_of(data: Any) -> List[Tensor]:
+def tensors_of(data: Any) -> list[Tensor]:
     """Tensors inside nested lists and tuples."""
     if isinstance(data, Tensor):
         return [data]

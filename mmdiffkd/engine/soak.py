@@ -4,7 +4,7 @@
 import os
 import time
 from statistics import median
-from typing import Any, List, NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -42,7 +42,7 @@ class ResourceHook(Hook):
 
     def __init__(self, interval: int) -> None:
         self.interval = interval
-        self.samples: List[Sample] = []
+        self.samples: list[Sample] = []
         self._since = 0.0
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -76,7 +76,7 @@ class Report(NamedTuple):
         step_ratio (float): Time of an iteration, last over second quarter.
     """
 
-    samples: List[Sample]
+    samples: list[Sample]
     rss_growth: float
     files_growth: int
     step_ratio: float

@@ -2,7 +2,7 @@
 """Layer-wise learning rates for the student of a distillation."""
 
 import re
-from typing import Any, Dict, Optional
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
@@ -42,8 +42,8 @@ class StudentOptimWrapperConstructor:
 
     def __init__(
         self,
-        optim_wrapper_cfg: Dict[str, Any],
-        paramwise_cfg: Optional[Dict[str, Any]] = None,
+        optim_wrapper_cfg: dict[str, Any],
+        paramwise_cfg: dict[str, Any] | None = None,
     ) -> None:
         self.optim_wrapper_cfg = optim_wrapper_cfg
         self.paramwise_cfg = dict(paramwise_cfg or {})
@@ -98,7 +98,7 @@ class StudentOptimWrapperConstructor:
         return wrapper
 
 
-def show_student_to_constructor(cfg: Config) -> Optional[str]:
+def show_student_to_constructor(cfg: Config) -> str | None:
     """Put the above around a constructor with layer-wise decay.
 
     Args:

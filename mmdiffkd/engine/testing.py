@@ -3,7 +3,6 @@
 
 import logging
 import os.path as osp
-from typing import Optional
 
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
@@ -20,6 +19,7 @@ from mmdiffkd.utils.student import (
     student_weights,
 )
 from mmdiffkd.utils.weights import load_fitting
+
 from .checks import check_folder
 
 
@@ -127,7 +127,7 @@ def set_tta(cfg: Config) -> None:
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 
 
-def add_dump(runner: Runner, path: Optional[str]) -> None:
+def add_dump(runner: Runner, path: str | None) -> None:
     """Write all predictions into a pickle file, as the library does."""
     if path is None:
         return
@@ -137,7 +137,7 @@ def add_dump(runner: Runner, path: Optional[str]) -> None:
     runner.test_evaluator.metrics.append(dump(out_file_path=path))
 
 
-def check_out(path: Optional[str], overwrite: bool) -> None:
+def check_out(path: str | None, overwrite: bool) -> None:
     """Check the value of ``--out``."""
     if path is None:
         return

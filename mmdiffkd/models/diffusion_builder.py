@@ -1,8 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 """Build the diffusion core from a user's config."""
 
+from collections.abc import Mapping
 from inspect import signature
-from typing import Any, Mapping, Type, Union
+from typing import Any
 
 from mmdiffkd.diffusion import FeatureDiffusion
 from mmdiffkd.diffusion.teacher_diffusion import TeacherDiffusion
@@ -15,7 +16,7 @@ def build_diffusion(
     owner: str,
     student_channels: int,
     teacher_channels: int,
-    core: Union[str, Type] = FeatureDiffusion,
+    core: str | type = FeatureDiffusion,
     **options: Any,
 ) -> TeacherDiffusion:
     """Build the diffusion core for a component of MMRazor.

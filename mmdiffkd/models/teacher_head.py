@@ -1,7 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """The classifier of a frozen teacher, seen as ``log p(y | feature)``."""
 
-from typing import Any, Callable, List, Sequence, Union
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +40,7 @@ class TeacherHead:
     def __init__(
         self,
         teacher: nn.Module,
-        head: Union[str, Sequence[str]],
+        head: str | Sequence[str],
         channels: int,
         pool: bool = False,
         activation: str = 'softmax',
@@ -47,7 +48,7 @@ class TeacherHead:
         self.pool = pool
         self.sigmoid = activation == 'sigmoid'
         self.names = [head] if isinstance(head, str) else list(head)
-        self.modules: List[nn.Module] = []
+        self.modules: list[nn.Module] = []
         modules = dict(teacher.named_modules())
         for name in self.names:
             if not name or name not in modules:

@@ -2,7 +2,8 @@
 """A batch as tensors and plain values, and back."""
 
 import importlib
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.structures import BaseDataElement
@@ -12,7 +13,7 @@ KIND = '__kind__'
 LIBRARIES = ('mmdet', 'mmengine', 'mmpretrain', 'mmseg')
 
 
-def image_paths(batch: Any) -> List[str]:
+def image_paths(batch: Any) -> list[str]:
     """List the image files of a batch.
 
     Args:
@@ -100,8 +101,8 @@ def rebuild_batch(content: Any) -> Any:
 
 
 def limited(
-    content: Dict[str, Any], expendable: Sequence[str], limit: int
-) -> Tuple[Dict[str, Any], List[str]]:
+    content: dict[str, Any], expendable: Sequence[str], limit: int
+) -> tuple[dict[str, Any], list[str]]:
     """Leave entries out until the tensors fit a size.
 
     Args:

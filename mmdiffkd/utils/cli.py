@@ -4,7 +4,7 @@
 import functools
 import os
 import sys
-from typing import Callable
+from collections.abc import Callable
 
 from .errors import UserError
 from .explain import explain

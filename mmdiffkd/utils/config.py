@@ -9,7 +9,7 @@ import os
 import os.path as osp
 import traceback
 import warnings
-from typing import Any, Optional, Tuple
+from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.config.utils import MODULE2PACKAGE
@@ -51,7 +51,7 @@ class CfgOptions(DictAction):
             raise argparse.ArgumentError(self, str(error)) from error
 
 
-def load_config(path: str, options: Optional[dict] = None) -> Config:
+def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config file and merge the command line's options into it.
 
     Args:
@@ -84,7 +84,7 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     return cfg
 
 
-def _check_bases(path: str, above: Tuple[str, ...] = ()) -> None:
+def _check_bases(path: str, above: tuple[str, ...] = ()) -> None:
     """Refuse a config that inherits from itself; MMEngine would not end."""
     path = osp.realpath(path)
     if path in above:
@@ -180,7 +180,7 @@ def _config_problem(path: str, error: Exception) -> str:
     return f'cannot read config {place}: {type(error).__name__}: {text}'
 
 
-def _failing_line(error: Exception) -> Tuple[Optional[str], Optional[int]]:
+def _failing_line(error: Exception) -> tuple[str | None, int | None]:
     """Find the config file, and its line, that was being executed.
 
     MMEngine compiles configs under their own names; a base that is missing

@@ -3,7 +3,7 @@
 
 import argparse
 import os.path as osp
-from typing import Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor

@@ -10,9 +10,10 @@ import inspect
 import json
 import re
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
@@ -23,7 +24,7 @@ from .explain_library import explain_library
 BUILDER = 'mmengine.registry.build_functions'
 
 
-def explain(error: BaseException) -> Optional[str]:
+def explain(error: BaseException) -> str | None:
     """Say what the user did wrong, if it was the user.
 
     Args:
@@ -51,8 +52,8 @@ def explain(error: BaseException) -> Optional[str]:
 
 
 def _last(
-    frames: List[FrameType], function: str, module: str
-) -> Optional[FrameType]:
+    frames: list[FrameType], function: str, module: str
+) -> FrameType | None:
     """The innermost call of a function."""
     for frame in reversed(frames):
         if (
@@ -63,9 +64,7 @@ def _last(
     return None
 
 
-def _unknown_type(
-    error: BaseException, frames: List[FrameType]
-) -> Optional[str]:
+def _unknown_type(error: BaseException, frames: list[FrameType]) -> str | None:
     """``type='RetinaNett'``: name the closest registered classes."""
     text = str(error.args[0]) if error.args else ''
     match = re.match(r'(\S+) is not in the (?:(\S+)::)?(.+?) registry', text)
@@ -90,7 +89,7 @@ def _unknown_type(
     return message
 
 
-def _no_type(error: BaseException, frames: List[FrameType]) -> Optional[str]:
+def _no_type(error: BaseException, frames: list[FrameType]) -> str | None:
     """A dict that is to become an object and does not say of which class."""
     build = _last(frames, 'build_from_cfg', BUILDER)
     if (
@@ -115,7 +114,7 @@ def _no_type(error: BaseException, frames: List[FrameType]) -> Optional[str]:
     return f'config of a {name} {text}: {str(cfg)[:200]}'
 
 
-def _registered_names(name: str, scope: str, kind: str) -> List[str]:
+def _registered_names(name: str, scope: str, kind: str) -> list[str]:
     """Names that a registry would have understood in place of ``name``."""
     roots = [
         value
@@ -137,8 +136,8 @@ def _registered_names(name: str, scope: str, kind: str) -> List[str]:
 
 
 def _wrong_argument(
-    error: BaseException, frames: List[FrameType]
-) -> Optional[str]:
+    error: BaseException, frames: list[FrameType]
+) -> str | None:
     """A misspelt or missing key of a dict that builds an object."""
     build = _last(frames, 'build_from_cfg', BUILDER)
     if not isinstance(error, TypeError) or build is None:
@@ -170,11 +169,11 @@ def _wrong_argument(
     return None
 
 
-def _parameters(built: Any) -> List[str]:
+def _parameters(built: Any) -> list[str]:
     """Names that a class takes, with those it passes on to its bases."""
     if not inspect.isclass(built):
         return list(inspect.signature(built).parameters)
-    names: Dict[str, None] = {}
+    names: dict[str, None] = {}
     for base in built.__mro__:
         if '__init__' not in vars(base):
             continue
@@ -190,7 +189,7 @@ def _parameters(built: Any) -> List[str]:
     return list(names)
 
 
-def _place(frames: List[FrameType], part: Any) -> Optional[str]:
+def _place(frames: list[FrameType], part: Any) -> str | None:
     """Find where in the whole config a dict stands, as a dotted key."""
     for frame in frames:
         if frame.f_code.co_name == 'from_cfg' and isinstance(part, Mapping):
@@ -225,7 +224,7 @@ def _equal(left: Any, right: Any) -> bool:
         return False
 
 
-def _walk(item: Any, key: str = '') -> List[Tuple[str, Any]]:
+def _walk(item: Any, key: str = '') -> list[tuple[str, Any]]:
     """Every value of a config under its dotted key."""
     if isinstance(item, (list, tuple)):
         children = [(str(i), value) for i, value in enumerate(item)]
@@ -240,8 +239,8 @@ def _walk(item: Any, key: str = '') -> List[Tuple[str, Any]]:
 
 
 def _bad_checkpoint(
-    error: BaseException, frames: List[FrameType]
-) -> Optional[str]:
+    error: BaseException, frames: list[FrameType]
+) -> str | None:
     """A file that ``torch.load`` could not read."""
     load = _last(frames, 'load_from_local', 'mmengine.runner.checkpoint')
     if load is None:
@@ -253,8 +252,8 @@ def _bad_checkpoint(
 
 
 def _not_resumable(
-    error: BaseException, frames: List[FrameType]
-) -> Optional[str]:
+    error: BaseException, frames: list[FrameType]
+) -> str | None:
     """Resuming from a file that holds weights alone."""
     resume = _last(frames, 'resume', 'mmengine.runner.runner')
     if (
@@ -271,8 +270,8 @@ def _not_resumable(
 
 
 def _unknown_optimizer(
-    error: BaseException, frames: List[FrameType]
-) -> Optional[str]:
+    error: BaseException, frames: list[FrameType]
+) -> str | None:
     """MMEngine looks the class up and uses what it did not find."""
     frame = _last(
         frames, '__call__', 'mmengine.optim.optimizer.default_constructor'
@@ -294,7 +293,7 @@ def _unknown_optimizer(
     )
 
 
-def _no_images(error: BaseException, frames: List[FrameType]) -> Optional[str]:
+def _no_images(error: BaseException, frames: list[FrameType]) -> str | None:
     """A dataset from which nothing is left after filtering."""
     frame = _last(frames, '_serialize_data', 'mmengine.dataset.base_dataset')
     if frame is None or not isinstance(error, ValueError):
@@ -311,9 +310,7 @@ def _no_images(error: BaseException, frames: List[FrameType]) -> Optional[str]:
     )
 
 
-def _absent_image(
-    error: BaseException, frames: List[FrameType]
-) -> Optional[str]:
+def _absent_image(error: BaseException, frames: list[FrameType]) -> str | None:
     """An image that the annotations name, also in a worker's words."""
     text = str(error)
     loading = _last(frames, 'transform', 'mmcv.transforms.loading')
@@ -330,9 +327,7 @@ def _absent_image(
     )
 
 
-def _broken_json(
-    error: BaseException, frames: List[FrameType]
-) -> Optional[str]:
+def _broken_json(error: BaseException, frames: list[FrameType]) -> str | None:
     """Annotations that are cut or are no JSON."""
     if not isinstance(error, json.JSONDecodeError):
         return None

@@ -10,11 +10,11 @@ import linecache
 import re
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from types import FrameType
-from typing import List, Mapping, Optional, Sequence
 from urllib.error import URLError
 
-Frames = List[FrameType]
+Frames = list[FrameType]
 
 RUNNER = 'mmengine.runner.runner'
 CHECKPOINT = 'mmengine.runner.checkpoint'
@@ -61,7 +61,7 @@ def said(error: BaseException, frames: Frames) -> str:
     )
 
 
-def download(error: BaseException, frames: Frames) -> Optional[str]:
+def download(error: BaseException, frames: Frames) -> str | None:
     """A checkpoint that is named by an address."""
     for frame in reversed(frames):
         name, local = frame.f_code.co_name, frame.f_locals
@@ -83,7 +83,7 @@ def download(error: BaseException, frames: Frames) -> Optional[str]:
     return None
 
 
-def other_model(error: BaseException, frames: Frames) -> Optional[str]:
+def other_model(error: BaseException, frames: Frames) -> str | None:
     """Weights or an optimizer's state of another model."""
     reading = [
         f
@@ -109,7 +109,7 @@ def other_model(error: BaseException, frames: Frames) -> Optional[str]:
     )
 
 
-def broken_image(error: BaseException, frames: Frames) -> Optional[str]:
+def broken_image(error: BaseException, frames: Frames) -> str | None:
     """An image file that is there and is none, also in a worker's words."""
     match = re.search(r'failed to load image: (.+)', str(error))
     name = match.group(1).strip() if match else None
@@ -130,7 +130,7 @@ def broken_image(error: BaseException, frames: Frames) -> Optional[str]:
     )
 
 
-def construction(error: BaseException, frames: Frames) -> Optional[str]:
+def construction(error: BaseException, frames: Frames) -> str | None:
     """An object that a library cannot build from its dict."""
     places = [
         i
@@ -173,7 +173,7 @@ def construction(error: BaseException, frames: Frames) -> Optional[str]:
     )
 
 
-def runner_settings(error: BaseException, frames: Frames) -> Optional[str]:
+def runner_settings(error: BaseException, frames: Frames) -> str | None:
     """Settings that MMEngine's runner itself refuses."""
     places = [
         i
@@ -218,7 +218,7 @@ def runner_settings(error: BaseException, frames: Frames) -> Optional[str]:
     )
 
 
-def first_iteration(error: BaseException, frames: Frames) -> Optional[str]:
+def first_iteration(error: BaseException, frames: Frames) -> str | None:
     """A model whose parts do not fit each other, or the data."""
     steps = [
         f
@@ -265,7 +265,7 @@ def first_iteration(error: BaseException, frames: Frames) -> Optional[str]:
     )
 
 
-def memory(error: BaseException, frames: Frames) -> Optional[str]:
+def memory(error: BaseException, frames: Frames) -> str | None:
     """Too much for the GPU."""
     if type(error).__name__ != 'OutOfMemoryError':
         return None
@@ -276,7 +276,7 @@ def memory(error: BaseException, frames: Frames) -> Optional[str]:
     )
 
 
-def file_system(error: BaseException, frames: Frames) -> Optional[str]:
+def file_system(error: BaseException, frames: Frames) -> str | None:
     """A path that cannot be read or written, a full disk."""
     if (
         isinstance(error, OSError)
@@ -307,7 +307,7 @@ RULES = (
 )
 
 
-def explain_library(error: BaseException) -> Optional[str]:
+def explain_library(error: BaseException) -> str | None:
     """Say what the user named that another library could not take.
 
     Args:

@@ -4,7 +4,8 @@
 import copy
 import importlib
 import os.path as osp
-from typing import Any, List, Mapping, NamedTuple, Optional
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmdiffkd.version import __version__
+
 from .checkpoint import read_checkpoint, write_checkpoint
 from .config import load_config
 from .errors import UserError
@@ -47,14 +49,14 @@ class Exported(NamedTuple):
     path: str
     num_tensors: int
     averaged: bool
-    needs: List[str]
+    needs: list[str]
 
 
 def export_student(
     checkpoint: str,
-    out: Optional[str] = None,
-    ema: Optional[bool] = None,
-    config: Optional[str] = None,
+    out: str | None = None,
+    ema: bool | None = None,
+    config: str | None = None,
     overwrite: bool = False,
     trust: bool = False,
 ) -> Exported:
@@ -159,7 +161,7 @@ def plain_checkpoint(source: Mapping, cfg: Config, ema: bool = True) -> dict:
     )
 
 
-def _out_path(checkpoint: str, out: Optional[str]) -> str:
+def _out_path(checkpoint: str, out: str | None) -> str:
     name = osp.splitext(osp.basename(checkpoint))[0] + '_student.pth'
     if out is None:
         return osp.join(osp.dirname(checkpoint), name)
@@ -193,7 +195,7 @@ def _student_only(source: Mapping, path: str, ema: bool) -> None:
 
 
 def _source_config(
-    source: Mapping, path: str, config: Optional[str], trust: bool
+    source: Mapping, path: str, config: str | None, trust: bool
 ) -> Config:
     """The config a checkpoint was trained with."""
     if config is not None:

@@ -1,8 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """Hints for misspelt names."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Iterable
 
 
 def closest(name: str, names: Iterable[str], count: int = 3) -> str:

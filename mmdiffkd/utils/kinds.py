@@ -3,9 +3,10 @@
 
 import inspect
 import math
+import types
 import typing
-from collections.abc import Mapping, Sequence
-from typing import Any, Callable, Dict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from .errors import UserError
 
@@ -20,9 +21,12 @@ WORDS = {
     type(None): 'None',
 }
 
+# `Optional[int]` and `int | None` are of two kinds until Python 3.14.
+UNIONS = (typing.Union, types.UnionType)
+
 
 def check_kinds(
-    where: str, function: Callable, values: Dict[str, Any]
+    where: str, function: Callable, values: dict[str, Any]
 ) -> None:
     """Refuse arguments of a wrong kind before anything is built of them.
 
@@ -73,17 +77,15 @@ def fits(value: Any, wanted: Any) -> bool:
         return True
     origin = typing.get_origin(wanted)
     parts = typing.get_args(wanted)
-    if origin is typing.Union:
+    if origin in UNIONS:
         return any(fits(value, part) for part in parts)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             return False
         if len(parts) == 2 and parts[1] is Ellipsis:
             parts = parts[:1] * len(value)
-        return (
-            not parts
-            or len(value) == len(parts)
-            and all(map(fits, value, parts))
+        return not parts or (
+            len(value) == len(parts) and all(map(fits, value, parts))
         )
     wanted = origin or wanted
     if wanted is bool:
@@ -105,7 +107,7 @@ def fits(value: Any, wanted: Any) -> bool:
 
 def words(wanted: Any) -> str:
     """Say in words what an annotation asks for."""
-    if typing.get_origin(wanted) is typing.Union:
+    if typing.get_origin(wanted) in UNIONS:
         return ' or '.join(map(words, typing.get_args(wanted)))
     if typing.get_origin(wanted) is tuple:
         inner = typing.get_args(wanted)

@@ -2,8 +2,8 @@
 """Random number generators."""
 
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 import numpy as np
 import torch

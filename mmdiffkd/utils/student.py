@@ -5,7 +5,8 @@ import ast
 import copy
 import os.path as osp
 from collections import Counter, OrderedDict
-from typing import Any, List, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
@@ -120,7 +121,7 @@ def _drop_own_imports(cfg: Config) -> None:
         cfg.pop('custom_imports')
 
 
-def distill_types(item: Any) -> List[str]:
+def distill_types(item: Any) -> list[str]:
     """List the types of distillation packages that a config still names.
 
     Args:
@@ -233,12 +234,12 @@ def config_from_text(text: str, trust: bool = False) -> Config:
     try:
         values = {}
         for statement in ast.parse(text).body:
-            (target,) = getattr(statement, 'targets')
+            (target,) = statement.targets
             values[target.id] = _literal(statement.value)
     except (AttributeError, SyntaxError, TypeError, ValueError) as error:
         if trust:
             return Config.fromstring(text, file_format='.py')
-        line: Optional[int] = getattr(error, 'lineno', None)
+        line: int | None = getattr(error, 'lineno', None)
         raise UserError(
             'the config inside the checkpoint is more than plain values'
             f'{f" (line {line})" if line else ""}: name the config file with '

@@ -2,7 +2,7 @@
 """Load weights as the modules themselves read them."""
 
 import re
-from typing import List, Mapping, Tuple
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ _MISMATCH = re.compile(
 
 def load_fitting(
     model: nn.Module, state: Mapping[str, Tensor]
-) -> Tuple[List[str], List[str]]:
+) -> tuple[list[str], list[str]]:
     """Load what fits, and tell what was left as it was.
 
     Modules may rename what an older release has written, or resize position
@@ -34,7 +34,7 @@ def load_fitting(
     """
     try:
         missing = model.load_state_dict(state, strict=False).missing_keys
-        wrong: List[str] = []
+        wrong: list[str] = []
     except RuntimeError as error:
         missing = [key for key in model.state_dict() if key not in state]
         lines = [line.strip() for line in str(error).splitlines() if line]

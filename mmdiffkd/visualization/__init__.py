@@ -10,6 +10,7 @@ from .task_view import TaskView
 VIEWS = dict(det=DetectionView, seg=SegmentationView, cls=ClassificationView)
 
 __all__ = [
+    'VIEWS',
     'ClassificationView',
     'DetectionView',
     'Measured',
@@ -17,7 +18,6 @@ __all__ = [
     'RunLog',
     'SegmentationView',
     'TaskView',
-    'VIEWS',
     'read_measured',
     'read_metrics',
     'read_run',

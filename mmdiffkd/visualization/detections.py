@@ -5,7 +5,7 @@ import io
 import json
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # MMDetection brings it; other tasks do without
 class Box(NamedTuple):
     """A box as (x, y, width, height), its class and its score."""
 
-    xywh: Tuple[float, float, float, float]
+    xywh: tuple[float, float, float, float]
     category: int
     score: float = 1.0
 
@@ -60,12 +60,12 @@ class DetectionView(TaskView):
             'class, overlap (IoU) of 50% or more. Dashed orange: false.'
         )
 
-    def read_predictions(self, test_dir: str) -> Dict[int, List[Box]]:
+    def read_predictions(self, test_dir: str) -> dict[int, list[Box]]:
         """Return the boxes by image id; see :func:`read_predictions`."""
         path = Path(test_dir) / 'predictions.bbox.json'
         return read_predictions(path, self.score)
 
-    def images(self) -> List[int]:
+    def images(self) -> list[int]:
         """Return the image ids."""
         return sorted(self.coco.imgs)
 
@@ -74,7 +74,7 @@ class DetectionView(TaskView):
         row: str,
         axes: Axes,
         image: int,
-        predictions: Optional[Dict[int, List[Box]]],
+        predictions: dict[int, list[Box]] | None,
     ) -> None:
         """See :class:`TaskView`."""
         name = self.coco.imgs[image]['file_name']
@@ -89,7 +89,7 @@ class DetectionView(TaskView):
             )
 
 
-def read_predictions(path: str, score: float) -> Dict[int, List[Box]]:
+def read_predictions(path: str, score: float) -> dict[int, list[Box]]:
     """Read the detections that ``CocoMetric(outfile_prefix=...)`` wrote.
 
     Args:
@@ -109,7 +109,7 @@ def read_predictions(path: str, score: float) -> Dict[int, List[Box]]:
     return found
 
 
-def read_truth(coco: 'COCO', image_id: int) -> List[Box]:
+def read_truth(coco: 'COCO', image_id: int) -> list[Box]:
     """Return the annotated boxes of an image."""
     return [
         Box(row['bbox'], row['category_id'])
@@ -117,7 +117,7 @@ def read_truth(coco: 'COCO', image_id: int) -> List[Box]:
     ]
 
 
-def match(found: List[Box], truth: List[Box], iou: float = 0.5) -> List[bool]:
+def match(found: list[Box], truth: list[Box], iou: float = 0.5) -> list[bool]:
     """Tell which detections are right; each truth counts once.
 
     Args:
@@ -150,7 +150,7 @@ def match(found: List[Box], truth: List[Box], iou: float = 0.5) -> List[bool]:
 
 
 def draw_truth(
-    axes: Axes, image: np.ndarray, truth: List[Box], names: Dict[int, str]
+    axes: Axes, image: np.ndarray, truth: list[Box], names: dict[int, str]
 ) -> None:
     """Draw an image with its annotated boxes."""
     show_image(axes, image)
@@ -161,9 +161,9 @@ def draw_truth(
 def draw_found(
     axes: Axes,
     image: np.ndarray,
-    found: List[Box],
-    truth: List[Box],
-    names: Dict[int, str],
+    found: list[Box],
+    truth: list[Box],
+    names: dict[int, str],
 ) -> None:
     """Draw an image with detections, the right ones apart from the rest.
 

@@ -1,8 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Draw features as maps of where they are active."""
 
-from typing import Dict, Optional
-
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,8 +57,8 @@ def to_pixels(
 
 
 def draw_feature_maps(
-    rows: Dict[str, Dict[str, np.ndarray]],
-    image: Optional[np.ndarray] = None,
+    rows: dict[str, dict[str, np.ndarray]],
+    image: np.ndarray | None = None,
     dpi: int = 100,
 ) -> np.ndarray:
     """Draw maps in rows, each row beside the image that they are of.

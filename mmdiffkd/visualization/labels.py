@@ -3,7 +3,7 @@
 
 import pickle
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from mmdiffkd.datasets import CLASSES
+
 from .style import FALSE, FOUND
 from .task_view import TaskView, show_image, spread
 
@@ -43,7 +44,7 @@ class ClassificationView(TaskView):
     def __init__(self, data: str) -> None:
         self.folder = Path(data) / 'test'
 
-    def read_predictions(self, test_dir: str) -> Dict[str, Guess]:
+    def read_predictions(self, test_dir: str) -> dict[str, Guess]:
         """Read what ``tools/test.py --out predictions.pkl`` wrote.
 
         Returns:
@@ -58,7 +59,7 @@ class ClassificationView(TaskView):
             for row in rows
         }
 
-    def images(self) -> List[str]:
+    def images(self) -> list[str]:
         """Return the images as ``CLASS/NAME.png``."""
         return sorted(
             path.relative_to(self.folder).as_posix()
@@ -66,7 +67,7 @@ class ClassificationView(TaskView):
         )
 
     def draw_images(
-        self, figure: SubFigure, predictions: Dict[str, Any], count: int
+        self, figure: SubFigure, predictions: dict[str, Any], count: int
     ) -> None:
         """Draw a grid of images; see :class:`TaskView`."""
         chosen = spread(self.images(), count)

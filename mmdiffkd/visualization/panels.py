@@ -1,8 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """The single panels of a report on a distillation."""
 
-from typing import Dict
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
@@ -27,8 +25,8 @@ def smooth(values: np.ndarray, width: int = 9) -> np.ndarray:
 def draw_bars(
     axes: Axes,
     title: str,
-    bars: Dict[str, Dict[str, float]],
-    colours: Dict[str, str],
+    bars: dict[str, dict[str, float]],
+    colours: dict[str, str],
 ) -> None:
     """Draw the metrics of several models beside each other.
 
@@ -60,8 +58,8 @@ def draw_bars(
 def draw_curves(
     axes: Axes,
     title: str,
-    curves: Dict[str, Curve],
-    colours: Dict[str, str],
+    curves: dict[str, Curve],
+    colours: dict[str, str],
     log: bool = False,
     smoothed: bool = True,
 ) -> None:
@@ -102,7 +100,7 @@ def draw_curves(
         axes.legend(loc='best', ncols=2 if len(curves) > 3 else 1)
 
 
-def draw_levels(axes: Axes, family: str, levels: Dict[str, Curve]) -> None:
+def draw_levels(axes: Axes, family: str, levels: dict[str, Curve]) -> None:
     """Draw one quantity of the distillation, a curve for each level.
 
     Args:

@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """One picture of a distillation: what was measured, learned and found."""
 
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -25,7 +25,7 @@ class Measured(NamedTuple):
     """
 
     run: RunLog
-    metrics: Dict[str, float]
+    metrics: dict[str, float]
     predictions: Any
 
     @property
@@ -87,7 +87,7 @@ class Report:
         }
         self.colours = dict(zip(self.models, (TEACHER, ALONE, DISTILLED)))
 
-    def test_metrics(self, model: str) -> Dict[str, float]:
+    def test_metrics(self, model: str) -> dict[str, float]:
         """Return the test metrics of a model by their plain names (%)."""
         return {
             name: self.view.scale * self.models[model].metrics[key]
@@ -95,7 +95,7 @@ class Report:
         }
 
     def draw(
-        self, out: str, title: str, note: str, count: Optional[int] = None
+        self, out: str, title: str, note: str, count: int | None = None
     ) -> None:
         """Draw the picture.
 

@@ -4,14 +4,14 @@
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Set, Tuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mmdiffkd.utils import UserError
 
 # Iterations (or steps) and values of one logged quantity.
-Curve = Tuple[np.ndarray, np.ndarray]
+Curve = tuple[np.ndarray, np.ndarray]
 
 
 class RunLog(NamedTuple):
@@ -24,10 +24,10 @@ class RunLog(NamedTuple):
             iteration at which the model was validated.
     """
 
-    train: Dict[str, Curve]
-    val: Dict[str, Curve]
+    train: dict[str, Curve]
+    val: dict[str, Curve]
 
-    def families(self) -> Dict[str, Dict[str, Curve]]:
+    def families(self) -> dict[str, dict[str, Curve]]:
         """Group what the distillation logged: one family a quantity.
 
         Returns:
@@ -70,7 +70,7 @@ def find_log(work_dir: str, pattern: str) -> Path:
     return found[-1]
 
 
-def read_scalars(path: str) -> List[dict]:
+def read_scalars(path: str) -> list[dict]:
     """Read a file of one JSON object a line.
 
     A last line that a killed run left half written is dropped; any other
@@ -109,7 +109,7 @@ def read_run(work_dir: str) -> RunLog:
     return RunLog(_to_curves(train), _to_curves(val))
 
 
-def read_metrics(work_dir: str) -> Dict[str, float]:
+def read_metrics(work_dir: str) -> dict[str, float]:
     """Read what the newest test run below a folder measured.
 
     Args:
@@ -122,7 +122,7 @@ def read_metrics(work_dir: str) -> Dict[str, float]:
     return json.loads(path.read_text())
 
 
-def _split_name(name: str, levels: Set[str]) -> Tuple[str, str]:
+def _split_name(name: str, levels: set[str]) -> tuple[str, str]:
     """Split a logged name into family and level."""
     owner, _, quantity = name.rpartition('.')
     prefix, _, last = (owner or quantity).rpartition('_')
@@ -134,7 +134,7 @@ def _split_name(name: str, levels: Set[str]) -> Tuple[str, str]:
     return name, ''
 
 
-def _to_curves(points: Dict[str, list]) -> Dict[str, Curve]:
+def _to_curves(points: dict[str, list]) -> dict[str, Curve]:
     """Turn lists of (iteration, value) into pairs of arrays."""
     return {
         key: tuple(np.array(column, float) for column in zip(*rows))

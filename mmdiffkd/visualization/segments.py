@@ -2,7 +2,6 @@
 """Draw label maps over grey images."""
 
 from pathlib import Path
-from typing import List, Optional
 
 import cv2
 import matplotlib.pyplot as plt
@@ -12,6 +11,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.patches import Patch
 
 from mmdiffkd.datasets.cityscapes import PALETTE, SEGMENTATION_CLASSES, VOID
+
 from .task_view import TaskView, show_image
 
 IMAGE, LABELS = '_leftImg8bit.png', '_gtFine_labelTrainIds.png'
@@ -40,7 +40,7 @@ class SegmentationView(TaskView):
         """Return the folder that ``IoUMetric(output_dir=...)`` wrote."""
         return Path(test_dir) / 'predictions'
 
-    def images(self) -> List[Path]:
+    def images(self) -> list[Path]:
         """Return the image files."""
         return sorted((self.data / 'leftImg8bit' / 'test').rglob('*' + IMAGE))
 
@@ -59,7 +59,7 @@ class SegmentationView(TaskView):
         )
 
     def draw_row(
-        self, row: str, axes: Axes, image: Path, predictions: Optional[Path]
+        self, row: str, axes: Axes, image: Path, predictions: Path | None
     ) -> None:
         """See :class:`TaskView`."""
         name = image.name[: -len(IMAGE)]

@@ -4,8 +4,6 @@
 The colours are those of Okabe and Ito, told apart with any colour vision.
 """
 
-from typing import List
-
 import matplotlib
 
 TEACHER, ALONE, DISTILLED = '#0072B2', '#E69F00', '#009E73'
@@ -30,7 +28,7 @@ SETTINGS = {
 }
 
 
-def level_colours(count: int) -> List[tuple]:
+def level_colours(count: int) -> list[tuple]:
     """Return ordered colours for the levels of a pyramid, dark to light."""
     scale = matplotlib.colormaps['viridis']
     return [scale(0.88 * i / max(count - 1, 1)) for i in range(count)]

@@ -2,7 +2,7 @@
 """What a report shows of one task, and no report of another."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,10 +25,10 @@ class TaskView(ABC):
         count (int): Test images to draw, unless told otherwise.
     """
 
-    metrics: Dict[str, str]
+    metrics: dict[str, str]
     scale: float = 1.0
     legend: str
-    rows: List[str] = ['truth', 'student alone', 'student distilled']
+    rows: list[str] = ['truth', 'student alone', 'student distilled']
     height: float = 8.5
     count: int = 6
 
@@ -42,7 +42,7 @@ class TaskView(ABC):
         """Read what a test run left in its folder."""
 
     @abstractmethod
-    def images(self) -> List[Any]:
+    def images(self) -> list[Any]:
         """Return the test images, in their order, by any key.
 
         Raises:
@@ -64,7 +64,7 @@ class TaskView(ABC):
         """
 
     def draw_images(
-        self, figure: SubFigure, predictions: Dict[str, Any], count: int
+        self, figure: SubFigure, predictions: dict[str, Any], count: int
     ) -> None:
         """Draw test images, a column each.
 
@@ -84,7 +84,7 @@ class TaskView(ABC):
             places[0].set_ylabel(row, size=11, weight='bold')
 
 
-def spread(images: List[Any], count: int) -> List[Any]:
+def spread(images: list[Any], count: int) -> list[Any]:
     """Choose images at even distances: no choice by their looks."""
     places = np.linspace(0, len(images), count, endpoint=False)
     return [images[int(place)] for place in places]

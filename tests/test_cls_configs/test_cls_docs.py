@@ -8,6 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdiffkd.models.backbones.cifar_zoo import CRD_ZOO
+
 from . import tiny
 
 README = (tiny.CLS / 'README.md').read_text()

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmpretrain import ImageClassificationInferencer
 
 from mmdiffkd.utils.export import export_student
+
 from . import tiny
 
 CLASSES = [f'class {index}' for index in range(100)]

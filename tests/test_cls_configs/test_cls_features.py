@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmdiffkd.utils import UserError
+
 from . import tiny
 
 SIZE = (64, 96)  # 2 x 3 at stride 32: not square

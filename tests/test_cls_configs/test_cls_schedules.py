@@ -32,7 +32,7 @@ def load(row):
     return tiny.read(tiny.ROOT / f'configs/_base_/schedules/{row}.py')
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def rates(row):
     """Learning rate at every iteration, by MMEngine's own schedulers."""
     cfg = load(row)

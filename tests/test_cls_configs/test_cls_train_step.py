@@ -13,6 +13,7 @@ import torch
 from mmengine.optim import build_optim_wrapper
 
 from mmdiffkd.utils import UserError
+
 from . import tiny
 
 PAIRS = sorted(path.name for path in tiny.CLS.glob('*.py'))

@@ -11,6 +11,7 @@ from mmdiffkd.diffusion import (
     MLPDenoiser,
     NoiseSchedule,
 )
+
 from . import reference
 
 GOLDEN = [

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmdiffkd.diffusion import FeatureDiffusion, NoiseDraw, PairedOutput
+
 from . import reference
 
 

@@ -14,6 +14,7 @@ from mmdiffkd.diffusion import (
     NoiseSchedule,
     SelfDiffusion,
 )
+
 from . import reference
 
 SIZE = (4, 3)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmdiffkd.diffusion import ClassifierGuidance, NoiseDraw, SelfDiffusion
+
 from . import reference
 
 

@@ -7,11 +7,11 @@ import pytest
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
+from test_models import toys
 
 from mmdiffkd.engine.student_optim import show_student_to_constructor
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.student import student_config
-from test_models import toys
 
 BASE_LR, DECAY = 0.01, 0.1
 

@@ -21,27 +21,27 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from mmengine.config import Config  # noqa: E402
-from mmengine.evaluator import BaseMetric  # noqa: E402
-from mmengine.hooks import Hook  # noqa: E402
-from mmengine.logging import MessageHub, MMLogger  # noqa: E402
-from mmengine.optim import AmpOptimWrapper, OptimWrapper  # noqa: E402
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import (
     HOOKS,
-    METRICS,  # noqa: E402
+    METRICS,
     OPTIM_WRAPPERS,
     DefaultScope,
 )
-from mmengine.runner import Runner  # noqa: E402
-from torch.utils.data import Dataset  # noqa: E402
+from mmengine.runner import Runner
+from test_models import toys
+from torch.utils.data import Dataset
 
-import mmdiffkd  # noqa: E402,F401
-from mmdiffkd.engine import launch  # noqa: E402
-from mmdiffkd.engine.reliable import make_reliable  # noqa: E402
-from mmdiffkd.registry import DATASETS  # noqa: E402
-from test_models import toys  # noqa: E402
+import mmdiffkd  # noqa: F401
+from mmdiffkd.engine import launch
+from mmdiffkd.engine.reliable import make_reliable
+from mmdiffkd.registry import DATASETS
 
 IMAGES, BATCH, EPOCHS, ITERS = 10, 2, 3, 13
 
@@ -313,7 +313,7 @@ def warm_up():
 
     # Formats the whole config, with each checkpoint.
     Config.pretty_text = property(lambda self: 'seconds = 0')
-    runner_module.collect_env = lambda: {}  # asks compilers
+    runner_module.collect_env = dict  # asks compilers
     with tempfile.TemporaryDirectory() as folder:
         cfg = config(folder)
         cfg.experiment_name = 'warm_up'

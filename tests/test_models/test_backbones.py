@@ -9,6 +9,7 @@ from torch import nn
 from mmdiffkd.models.backbones.cifar_zoo import CRD_ZOO
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+
 from . import task_toys, zoo
 
 OURS = {

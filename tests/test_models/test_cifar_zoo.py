@@ -12,6 +12,7 @@ from mmdiffkd.models.backbones.cifar_zoo import (
     from_crd,
 )
 from mmdiffkd.utils import UserError
+
 from . import task_toys, zoo
 
 

@@ -9,6 +9,7 @@ from mmdiffkd.diffusion import FeatureDiffusion, PairedOutput
 from mmdiffkd.models import PairedConnector
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+
 from . import toys
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmdiffkd.diffusion import FeatureDiffusion, NoiseSource
 from mmdiffkd.models import DiffKDLoss
 from mmdiffkd.utils import UserError
+
 from . import toys
 
 

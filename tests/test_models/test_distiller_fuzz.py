@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.explain import explain
+
 from . import toys
 
 # What slips into a config: other types, other numbers, names that are none.

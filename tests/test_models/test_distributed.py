@@ -11,6 +11,7 @@ from mmengine.model import (
 from mmengine.optim import OptimWrapper
 
 from mmdiffkd.diffusion import NoiseDraw
+
 from . import task_toys, toys
 from .processes import run_two
 

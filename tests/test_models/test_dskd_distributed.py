@@ -9,6 +9,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 
 from mmdiffkd.models import LSHFeatureLoss
+
 from . import dskd_toys, task_toys
 
 

@@ -8,6 +8,7 @@ from mmengine.runner import load_checkpoint, save_checkpoint
 from torch import nn
 
 from mmdiffkd.utils import UserError
+
 from . import toys
 
 
@@ -85,10 +86,7 @@ def test_the_teacher_stops_at_the_last_recorded_module(model):
     model.train()
     inputs = model.data_preprocessor(data, False)
     model._run_teacher(
-        **{
-            'batch_inputs': inputs['inputs'],
-            'data_samples': inputs['data_samples'],
-        }
+        batch_inputs=inputs['inputs'], data_samples=inputs['data_samples']
     )
     assert called == ['backbone', 'neck']
 

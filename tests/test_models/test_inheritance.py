@@ -8,6 +8,7 @@ import torch
 from mmengine.runner import load_checkpoint, save_checkpoint
 
 from mmdiffkd.utils import UserError
+
 from . import toys
 
 

@@ -7,10 +7,6 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
-from torch import nn
-
-from mmdiffkd.models import DiffKDDistiller, FrozenTeacherDistill
-from mmdiffkd.utils import UserError
 
 # Behind the package, without which MMRazor cannot be imported.
 from mmrazor.models import (
@@ -19,6 +15,10 @@ from mmrazor.models import (
     SingleTeacherDistill,
 )
 from mmrazor.registry import MODELS
+from torch import nn
+
+from mmdiffkd.models import DiffKDDistiller, FrozenTeacherDistill
+from mmdiffkd.utils import UserError
 
 
 @MODELS.register_module()

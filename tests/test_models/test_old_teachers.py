@@ -10,6 +10,7 @@ from mmengine.runner import load_checkpoint, save_checkpoint
 
 from mmdiffkd.models.algorithms.teacher_builder import load_teacher
 from mmdiffkd.utils import UserError
+
 from . import toys
 
 

@@ -11,6 +11,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 
 from mmdiffkd.utils import UserError
+
 from . import toys
 from . import two_stage_toys as two
 

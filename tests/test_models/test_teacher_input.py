@@ -4,6 +4,7 @@ import torch
 from mmdet.models import DetDataPreprocessor
 
 from mmdiffkd.models.algorithms.teacher_input import TeacherInput
+
 from . import toys
 
 RGB = dict(

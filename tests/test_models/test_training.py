@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from mmdiffkd.registry import DATASETS
+
 from . import toys
 
 

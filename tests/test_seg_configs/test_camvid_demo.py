@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner, load_checkpoint
 
 from mmdiffkd.models.algorithms.teacher_builder import build_teacher
+
 from . import tiny
 
 DISTILLED = [

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mmdiffkd.utils.export import export_student
+
 from . import tiny
 
 # The library needs a first argument, None for: as the file says.

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmdiffkd.utils import UserError
+
 from . import tiny
 
 

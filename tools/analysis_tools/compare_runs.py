@@ -11,10 +11,9 @@ import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 
-def last_values(run: Path, metric: str) -> Tuple[Optional[float], float]:
+def last_values(run: Path, metric: str) -> tuple[float | None, float]:
     """Last value of a metric and median seconds per iteration of a run.
 
     Args:
@@ -41,10 +40,10 @@ def last_values(run: Path, metric: str) -> Tuple[Optional[float], float]:
     return value, statistics.median(times) if times else float('nan')
 
 
-def table(runs: List[Path], metric: str) -> str:
+def table(runs: list[Path], metric: str) -> str:
     """A Markdown table with one row a method, the best last."""
-    values: Dict[str, Dict[str, float]] = defaultdict(dict)
-    times: Dict[str, List[float]] = defaultdict(list)
+    values: dict[str, dict[str, float]] = defaultdict(dict)
+    times: dict[str, list[float]] = defaultdict(list)
     for run in runs:
         method, _, seed = run.name.rpartition('-')
         value, seconds = last_values(run, metric)

@@ -19,7 +19,7 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
 
 import mmdiffkd  # noqa: E402,F401
 from mmdiffkd.engine import checks, launch  # noqa: E402
-from mmdiffkd.engine.loss_gradients import as_table, loss_gradients  # noqa: E402,E501
+from mmdiffkd.engine.loss_gradients import as_table, loss_gradients  # noqa: E402
 from mmdiffkd.utils.cli import command_line  # noqa: E402
 from mmdiffkd.utils.config import load_config  # noqa: E402
 from mmdiffkd.utils.errors import UserError  # noqa: E402

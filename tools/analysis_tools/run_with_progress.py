@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from contextlib import nullcontext
-from typing import List
 
 from rich.console import Console
 
@@ -47,7 +46,7 @@ class Progress:
         self.title = title
         self.start = time.monotonic()
         self.news = {}
-        self.tail: List[str] = []
+        self.tail: list[str] = []
 
     def read(self, line: str) -> None:
         """Take note of one line of output."""
@@ -100,7 +99,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def run(
-    command: List[str], log: str, progress: Progress, interval: float
+    command: list[str], log: str, progress: Progress, interval: float
 ) -> int:
     """Run a command to its end.
 

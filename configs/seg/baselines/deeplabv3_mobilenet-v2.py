@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 # The student alone, DeepLabV3-MobileNetV2, on the schedule of all pairs. The
 # head has the 128 channels of the paper's student, a quarter of the stock's.
-_base_ = 'mmseg::mobilenet_v2/mobilenet-v2-d8_deeplabv3_4xb2-80k_cityscapes-512x1024.py'  # noqa: E501
+_base_ = 'mmseg::mobilenet_v2/mobilenet-v2-d8_deeplabv3_4xb2-80k_cityscapes-512x1024.py'
 
 model = dict(decode_head=dict(channels=128), auxiliary_head=dict(channels=64))
 

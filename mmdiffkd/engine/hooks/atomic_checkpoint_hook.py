@@ -6,8 +6,9 @@ import os
 import os.path as osp
 import shutil
 from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
@@ -49,7 +50,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._saved: Optional[Dict[str, int]] = None
+        self._saved: dict[str, int] | None = None
         self._saved_name = ''
 
     def before_run(self, runner: Runner) -> None:
@@ -110,7 +111,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(
         self, runner: Runner, step: int, meta: dict
     ) -> None:
-        expired: List[int] = []
+        expired: list[int] = []
         if self.max_keep_ckpts > 0:
             ids = [i for i in self.keep_ckpt_ids if i != step] + [step]
             expired = ids[: -self.max_keep_ckpts]
@@ -242,7 +243,7 @@ class _LateRemoval:
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
-        self.removed: List[str] = []
+        self.removed: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)

@@ -1,8 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 """Draw the features that are distilled."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError, closest
+
 from .stop_distill_hook import _model
 
 
@@ -44,7 +46,7 @@ class FeatureVisualizationHook(Hook):
     priority = 'LOWEST'
 
     def __init__(
-        self, interval: int = 1000, connectors: Optional[Sequence[str]] = None
+        self, interval: int = 1000, connectors: Sequence[str] | None = None
     ) -> None:
         if not isinstance(interval, int) or interval < 1:
             raise UserError(
@@ -58,11 +60,11 @@ class FeatureVisualizationHook(Hook):
             )
         self.interval = interval
         self.connectors = connectors
-        self._handles: List[Any] = []
-        self._rows: Dict[str, Dict[str, np.ndarray]] = {}
-        self._image: Optional[np.ndarray] = None
-        self._batch_size: Optional[int] = None
-        self._told: Set[str] = set()
+        self._handles: list[Any] = []
+        self._rows: dict[str, dict[str, np.ndarray]] = {}
+        self._image: np.ndarray | None = None
+        self._batch_size: int | None = None
+        self._told: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
         """Find the connectors."""
@@ -157,7 +159,7 @@ class FeatureVisualizationHook(Hook):
         name: str,
         connector: nn.Module,
         args: tuple,
-        kwargs: Dict[str, Any],
+        kwargs: dict[str, Any],
         output: Any,
     ) -> None:
         """Keep the maps of the first image, and nothing else."""
@@ -189,9 +191,7 @@ class FeatureVisualizationHook(Hook):
             self._runner.logger.info(f'FeatureVisualizationHook: {message}')
 
 
-def _as_maps(
-    feature: Any, side: str, connector: nn.Module
-) -> Optional[Tensor]:
+def _as_maps(feature: Any, side: str, connector: nn.Module) -> Tensor | None:
     """Maps (N, C, H, W) of more than one position, or None."""
     if (
         isinstance(feature, Tensor)

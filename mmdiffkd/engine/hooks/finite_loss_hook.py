@@ -2,7 +2,7 @@
 """What happens when a loss is not finite."""
 
 import os.path as osp
-from typing import Any, Dict, List
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -12,8 +12,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmdiffkd.registry import HOOKS
 from mmdiffkd.diffusion import IterationCount
+from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import NonFiniteLossError, UserError
 from mmdiffkd.utils.batch_dump import (
     batch_content,
@@ -22,6 +22,7 @@ from mmdiffkd.utils.batch_dump import (
     rebuild_batch,
 )
 from mmdiffkd.utils.checkpoint import write_checkpoint
+
 from . import rng_state_hook as rng
 
 
@@ -90,9 +91,9 @@ class FiniteLossHook(Hook):
         # Good batches since the last step, under gradient accumulation.
         self._good = 0
         self._batch: Any = None
-        self._states: Dict[str, Any] = {}
-        self._buffers: List[Tensor] = []
-        self._live: List[Tensor] = []
+        self._states: dict[str, Any] = {}
+        self._buffers: list[Tensor] = []
+        self._live: list[Tensor] = []
 
     def before_train(self, runner: Runner) -> None:
         """Put the guard into the algorithm."""
@@ -157,7 +158,7 @@ class FiniteLossHook(Hook):
         self._good += 1
         self._skips_in_a_row = 0
 
-    def log_vars(self) -> Dict[str, Tensor]:
+    def log_vars(self) -> dict[str, Tensor]:
         """What the log says of a skipped iteration."""
         return dict(skipped_steps=torch.tensor(float(self._skipped)))
 
@@ -254,7 +255,7 @@ class FiniteLossHook(Hook):
             else ''
         )
 
-    def _weights(self) -> Dict[str, Tensor]:
+    def _weights(self) -> dict[str, Tensor]:
         """State dict as before the iteration, as far as it is known."""
         state = {
             k: v.detach().cpu() for k, v in self._model.state_dict().items()
@@ -266,7 +267,7 @@ class FiniteLossHook(Hook):
         return state
 
 
-def restore_dump(model: nn.Module, dump: Dict[str, Any]) -> Any:
+def restore_dump(model: nn.Module, dump: dict[str, Any]) -> Any:
     """Bring a model to where a dump was taken.
 
     Args:

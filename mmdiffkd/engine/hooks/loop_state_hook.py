@@ -1,7 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """The training loop goes on with the very next batch."""
 
-from typing import Any, Iterator, List, Optional
+from collections.abc import Iterator
+from typing import Any
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -40,7 +41,7 @@ class LoopStateHook(Hook):
     def __init__(self) -> None:
         self._batches = 0
         self._validated = False
-        self._saved: Optional[dict] = None
+        self._saved: dict | None = None
         self._skip = 0
         self._warned = False
 
@@ -171,7 +172,7 @@ class _ResumedIterator:
         self._loader = loop.dataloader
         self._kind = type(loop.dataloader_iterator)
         self._done = self._asked = loop.iter
-        self._iterator: Optional[Iterator] = None
+        self._iterator: Iterator | None = None
         loop.dataloader_iterator = None
         self._loader._iterator = None
 
@@ -214,7 +215,7 @@ class _SkippingBatches:
     def __init__(self, batch_sampler: Any) -> None:
         self.batch_sampler = batch_sampler
         self.skip = 0
-        self._started: Optional[Iterator] = None
+        self._started: Iterator | None = None
 
     def __getattr__(self, name: str) -> Any:
         if name == 'batch_sampler':  # not yet, while being unpickled
@@ -232,7 +233,7 @@ class _SkippingBatches:
                 return drawn
         return count
 
-    def __iter__(self) -> Iterator[List[int]]:
+    def __iter__(self) -> Iterator[list[int]]:
         if self.skip:
             self.start(self.skip)
             self.skip = 0
@@ -264,7 +265,7 @@ def _sampler(loader: DataLoader) -> Any:
     return loader.sampler if inner is None else inner
 
 
-def _restart(sampler: Any, seed: Optional[int]) -> None:
+def _restart(sampler: Any, seed: int | None) -> None:
     """Make a sampler as if nothing had been drawn from it.
 
     Workers fetch ahead: an infinite one has lost some indices by now.

@@ -6,7 +6,8 @@ import multiprocessing.util  # registers its exit function
 import os
 import signal
 import threading
-from typing import Any, Dict, NoReturn, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
@@ -15,6 +16,7 @@ from mmengine.runner import Runner
 
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils.errors import UserError
+
 from ..launch import end_processes
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .loop_state_hook import is_accumulating
@@ -87,9 +89,9 @@ class PreemptionHook(Hook):
             )
         self.interval = interval
         self.signals = [getattr(signal, name) for name in signals]
-        self._received: Optional[int] = None
+        self._received: int | None = None
         self._pid = os.getpid()
-        self._previous: Dict[int, Any] = {}
+        self._previous: dict[int, Any] = {}
         self._training = False
         self._common_val_iters = 0
         # Now: iteration-based loops start their workers before any method

@@ -2,7 +2,8 @@
 """Random numbers go on where a checkpoint was written."""
 
 import random
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,9 +39,9 @@ class RNGStateHook(Hook):
     priority = 'LOWEST'
 
     def __init__(self) -> None:
-        self._saved: Optional[Dict[str, Any]] = None
-        self._gathered: Optional[List[dict]] = None
-        self._before_val: Optional[dict] = None
+        self._saved: dict[str, Any] | None = None
+        self._gathered: list[dict] | None = None
+        self._before_val: dict | None = None
 
     def gather_state(self, runner: Runner) -> None:
         """Collect the states of all ranks; called on all of them."""
@@ -148,7 +149,7 @@ class RNGStateHook(Hook):
             source.generator(_device(model)).manual_seed(int(words[3]) + i)
 
 
-def _get_global() -> Dict[str, Any]:
+def _get_global() -> dict[str, Any]:
     """States that ``torch.load(weights_only=True)`` can read."""
     version, words, gauss = random.getstate()
     name, keys, *rest = np.random.get_state()
@@ -162,7 +163,7 @@ def _get_global() -> Dict[str, Any]:
     return state
 
 
-def _set_global(state: Dict[str, Any]) -> None:
+def _set_global(state: dict[str, Any]) -> None:
     version, words, gauss = state['python']
     random.setstate((version, tuple(words.tolist()), gauss))
     name, keys, *rest = state['numpy']
@@ -173,7 +174,7 @@ def _set_global(state: Dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state['cuda'].cpu())
 
 
-def _noise_sources(model: nn.Module) -> Iterator[Tuple[str, NoiseSource]]:
+def _noise_sources(model: nn.Module) -> Iterator[tuple[str, NoiseSource]]:
     for name, module in model.named_modules():
         for key, value in vars(module).items():
             if isinstance(value, NoiseSource):

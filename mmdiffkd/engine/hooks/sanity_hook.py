@@ -3,7 +3,7 @@
 
 import hashlib
 import logging
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, get_world_size, is_main_process
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError
+
 from ..sanity import FirstIteration, check_optimizer, num_classes, teacher_loss
 from .rng_state_hook import _noise_sources
 
@@ -58,10 +59,10 @@ class SanityHook(Hook):
             )
         self.teacher_hint = teacher_hint
         self.zero_patience = zero_patience
-        self._look: Optional[FirstIteration] = None
-        self._largest: Dict[str, Tensor] = {}
+        self._look: FirstIteration | None = None
+        self._largest: dict[str, Tensor] = {}
         self._seen = 0
-        self._lines: List[str] = []
+        self._lines: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
         """Check what can be checked without data."""
@@ -105,7 +106,7 @@ class SanityHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Optional[dict] = None,
+        outputs: dict | None = None,
     ) -> None:
         """Judge it, and report."""
         if self._look is not None and not self._done:

@@ -2,7 +2,7 @@
 """Stop distillation at a moment of the training."""
 
 import logging
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -40,7 +40,7 @@ class StopDistillHook(Hook):
     priority = 'LOW'
 
     def __init__(
-        self, stop_epoch: Optional[int] = None, stop_iter: Optional[int] = None
+        self, stop_epoch: int | None = None, stop_iter: int | None = None
     ) -> None:
         given = dict(stop_epoch=stop_epoch, stop_iter=stop_iter)
         given = {k: v for k, v in given.items() if v is not None}

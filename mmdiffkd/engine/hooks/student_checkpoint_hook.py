@@ -4,7 +4,7 @@
 import os.path as osp
 import re
 import time
-from typing import Any, Dict, Optional
+from typing import Any
 
 import mmengine
 from mmengine.dist import is_main_process
@@ -54,7 +54,7 @@ class StudentCheckpointHook(Hook):
         """Remember what is resumed from."""
         self._cfg = plain_config(runner.cfg)
         self._seen = self._noted(runner)
-        self._last_iter: Optional[int] = None
+        self._last_iter: int | None = None
         self._checked = False
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -79,7 +79,7 @@ class StudentCheckpointHook(Hook):
             self._write(runner, 'last', runner.epoch, runner.iter)
 
     @staticmethod
-    def _noted(runner: Runner) -> Dict[str, Any]:
+    def _noted(runner: Runner) -> dict[str, Any]:
         """Paths of the checkpoints that `CheckpointHook` has noted."""
         noted = runner.message_hub.runtime_info
         return {

@@ -2,7 +2,7 @@
 """Stop a forward pass once everything that was asked for is recorded."""
 
 from itertools import chain
-from typing import Any, Dict, List
+from typing import Any
 
 from mmrazor.models.distillers import ConfigurableDistiller
 from torch import nn
@@ -81,7 +81,7 @@ class EarlyExit:
             ) from error
 
     def _run_with_losses(
-        self, teacher: nn.Module, empty: List[str], *args: Any
+        self, teacher: nn.Module, empty: list[str], *args: Any
     ) -> None:
         self._mode = 'loss'
         for recorder in self._recorders.values():
@@ -104,12 +104,12 @@ class EarlyExit:
             raise _EverythingRecorded
 
 
-def _records_needed(distiller: ConfigurableDistiller) -> Dict[str, float]:
+def _records_needed(distiller: ConfigurableDistiller) -> dict[str, float]:
     """How often each teacher recorder must fire; ``inf`` for to the end."""
     paired = getattr(distiller, 'connector_forward_mappings', {})
     rois = getattr(distiller, 'student_rois', None)
     recorders = distiller.teacher_recorders.recorders
-    needed: Dict[str, float] = {} if rois is None else {rois.PYRAMID: 1}
+    needed: dict[str, float] = {} if rois is None else {rois.PYRAMID: 1}
     for records in chain(
         distiller.loss_forward_mappings.values(), paired.values()
     ):

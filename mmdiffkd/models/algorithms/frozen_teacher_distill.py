@@ -3,7 +3,8 @@
 
 import copy
 import logging
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,6 +22,7 @@ from mmdiffkd.utils import (
     UserError,
     isolated_rng,
 )
+
 from ..distillers.config_checks import check_distiller
 from ..distillers.student_rois import StudentRoIs
 from .early_exit import EarlyExit
@@ -78,14 +80,14 @@ class FrozenTeacherDistill(SingleTeacherDistill):
     def __init__(
         self,
         distiller: dict,
-        teacher: Union[BaseModel, Dict],
-        teacher_ckpt: Optional[str] = None,
+        teacher: BaseModel | dict,
+        teacher_ckpt: str | None = None,
         *,
-        architecture: Union[BaseModel, Dict],
+        architecture: BaseModel | dict,
         allow_random_teacher: bool = False,
         match_teacher_input: bool = True,
         inherit_teacher: Sequence[str] = (),
-        data_preprocessor: Union[dict, nn.Module, None] = None,
+        data_preprocessor: dict | nn.Module | None = None,
         teacher_trainable: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -141,7 +143,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         check_inheritance(self.student, self.teacher, inherit_teacher)
         self.inherit_teacher = tuple(inherit_teacher)
         self.nonfinite_guard: Any = None
-        self.teacher_input: Optional[TeacherInput] = None
+        self.teacher_input: TeacherInput | None = None
         if not teacher_trainable:
             self._hide_teacher()
             if match_teacher_input and not own_input:
@@ -204,8 +206,8 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             inherit(self.student, self.teacher, self.inherit_teacher)
 
     def loss(
-        self, batch_inputs: Tensor, data_samples: Optional[List] = None
-    ) -> Dict[str, Tensor]:
+        self, batch_inputs: Tensor, data_samples: list | None = None
+    ) -> dict[str, Tensor]:
         """Compute task and distillation losses.
 
         Args:
@@ -238,7 +240,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         return losses
 
     def _run_teacher(
-        self, batch_inputs: Tensor, data_samples: Optional[List]
+        self, batch_inputs: Tensor, data_samples: list | None
     ) -> None:
         if not self._early_exit.necessary:
             return
@@ -261,8 +263,8 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                 run(self.teacher)
 
     def _student_losses(
-        self, batch_inputs: Tensor, data_samples: Optional[List]
-    ) -> Dict[str, Tensor]:
+        self, batch_inputs: Tensor, data_samples: list | None
+    ) -> dict[str, Tensor]:
         trainable = self.student_trainable or self.calculate_student_loss
         with torch.set_grad_enabled(torch.is_grad_enabled() and trainable):
             losses = self.student(batch_inputs, data_samples, mode='loss')
@@ -272,7 +274,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             else {}
         )
 
-    def _touch_distiller(self) -> Dict[str, Tensor]:
+    def _touch_distiller(self) -> dict[str, Tensor]:
         """A zero that depends on all distiller parameters.
 
         DDP waits for the gradient of every parameter. This spares the walk
@@ -305,7 +307,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                     'a module around it'
                 )
 
-    def parse_losses(self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict]:
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict]:
         """As MMEngine's, but refuse to step on a loss that is not finite.
 
         ``nonfinite_guard``, which
@@ -361,7 +363,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             hidden._apply(fn, *args, **kwargs)
         return self
 
-    def __deepcopy__(self, memo: Dict) -> 'FrozenTeacherDistill':
+    def __deepcopy__(self, memo: dict) -> 'FrozenTeacherDistill':
         """Copy all but the teacher, which both then share (as EMA does)."""
         if not self.teacher_trainable:
             memo[id(self.teacher)] = self.teacher
@@ -379,7 +381,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         return other
 
     def _load_from_state_dict(
-        self, state_dict: Dict[str, Any], prefix: str, *args: Any
+        self, state_dict: dict[str, Any], prefix: str, *args: Any
     ) -> None:
         """Accept MMRazor's and plain student checkpoints as well.
 
@@ -392,7 +394,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
 
 
 def _to_own_keys(
-    state_dict: Dict[str, Any], prefix: str, student: Dict[str, Tensor]
+    state_dict: dict[str, Any], prefix: str, student: dict[str, Tensor]
 ) -> None:
     """Drop ``teacher.*`` and put ``architecture.`` before plain keys."""
     for key in list(state_dict):
@@ -421,7 +423,7 @@ def _to_own_keys(
         )
 
 
-def _tensors(data: Any) -> List[Tensor]:
+def _tensors(data: Any) -> list[Tensor]:
     if isinstance(data, Tensor):
         return [data]
     if isinstance(data, (list, tuple)):

@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Start parts of the student from the teacher's weights."""
 
-from typing import Dict, List, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -75,7 +75,7 @@ def inherit(
             )
 
 
-def _weights(model: nn.Module, part: str) -> Dict[str, Tensor]:
+def _weights(model: nn.Module, part: str) -> dict[str, Tensor]:
     """Parameters and buffers of a part, themselves and not copies."""
     return {
         key: value
@@ -85,8 +85,8 @@ def _weights(model: nn.Module, part: str) -> Dict[str, Tensor]:
 
 
 def _differences(
-    student: Dict[str, Tensor], teacher: Dict[str, Tensor]
-) -> List[str]:
+    student: dict[str, Tensor], teacher: dict[str, Tensor]
+) -> list[str]:
     lines = []
     for key in {**student, **teacher}:
         if key not in teacher:

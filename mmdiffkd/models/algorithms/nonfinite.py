@@ -1,7 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """Name the parts of a loss that are not finite."""
 
-from typing import Any, List, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 def nonfinite_parts(
     losses: Mapping[str, Any], distiller: nn.Module
-) -> List[str]:
+) -> list[str]:
     """Name component, level and connector of each loss that is not finite.
 
     Args:

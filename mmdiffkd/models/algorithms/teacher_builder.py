@@ -5,7 +5,7 @@ import importlib
 import os.path as osp
 import pickle
 from difflib import get_close_matches
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.hub import get_config
@@ -33,11 +33,11 @@ class BuiltTeacher(NamedTuple):
     """
 
     model: BaseModel
-    checkpoint: Optional[str]
+    checkpoint: str | None
     own_input: bool
 
 
-def build_teacher(cfg: Dict[str, Any]) -> BuiltTeacher:
+def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
     """Build a teacher, with random weights.
 
     Args:
@@ -145,7 +145,7 @@ def _read_config(path: str, pretrained: bool) -> Config:
         ) from error
 
 
-def _override(config: Config, options: Dict[str, Any], path: str) -> None:
+def _override(config: Config, options: dict[str, Any], path: str) -> None:
     for option in options:
         top = option.split('.')[0]
         if top not in config:
@@ -159,23 +159,23 @@ def _override(config: Config, options: Dict[str, Any], path: str) -> None:
     config.merge_from_dict(options)
 
 
-def _pretrained(model_cfg: Dict[str, Any]) -> Optional[str]:
+def _pretrained(model_cfg: dict[str, Any]) -> str | None:
     init_cfg = model_cfg.get('init_cfg')
     if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
         return init_cfg.get('checkpoint')
     return None
 
 
-def _has_preprocessor(model_cfg: Dict[str, Any]) -> bool:
+def _has_preprocessor(model_cfg: dict[str, Any]) -> bool:
     return model_cfg.get('data_preprocessor') is not None
 
 
-def _current_scope() -> Optional[str]:
+def _current_scope() -> str | None:
     scope = DefaultScope.get_current_instance()
     return None if scope is None else scope.scope_name
 
 
-def _read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
+def _read_state_dict(checkpoint: str) -> dict[str, Tensor]:
     if '://' not in checkpoint and not osp.isfile(checkpoint):
         raise UserError(
             f"teacher checkpoint '{checkpoint}' does not exist; set "
@@ -219,7 +219,7 @@ def _read_state_dict(checkpoint: str) -> Dict[str, Tensor]:
         ) from error
 
 
-def _listing(lines: List[str], limit: int = 6) -> str:
+def _listing(lines: list[str], limit: int = 6) -> str:
     shown = ''.join(f'\n  {line}' for line in lines[:limit])
     rest = len(lines) - limit
     return shown + (f'\n  and {rest} more' if rest > 0 else '')

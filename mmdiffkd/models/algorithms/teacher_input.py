@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Give the teacher the normalisation it was trained with."""
 
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 import torch
 from mmengine.model import ImgDataPreprocessor
@@ -50,7 +50,7 @@ class TeacherInput(nn.Module):
             )
 
     def forward(
-        self, inputs: Tensor, data_samples: Optional[List[Any]]
+        self, inputs: Tensor, data_samples: list[Any] | None
     ) -> Tensor:
         """Re-normalise a batch.
 
@@ -79,7 +79,7 @@ class TeacherInput(nn.Module):
 
 def normalisation(
     preprocessor: nn.Module, side: str
-) -> Tuple[Tensor, Tensor, bool]:
+) -> tuple[Tensor, Tensor, bool]:
     """Mean and std by channel in the network's order, and whether RGB.
 
     Raises:

@@ -7,11 +7,11 @@ from .cifar_wide_resnet import CIFARWideResNet
 from .mobilenet_v1 import MobileNetV1
 
 __all__ = [
+    'CIFARVGG',
     'CIFARMobileNetV2',
     'CIFARResNet',
     'CIFARShuffleNetV1',
     'CIFARShuffleNetV2',
-    'CIFARVGG',
     'CIFARWideResNet',
     'MobileNetV1',
 ]

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+
 from .staged_backbone import StagedBackbone, conv, conv_norm_relu, norm
 
 # Expansion, channels at full width, blocks and stride of each stage (Sandler

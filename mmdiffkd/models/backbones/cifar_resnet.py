@@ -1,13 +1,15 @@
 # Copyright (c) mmdiffkd contributors.
 """ResNet for images of 32x32 pixels (He et al. 2016, section 4.2)."""
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+
 from .staged_backbone import StagedBackbone, conv, conv_norm_relu, norm
 
 

@@ -6,12 +6,14 @@ and V1 by a ReLU behind the depthwise convolution as well: so the teacher zoo
 of CRD has them.
 """
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+
 from .staged_backbone import StagedBackbone, conv, conv_norm_relu, norm
 
 STEM_CHANNELS = 24

@@ -7,6 +7,7 @@ from torch import nn
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+
 from .staged_backbone import StagedBackbone, norm
 
 CHANNELS = (64, 128, 256, 512, 512)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+
 from .staged_backbone import StagedBackbone, conv, norm
 
 

@@ -3,7 +3,8 @@
 
 import re
 from collections import OrderedDict
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
 
-Rules = Tuple[Tuple[str, str], ...]
+Rules = tuple[tuple[str, str], ...]
 
 
 class ZooModel(NamedTuple):
@@ -24,7 +25,7 @@ class ZooModel(NamedTuple):
     counted from 1 there, from 0 here.
     """
 
-    backbone: Dict[str, Any]
+    backbone: dict[str, Any]
     channels: int
     rules: Rules
 
@@ -95,7 +96,7 @@ def _wide_resnet(depth: int, width: int) -> ZooModel:
 
 
 #: Models of the CRD / RepDistiller CIFAR-100 zoo, by their names there.
-CRD_ZOO: Dict[str, ZooModel] = {
+CRD_ZOO: dict[str, ZooModel] = {
     **{f'resnet{d}': _resnet(d) for d in (8, 14, 20, 32, 44, 56, 110)},
     'resnet8x4': _resnet(8, 4),
     'resnet32x4': _resnet(32, 4),
@@ -161,7 +162,7 @@ def from_crd(state: Mapping[str, Tensor], name: str) -> OrderedDict:
 
 def from_akamaster(
     state: Mapping[str, Tensor],
-) -> Tuple[OrderedDict, ZooModel]:
+) -> tuple[OrderedDict, ZooModel]:
     """Rename the weights of a CIFAR-10 ResNet of akamaster's collection.
 
     Args:
@@ -199,7 +200,7 @@ def from_akamaster(
 
 def _rename(
     state: Mapping[str, Tensor], model: ZooModel
-) -> Tuple[str, OrderedDict]:
+) -> tuple[str, OrderedDict]:
     """Return what is wrong, or an empty string, and the renamed weights."""
     own = MODELS.build(dict(model.backbone)).state_dict(prefix='backbone.')
     # Only the classifier has a matrix; any number of classes will do.
@@ -221,7 +222,7 @@ def _rename(
         if name.endswith('num_batches_tracked'):
             result.setdefault(name, value)  # old PyTorch did not write it
     missing = [key for key in own if key not in result]
-    problems: List[str] = []
+    problems: list[str] = []
     if unknown:
         problems.append(f'{len(unknown)} unknown names, such as {unknown[0]}')
     if wrong:

@@ -1,12 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 """MobileNet V1 (Howard et al. 2017)."""
 
-from typing import Any, List
+from typing import Any
 
 from torch import nn
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+
 from .staged_backbone import StagedBackbone, conv_norm_relu
 
 # Channels at full width of the separable convolutions of each stage (Table
@@ -16,7 +17,7 @@ STAGES = ((64,), (128, 128), (256, 256), (512,) * 6, (1024, 1024))
 
 def separable(
     in_channels: int, out_channels: int, stride: int, norm_cfg: dict
-) -> List[nn.Module]:
+) -> list[nn.Module]:
     """Depthwise 3x3, then 1x1, each with norm and ReLU (Fig. 3)."""
     return [
         *conv_norm_relu(

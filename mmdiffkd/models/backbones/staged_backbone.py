@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """What the backbones of this package have in common: a stem and stages."""
 
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
@@ -44,7 +44,7 @@ class StagedBackbone(BaseModule):
         out_indices: Sequence[int] = (-1,),
         frozen_stages: int = -1,
         norm_eval: bool = False,
-        init_cfg: Optional[dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(INIT_CFG if init_cfg is None else init_cfg)
         count, name = len(stages), type(self).__name__
@@ -68,7 +68,7 @@ class StagedBackbone(BaseModule):
         self.norm_eval = norm_eval
         self._freeze()
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute feature maps.
 
         Args:
@@ -78,7 +78,7 @@ class StagedBackbone(BaseModule):
             tuple[Tensor]: A map for each of ``out_indices``.
         """
         x = self.stem(x)
-        outputs: List[Tensor] = []
+        outputs: list[Tensor] = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in self.out_indices:
@@ -134,7 +134,7 @@ def conv_norm_relu(
     norm_cfg: dict,
     stride: int = 1,
     groups: int = 1,
-) -> List[nn.Module]:
+) -> list[nn.Module]:
     """The three layers that most stems and stages are made of."""
     return [
         conv(in_channels, out_channels, kernel_size, stride, groups),

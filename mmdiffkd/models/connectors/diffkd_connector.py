@@ -1,12 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD as a connector of MMRazor."""
 
-from typing import Any, Optional
+from typing import Any
 
 from torch import Tensor
 
 from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.registry import MODELS
+
 from ..diffusion_builder import build_diffusion
 from .paired_connector import PairedConnector
 
@@ -36,7 +37,7 @@ class DiffKDConnector(PairedConnector):
         student_channels: int,
         teacher_channels: int,
         recipe: str = 'tuned',
-        init_cfg: Optional[dict] = None,
+        init_cfg: dict | None = None,
         core: str = 'FeatureDiffusion',
         **diffusion: Any,
     ) -> None:

@@ -1,13 +1,15 @@
 # Copyright (c) mmdiffkd contributors.
 """DSKD as a connector of MMRazor."""
 
-from typing import Any, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
 from mmdiffkd.diffusion import ClassifierGuidance, PairedOutput, SelfDiffusion
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
+
 from ..diffusion_builder import build_diffusion
 from ..teacher_head import ACTIVATIONS, TeacherHead
 from .paired_connector import PairedConnector
@@ -59,8 +61,8 @@ class DSKDConnector(PairedConnector):
         self,
         student_channels: int,
         teacher_channels: int,
-        guidance: Optional[dict] = None,
-        init_cfg: Optional[dict] = None,
+        guidance: dict | None = None,
+        init_cfg: dict | None = None,
         **diffusion: Any,
     ) -> None:
         super().__init__(init_cfg)
@@ -72,7 +74,7 @@ class DSKDConnector(PairedConnector):
             **diffusion,
         )
         self.guidance = None if guidance is None else _checked(guidance)
-        self.teacher_head: Optional[TeacherHead] = None
+        self.teacher_head: TeacherHead | None = None
 
     def prepare_from_teacher(self, teacher: nn.Module) -> None:
         """Find the classifier in the teacher; it stays the teacher's.
@@ -93,7 +95,7 @@ class DSKDConnector(PairedConnector):
         self,
         s_feature: Tensor,
         t_feature: Tensor,
-        labels: Optional[Tensor] = None,
+        labels: Tensor | None = None,
     ) -> PairedOutput:
         """See :meth:`SelfDiffusion.forward`.
 
@@ -112,7 +114,7 @@ class DSKDConnector(PairedConnector):
         self,
         s_feature: Tensor,
         t_feature: Tensor,
-        labels: Optional[Tensor] = None,
+        labels: Tensor | None = None,
     ) -> PairedOutput:
         """What :meth:`forward` does."""
         return self.diffusion(
@@ -120,8 +122,8 @@ class DSKDConnector(PairedConnector):
         )
 
     def _guide(
-        self, t_feature: Tensor, labels: Optional[Tensor]
-    ) -> Optional[ClassifierGuidance]:
+        self, t_feature: Tensor, labels: Tensor | None
+    ) -> ClassifierGuidance | None:
         if self.guidance is None or self.guidance['scale'] == 0:
             return None
         head = self.teacher_head

@@ -1,7 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """Check the structure of a distiller's config before it is built."""
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from mmrazor.registry import MODELS, TASK_UTILS
 from torch import nn

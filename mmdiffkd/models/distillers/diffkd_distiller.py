@@ -1,8 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 """A distiller with connectors that see both sides."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Dict, Iterable, Iterator, Mapping, Optional
+from typing import Any
 
 from mmengine.logging import print_log
 from mmrazor.models.distillers import ConfigurableDistiller
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import ConfigNameError, UserError, closest
+
 from ..connectors import PairedConnector
 from .config_checks import PARTS, check_structure
 from .mapping_checks import (
@@ -89,7 +91,7 @@ class DiffKDDistiller(ConfigurableDistiller):
     def __init__(
         self,
         *args: Any,
-        connector_forward_mappings: Optional[Mapping] = None,
+        connector_forward_mappings: Mapping | None = None,
         student_rois: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -105,7 +107,7 @@ class DiffKDDistiller(ConfigurableDistiller):
         self._check_mappings()
         self.student_rois = StudentRoIs() if student_rois else None
         # Outputs of the paired connectors of the current iteration.
-        self._paired: Dict[str, PairedOutput] = {}
+        self._paired: dict[str, PairedOutput] = {}
         self._explained = False
 
     def prepare_from_student(self, model: nn.Module) -> None:
@@ -148,9 +150,9 @@ class DiffKDDistiller(ConfigurableDistiller):
         recorder: str,
         from_student: bool,
         record_idx: int = 0,
-        data_idx: Optional[int] = None,
-        connector: Optional[str] = None,
-        connector_idx: Optional[int] = None,
+        data_idx: int | None = None,
+        connector: str | None = None,
+        connector_idx: int | None = None,
     ) -> Any:
         """As MMRazor's; a paired connector's output has two sides.
 
@@ -218,7 +220,7 @@ class DiffKDDistiller(ConfigurableDistiller):
                 connector_idx,
             )
 
-    def compute_distill_losses(self) -> Dict[str, Tensor]:
+    def compute_distill_losses(self) -> dict[str, Tensor]:
         """Run the paired connectors, then all losses; release the records.
 
         Returns:

@@ -1,8 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 """Checks of a distiller's config that MMRazor does not make."""
 
+from collections.abc import Mapping
 from inspect import Parameter, signature
-from typing import Any, Dict, List, Mapping
+from typing import Any
 
 from mmrazor.models.losses import L1Loss, L2Loss
 from torch import Tensor, nn
@@ -79,8 +80,8 @@ def check_equal_shapes(loss: nn.Module, inputs: Mapping[str, Any]) -> None:
 def check_record(
     where: str,
     record: Any,
-    student_recorders: Dict[str, Any],
-    teacher_recorders: Dict[str, Any],
+    student_recorders: dict[str, Any],
+    teacher_recorders: dict[str, Any],
     connectors: Mapping[str, Any],
 ) -> None:
     """Check that one entry of a mapping names things that exist.
@@ -125,9 +126,8 @@ def check_record(
             raise UserError(f'{where}.{key} must be a name, got {value!r}')
     for key in ('record_idx', 'data_idx', 'connector_idx'):
         value = record.get(key, 0)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int)
+        if isinstance(value, bool) or (
+            not isinstance(value, int)
             and not (value is None and key != 'record_idx')
         ):
             raise UserError(f'{where}.{key} must be an integer, got {value!r}')
@@ -147,7 +147,7 @@ def check_record(
         )
 
 
-def used_connectors(*mappings: Mappings) -> List[str]:
+def used_connectors(*mappings: Mappings) -> list[str]:
     """Names of the connectors that any entry of the mappings refers to."""
     return [
         record['connector']

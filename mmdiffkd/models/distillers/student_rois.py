@@ -3,7 +3,7 @@
 
 from contextlib import ExitStack
 from inspect import signature
-from typing import Any, Tuple
+from typing import Any
 
 from mmrazor.models.task_modules import RecorderManager
 from torch import nn
@@ -137,7 +137,7 @@ class StudentRoIs:
         manager.recorders.update(RecorderManager({name: cfg}).recorders)
 
     @staticmethod
-    def _resolve(manager: RecorderManager, stage: Tuple[int, ...]) -> None:
+    def _resolve(manager: RecorderManager, stage: tuple[int, ...]) -> None:
         """Let ``roi_head.bbox_head.X`` mean a cascade's first stage."""
         box_head = f'{HEAD}.bbox_head.'
         for recorder in manager.recorders.values():
@@ -150,7 +150,7 @@ class StudentRoIs:
                 recorder._source = f'{box_head}{stage[0]}.{name}'
 
 
-def _roi_head(model: nn.Module, side: str) -> Tuple[nn.Module, Tuple]:
+def _roi_head(model: nn.Module, side: str) -> tuple[nn.Module, tuple]:
     """The RoI head, and the stage that is meant: (0, ), or () without."""
     head = getattr(model, HEAD, None)
     for name in ('bbox_head', 'bbox_roi_extractor', '_bbox_forward'):
@@ -164,7 +164,7 @@ def _roi_head(model: nn.Module, side: str) -> Tuple[nn.Module, Tuple]:
     return head, (0,) if isinstance(head.bbox_head, nn.ModuleList) else ()
 
 
-def _coder(head: nn.Module, stage: Tuple[int, ...]) -> str:
+def _coder(head: nn.Module, stage: tuple[int, ...]) -> str:
     """How the boxes are encoded, in comparable words."""
     box_head = head.bbox_head[stage[0]] if stage else head.bbox_head
     coder = getattr(box_head, 'bbox_coder', None)

@@ -1,13 +1,14 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD as a single loss, for existing MMRazor configs."""
 
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+
 from ..diffusion_builder import build_diffusion
 
 
@@ -40,10 +41,10 @@ class DiffKDLoss(BaseModule):
         self,
         student_channels: int,
         teacher_channels: int,
-        kd_loss: Optional[dict] = None,
+        kd_loss: dict | None = None,
         loss_weight: float = 1.0,
         recipe: str = 'tuned',
-        init_cfg: Optional[dict] = None,
+        init_cfg: dict | None = None,
         **diffusion: Any,
     ) -> None:
         super().__init__(init_cfg)
@@ -62,13 +63,13 @@ class DiffKDLoss(BaseModule):
 
     def forward(
         self,
-        preds_S: Optional[Tensor] = None,
-        preds_T: Optional[Tensor] = None,
-        s_feature: Optional[Tensor] = None,
-        t_feature: Optional[Tensor] = None,
-        logits_S: Optional[Tensor] = None,
-        logits_T: Optional[Tensor] = None,
-    ) -> List[Tensor]:
+        preds_S: Tensor | None = None,
+        preds_T: Tensor | None = None,
+        s_feature: Tensor | None = None,
+        t_feature: Tensor | None = None,
+        logits_S: Tensor | None = None,
+        logits_T: Tensor | None = None,
+    ) -> list[Tensor]:
         """Compute the losses of one feature pair.
 
         Each pair of arguments is that of some loss of MMRazor, so that the
@@ -99,7 +100,7 @@ class DiffKDLoss(BaseModule):
         return [self.loss_weight * distance, *out.losses.values()]
 
 
-def _pair(*sides: Tuple[Optional[Tensor], ...]) -> List[Tensor]:
+def _pair(*sides: tuple[Tensor | None, ...]) -> list[Tensor]:
     given = [[x for x in side if x is not None] for side in sides]
     if [len(side) for side in given] != [1, 1]:
         raise UserError(

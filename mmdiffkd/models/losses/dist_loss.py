@@ -1,8 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """DIST for classes, pixels and anchors."""
 
-from typing import Optional
-
 import torch
 from mmrazor.models.losses import DISTLoss as RazorDISTLoss
 from mmrazor.models.losses.dist_loss import pearson_correlation
@@ -10,6 +8,7 @@ from torch import Tensor
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+
 from .instances import as_instances, check_softmax
 
 
@@ -60,7 +59,7 @@ class DISTLoss(RazorDISTLoss):
         intra_loss_weight: float = 1.0,
         tau: float = 1.0,
         activation: str = 'softmax',
-        num_classes: Optional[int] = None,
+        num_classes: int | None = None,
         tau_square: bool = True,
         loss_weight: float = 1.0,
     ) -> None:

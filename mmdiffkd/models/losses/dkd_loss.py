@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+
 from .instances import as_instances
 
 

@@ -1,8 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Bring logits of any task into the one layout (instances, classes)."""
 
-from typing import Optional, Tuple
-
 import torch
 from torch import Tensor
 
@@ -13,8 +11,8 @@ def as_instances(
     owner: str,
     student: Tensor,
     teacher: Tensor,
-    num_classes: Optional[int] = None,
-) -> Tuple[Tensor, Tensor]:
+    num_classes: int | None = None,
+) -> tuple[Tensor, Tensor]:
     """View logits of student and teacher as rows, one row an instance.
 
     Every position of a map is an instance, and every anchor of a position.

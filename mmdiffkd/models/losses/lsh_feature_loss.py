@@ -2,7 +2,6 @@
 """Feature distance by locality-sensitive hashing."""
 
 import math
-from typing import Optional
 
 import torch
 import torch.distributed as dist
@@ -62,7 +61,7 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         self,
         channels: int,
         num_hashes: int = 2048,
-        std: Optional[float] = None,
+        std: float | None = None,
         loss_weight: float = 1.0,
         mse_weight: float = 1.0,
         hash_weight: float = 1.0,
