@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
+from mmdiffkd.utils.kinds import check_kinds
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -35,6 +36,16 @@ class BatchNorm2d(nn.BatchNorm2d):
         return super().forward(x)
 
 
+NORMS: dict[str, type[nn.Module]] = dict(
+    BN=BatchNorm2d,
+    BN2d=BatchNorm2d,
+    SyncBN=nn.SyncBatchNorm,
+    IN=nn.InstanceNorm2d,
+    GN=nn.GroupNorm,
+)
+"""Norms by their names in OpenMMLab's configs."""
+
+
 def build_norm(
     norm_cfg: dict, channels: int, affine: bool = True
 ) -> nn.Module:
@@ -54,19 +65,23 @@ def build_norm(
         nn.Module: A layer on (N, C, H, W).
 
     Raises:
-        ValueError: If the type is none of these, or there are no groups.
+        ValueError: If the type is none of these, an argument is unknown, or
+            there are no groups.
     """
     cfg = dict(norm_cfg)
     if not affine:
         cfg['affine'] = False
     kind = cfg.pop('type')
     cfg.pop('requires_grad', None)  # OpenMMLab habit; the norms are trained
-    if kind in ('BN', 'BN2d'):
-        return BatchNorm2d(channels, **cfg)
-    if kind == 'SyncBN':
-        return nn.SyncBatchNorm(channels, **cfg)
+    if kind not in NORMS:
+        raise ValueError(
+            f"norm_cfg type '{kind}' is unknown; choose 'BN', "
+            "'SyncBN', 'GN' or 'IN'"
+        )
     if kind == 'IN':
-        return nn.InstanceNorm2d(channels, **{'affine': True, **cfg})
+        cfg = {'affine': True, **cfg}
+    check_kinds('norm_cfg', NORMS[kind].__init__, cfg)
+    sizes = (channels,)
     if kind == 'GN':
         # One or two numbers normalised together, those of a vector, say
         # nothing.
@@ -79,11 +94,11 @@ def build_norm(
         groups = min(groups, channels)
         while channels % groups:
             groups -= 1
-        return nn.GroupNorm(groups, channels, **cfg)
-    raise ValueError(
-        f"norm_cfg type '{kind}' is unknown; choose 'BN', "
-        "'SyncBN', 'GN' or 'IN'"
-    )
+        sizes = (groups, channels)
+    try:
+        return NORMS[kind](*sizes, **cfg)
+    except TypeError as error:  # an argument that PyTorch's layer lacks
+        raise ValueError(f'norm_cfg {norm_cfg}: {error}') from error
 
 
 def conv_norm(
@@ -144,9 +159,16 @@ def build(
 
     Returns:
         nn.Module: The part.
+
+    Raises:
+        ValueError: If an argument is of a wrong kind.
     """
     if isinstance(cfg, nn.Module):
         return cfg
+    kind = (cfg or {}).get('type', default_type)
+    part = MODELS.get(kind) if isinstance(kind, str) else kind
+    if isinstance(part, type):
+        check_kinds(part.__name__, part.__init__, dict(cfg or {}))
     # The scope is stated because MMEngine would search the task library's.
     return MODELS.build(
         {'_scope_': 'mmdiffkd', 'type': default_type, **kwargs, **(cfg or {})}

@@ -9,6 +9,7 @@ from mmdiffkd.diffusion import FeatureDiffusion
 from mmdiffkd.diffusion.teacher_diffusion import TeacherDiffusion
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
+from mmdiffkd.utils.blame import blame
 from mmdiffkd.utils.kinds import check_kinds
 
 
@@ -68,19 +69,5 @@ def build_diffusion(
         kind = value.get('type', '' if option == 'norm_cfg' else 'default')
         if not isinstance(kind, (str, type)) or not kind:
             raise UserError(f'{owner}.{option} needs a type, got {value!r}')
-    try:
+    with blame(owner):
         return core(student_channels, teacher_channels, **options)
-    except ValueError as error:
-        raise UserError(f'{owner}: {error}') from error
-    except (
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        IndexError,
-        RuntimeError,
-    ) as error:  # a value that a part cannot do with
-        parts = {k: v for k, v in options.items() if isinstance(v, Mapping)}
-        raise UserError(
-            f'{owner} cannot be built of {parts or options}: '
-            f'{type(error).__name__}: {error}'
-        ) from error

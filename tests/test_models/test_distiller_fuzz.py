@@ -127,6 +127,7 @@ def test_the_unmutated_one_works():
 @pytest.mark.parametrize(
     'path, value, words',
     [
+        (('_scope_',), '', '_scope_'),
         (('connectors',), None, 'no such connector'),
         (('connectors',), 3, 'connectors should be a dict'),
         (('connectors', 'diff_p3'), 'x', 'connectors.diff_p3'),

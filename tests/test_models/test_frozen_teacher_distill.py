@@ -388,13 +388,3 @@ def test_preprocessor_of_the_student_wins_over_that_of_the_config():
         toys.algorithm(architecture=student, data_preprocessor=top)
     )
     assert model.data_preprocessor.pad_size_divisor == 8
-
-
-def test_a_teacher_that_fails_is_named():
-    model = toys.build(toys.algorithm())
-    model.teacher.backbone.forward = lambda x: x.no_such_thing
-    with pytest.raises(
-        UserError,
-        match="teacher's forward pass fails: AttributeError.*no_such_thing",
-    ):
-        toys.losses(model)

@@ -7,7 +7,7 @@ from typing import Any
 from mmrazor.models.distillers import ConfigurableDistiller
 from torch import nn
 
-from mmdiffkd.utils import UserError
+from mmdiffkd.utils.blame import blame
 
 
 class _EverythingRecorded(BaseException):
@@ -40,6 +40,7 @@ class EarlyExit:
         self._possible = not distiller.deliveries.deliveries
         self._mode = 'tensor' if self._possible else 'loss'
         self._armed = False
+        self._first = True
         if self._possible:
             sources = {self._recorders[name].source for name in self.needed}
             for name, module in teacher.named_modules():
@@ -51,12 +52,14 @@ class EarlyExit:
         """Call the teacher within the recorders' context.
 
         Raises:
-            UserError: If the forward pass fails, or if a recorder stays empty
-                without losses and the teacher cannot compute its losses.
+            UserError: If a host's teacher cannot take its first batch, or if
+                a recorder stays empty without losses and the teacher cannot
+                compute its losses.
         """
         self._armed = self._possible
         try:
-            self._call(teacher, *args)
+            with blame("the teacher's forward pass", first=self._first):
+                teacher(*args, mode=self._mode)
             empty = [
                 name
                 for name in self.needed
@@ -68,17 +71,7 @@ class EarlyExit:
             pass
         finally:
             self._armed = False
-
-    def _call(self, teacher: nn.Module, *args: Any) -> None:
-        try:
-            teacher(*args, mode=self._mode)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                f"the teacher's forward pass fails: {type(error).__name__}: "
-                f'{error}'
-            ) from error
+        self._first = False
 
     def _run_with_losses(
         self, teacher: nn.Module, empty: list[str], *args: Any
@@ -86,15 +79,13 @@ class EarlyExit:
         self._mode = 'loss'
         for recorder in self._recorders.values():
             recorder.reset_data_buffer()
-        try:
+        sources = [self._recorders[name].source for name in empty]
+        with blame(
+            f"the teacher's forward pass does not run {sources}, which "
+            f'teacher_recorders {empty} read, and its pass with losses',
+            first=self._first,
+        ):
             teacher(*args, mode='loss')
-        except Exception as error:
-            sources = [self._recorders[name].source for name in empty]
-            raise UserError(
-                f"the teacher's forward pass does not run {sources}, which "
-                f'teacher_recorders {empty} read, and its pass with losses '
-                f'fails: {type(error).__name__}: {error}'
-            ) from error
 
     def _check(self, *_: Any) -> None:
         if self._armed and all(

@@ -47,7 +47,7 @@ def check_distiller(cfg: Any) -> None:
             f"DiffKDDistiller', got {cfg.get('type')!r}"
         )
     scope = cfg.get('_scope_')
-    if scope is not None and not isinstance(scope, str):
+    if scope is not None and not (isinstance(scope, str) and scope):
         raise UserError(
             f"model.distiller._scope_ must be 'mmrazor', got {scope!r}"
         )
@@ -98,7 +98,7 @@ def _check_type(where: str, entry: Any) -> None:
     if not isinstance(entry.get('type'), (str, type)) or not entry['type']:
         raise UserError(f'{where} needs a type, got {entry.get("type")!r}')
     scope = entry.get('_scope_')
-    if scope is not None and not isinstance(scope, str):
+    if scope is not None and not (isinstance(scope, str) and scope):
         raise UserError(f'{where}._scope_ must be a string, got {scope!r}')
 
 

@@ -1,8 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """A distiller with connectors that see both sides."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.logging import print_log
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import ConfigNameError, UserError, closest
+from mmdiffkd.utils.blame import blame, describe
 
 from ..connectors import PairedConnector
 from .config_checks import PARTS, check_structure
@@ -108,7 +108,7 @@ class DiffKDDistiller(ConfigurableDistiller):
         self.student_rois = StudentRoIs() if student_rois else None
         # Outputs of the paired connectors of the current iteration.
         self._paired: dict[str, PairedOutput] = {}
-        self._explained = False
+        self._first_iteration = True
 
     def prepare_from_student(self, model: nn.Module) -> None:
         """Attach the student recorders; see :meth:`_attach`."""
@@ -128,10 +128,8 @@ class DiffKDDistiller(ConfigurableDistiller):
         self._attach(self.teacher_recorders, model, 'teacher')
         for name, connector in self.connectors.items():
             if isinstance(connector, PairedConnector):
-                try:
+                with blame(f"connector '{name}'"):
                     connector.prepare_from_teacher(model)
-                except UserError as error:
-                    raise UserError(f"connector '{name}': {error}") from error
 
     def run_on_student_rois(self, teacher: nn.Module) -> None:
         """Run the teacher's RoI head on the student's RoIs, if asked to.
@@ -167,7 +165,7 @@ class DiffKDDistiller(ConfigurableDistiller):
             ):
                 raise UserError(
                     f"connector_idx={connector_idx} of connector '{connector}'"
-                    f' is beyond its output, {_describe(side)}'
+                    f' is beyond its output, {describe(side)}'
                 )
             return side if connector_idx is None else side[connector_idx]
         side_name = 'student' if from_student else 'teacher'
@@ -243,7 +241,9 @@ class DiffKDDistiller(ConfigurableDistiller):
             for name, paired in self._paired.items():
                 for key, value in {**paired.losses, **paired.stats}.items():
                     losses[f'{name}.{key}'] = value
-            self._explain(losses)
+            if self._first_iteration:
+                self._explain(losses)
+            self._first_iteration = False
         finally:
             # Features must not outlive the step, neither in memory nor in
             # copies of the model.
@@ -256,10 +256,8 @@ class DiffKDDistiller(ConfigurableDistiller):
         return losses
 
     def _explain(self, names: Iterable[str]) -> None:
-        """Say once what the numbers of a diffusion model mean."""
-        if not self._explained and any(
-            name.endswith('.loss_diff') for name in names
-        ):
+        """Say what the numbers of a diffusion model mean."""
+        if any(name.endswith('.loss_diff') for name in names):
             print_log(
                 'In this log, loss_diff = 1.0 means that the diffusion model '
                 'predicts nothing, below 1 that it has learned the teacher, '
@@ -269,7 +267,6 @@ class DiffKDDistiller(ConfigurableDistiller):
                 "of the teacher's feature.",
                 'current',
             )
-        self._explained = True
 
     def _run_connector(self, name: str, records: Mapping) -> PairedOutput:
         features = {key: self.get_record(**r) for key, r in records.items()}
@@ -277,7 +274,7 @@ class DiffKDDistiller(ConfigurableDistiller):
         for key, feature in features.items():
             if not isinstance(feature, Tensor):
                 raise UserError(
-                    f'{where}: {key} is no tensor but {_describe(feature)}; '
+                    f'{where}: {key} is no tensor but {describe(feature)}; '
                     'choose one of its elements by data_idx'
                 )
         with self._told(where, features):
@@ -297,34 +294,9 @@ class DiffKDDistiller(ConfigurableDistiller):
             check_equal_shapes(loss, inputs)
             return loss(**inputs)
 
-    @contextmanager
-    def _told(self, where: str, inputs: Mapping) -> Iterator[None]:
-        """Say what failed on what.
-
-        In the first iteration any failure is the mappings' fault: module and
-        features do not belong together. Later it is a defect, or memory.
-        """
-        try:
-            yield
-        except UserError as error:
-            raise UserError(f'{where}: {error}') from error
-        except ValueError as error:
-            raise UserError(f'{where}: {error}') from error
-        except (
-            AssertionError,
-            AttributeError,
-            IndexError,
-            KeyError,
-            RuntimeError,
-            TypeError,
-        ) as error:
-            if self._explained or 'out of memory' in str(error):
-                raise
-            given = ', '.join(f'{k} {_describe(v)}' for k, v in inputs.items())
-            raise UserError(
-                f'{where} fails on {given}: {type(error).__name__}: '
-                f'{str(error).strip()[:300]}'
-            ) from error
+    def _told(self, where: str, inputs: Mapping) -> blame:
+        """Say what failed on what, the mappings' fault at first."""
+        return blame(where, inputs, first=self._first_iteration)
 
     def _attach(
         self, manager: RecorderManager, model: nn.Module, side: str
@@ -421,12 +393,3 @@ class DiffKDDistiller(ConfigurableDistiller):
                 f'{kind} {unused} are never used; remove them, '
                 'or name them in a mapping'
             )
-
-
-def _describe(item: Any) -> str:
-    """A tensor by its shape, a container by its size."""
-    if isinstance(item, Tensor):
-        return str(tuple(item.shape))
-    if isinstance(item, (list, tuple)):
-        return f'{type(item).__name__} of {len(item)}'
-    return type(item).__name__
