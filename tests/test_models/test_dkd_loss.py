@@ -143,3 +143,17 @@ def test_mistakes_are_refused(student, teacher, labels, message):
     loss = MODELS.build(dict(type='mmdiffkd.DKDLoss'))
     with pytest.raises(UserError, match=message):
         loss(torch.zeros(student), torch.zeros(teacher), labels)
+
+
+def test_standardized_logits_are_z_scores_over_the_classes():
+    student, teacher = 3 + 5 * torch.randn(2, 6, 10, dtype=torch.float64)
+    scores = [
+        (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True, correction=0)
+        for x in (student, teacher)
+    ]
+    value = DKDLoss(2.0, beta=8.0, standardize=True)(student, teacher, LABELS)
+    expected = sum(
+        literal(s, t, label, 2.0, 1.0, 8.0)
+        for s, t, label in zip(*scores, LABELS.tolist())
+    )
+    assert value.item() == pytest.approx(expected / 6, rel=1e-6)

@@ -58,6 +58,33 @@ def test_maps_are_averaged_over_pixels():
     assert razor.item() == pytest.approx(3 * 4 * loss.item())
 
 
+def z_score(logits):
+    mean = sum(logits) / len(logits)
+    variance = sum((v - mean) ** 2 for v in logits) / len(logits)
+    return [(v - mean) / math.sqrt(variance + 1e-7) for v in logits]
+
+
+@pytest.mark.parametrize('shape', [(6, 10), (2, 10, 1, 3)])
+def test_standardized_logits_are_z_scores_over_the_classes(shape):
+    student, teacher = 3 + 5 * torch.randn(2, *shape, dtype=torch.float64)
+    loss = KLDivergence(tau=2.0, loss_weight=9.0, standardize=True)
+    rows = [
+        x.movedim(1, -1).reshape(6, 10).tolist() for x in (student, teacher)
+    ]
+    expected = sum(literal(z_score(s), z_score(t), 2.0) for s, t in zip(*rows))
+    assert loss(student, teacher).item() == pytest.approx(9 * expected / 6)
+    # Neither shift nor size of the student's logits matter any more.
+    again = loss(100 * student + 7, teacher)
+    assert again.item() == pytest.approx(9 * expected / 6, rel=1e-5)
+
+
+def test_equal_logits_have_no_z_score_and_yet_a_gradient():
+    student = torch.zeros(3, 5, requires_grad=True)
+    loss = KLDivergence(standardize=True)(student, torch.randn(3, 5))
+    loss.backward()
+    assert loss.isfinite() and student.grad.isfinite().all()
+
+
 def test_the_teacher_is_detached():
     student, teacher = torch.randn(2, 4, 5).unbind()
     student.requires_grad_(), teacher.requires_grad_()

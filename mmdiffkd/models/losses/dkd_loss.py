@@ -9,7 +9,7 @@ from torch import Tensor
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 
-from .instances import as_instances
+from .instances import as_instances, standardize
 
 
 @MODELS.register_module()
@@ -31,6 +31,7 @@ class DKDLoss(BaseModule):
         alpha (float): Weight of TCKD. Defaults to 1.0.
         beta (float): Weight of NCKD. Defaults to 1.0.
         loss_weight (float): Weight of the loss. Defaults to 1.0.
+        standardize (bool): As in :class:`KLDivergence`. Defaults to False.
 
     Raises:
         UserError: If ``tau`` is not positive.
@@ -42,6 +43,7 @@ class DKDLoss(BaseModule):
         alpha: float = 1.0,
         beta: float = 1.0,
         loss_weight: float = 1.0,
+        standardize: bool = False,
     ) -> None:
         super().__init__()
         if tau <= 0:
@@ -50,6 +52,7 @@ class DKDLoss(BaseModule):
         self.alpha = alpha
         self.beta = beta
         self.loss_weight = loss_weight
+        self.standardize = standardize
 
     def forward(
         self, preds_S: Tensor, preds_T: Tensor, gt_labels: Tensor
@@ -76,6 +79,8 @@ class DKDLoss(BaseModule):
             )
         preds_S, preds_T = as_instances('DKDLoss', preds_S, preds_T)
         labels = _labels(gt_labels, *preds_S.shape)
+        if self.standardize:
+            preds_S, preds_T = standardize(preds_S), standardize(preds_T)
         target = _split(preds_T / self.tau, labels)
         student = _split(preds_S / self.tau, labels)
         tckd, nckd = (_divergence(s, t) for s, t in zip(student, target))

@@ -2,6 +2,7 @@
 """Bring logits of any task into the one layout (instances, classes)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmdiffkd.utils import UserError
@@ -75,3 +76,23 @@ def check_softmax(owner: str, logits: Tensor, hint: str) -> None:
             f'{owner}: the logits have one channel, and the softmax over one '
             f'class is 1 whatever the logit; {hint}'
         )
+
+
+def standardize(logits: Tensor) -> Tensor:
+    """Z-score over the classes (CVPR 2024, arXiv 2403.01427).
+
+    ``(z - mean(z)) / sqrt(variance(z) + 1e-7)``, where mean and variance are
+    the averages over the C logits of one instance. 1e-7 keeps the gradient of
+    equal logits finite.
+
+    Note:
+        Published code divides the variance by C - 1, which is the same as
+        ``tau * sqrt(C / (C - 1))`` in the softmax behind it.
+
+    Args:
+        logits (Tensor): Shape (instances, C).
+
+    Returns:
+        Tensor: Same shape, of mean 0 and deviation 1 in each row.
+    """
+    return F.layer_norm(logits, logits.shape[1:], eps=1e-7)

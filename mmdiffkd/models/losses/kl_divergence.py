@@ -7,7 +7,7 @@ from torch import Tensor
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 
-from .instances import as_instances, check_softmax
+from .instances import as_instances, check_softmax, standardize
 
 
 @MODELS.register_module()
@@ -21,17 +21,29 @@ class KLDivergence(RazorKLDivergence):
     Args:
         tau (float): Temperature. Defaults to 1.0.
         loss_weight (float): Weight of the loss. Defaults to 1.0.
+        standardize (bool): Whether each instance's logits, of both sides, are
+            replaced by their z-scores ``(z - mean) / deviation`` over the
+            classes before they are divided by ``tau``: the student then need
+            not reach the size of the teacher's logits. Its paper (arXiv
+            2403.01427) has tau = 2 and a weight of 9 on CIFAR-100. Defaults
+            to False.
 
     Raises:
         UserError: If ``tau`` is not positive.
     """
 
-    def __init__(self, tau: float = 1.0, loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        tau: float = 1.0,
+        loss_weight: float = 1.0,
+        standardize: bool = False,
+    ) -> None:
         super().__init__(
             tau=tau, reduction='batchmean', loss_weight=loss_weight
         )
         if tau <= 0:
             raise UserError(f'KLDivergence: tau must be positive, got {tau}')
+        self.standardize = standardize
 
     def forward(self, preds_S: Tensor, preds_T: Tensor) -> Tensor:
         """Compare two predictions.
@@ -54,4 +66,6 @@ class KLDivergence(RazorKLDivergence):
         )
         if not len(preds_S):
             return preds_S.sum()
+        if self.standardize:
+            preds_S, preds_T = standardize(preds_S), standardize(preds_T)
         return super().forward(preds_S, preds_T)
