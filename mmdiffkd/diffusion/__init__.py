@@ -5,6 +5,7 @@ from .autoencoder import LinearAutoencoder
 from .ddim_sampler import DDIMSampler
 from .denoisers import BottleneckDenoiser, MLPDenoiser
 from .feature_diffusion import FeatureDiffusion
+from .feature_mimicking import FeatureMimicking
 from .feature_scale import FeatureScale
 from .guidance import ClassifierGuidance
 from .iteration_count import IterationCount
@@ -22,6 +23,7 @@ __all__ = [
     'ClassifierGuidance',
     'DDIMSampler',
     'FeatureDiffusion',
+    'FeatureMimicking',
     'FeatureScale',
     'IterationCount',
     'LinearAutoencoder',

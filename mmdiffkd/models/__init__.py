@@ -8,7 +8,12 @@ from .backbones import (
     CIFARWideResNet,
     MobileNetV1,
 )
-from .connectors import DiffKDConnector, DSKDConnector, PairedConnector
+from .connectors import (
+    DiffKDConnector,
+    DSKDConnector,
+    MimicConnector,
+    PairedConnector,
+)
 from .distillers import DiffKDDistiller
 from .losses import (
     AttentionMSELoss,
@@ -37,6 +42,7 @@ __all__ = [
     'FrozenTeacherDistill',
     'KLDivergence',
     'LSHFeatureLoss',
+    'MimicConnector',
     'MobileNetV1',
     'PairedConnector',
 ]

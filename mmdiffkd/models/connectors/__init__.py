@@ -1,6 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 from .diffkd_connector import DiffKDConnector
 from .dskd_connector import DSKDConnector
+from .mimic_connector import MimicConnector
 from .paired_connector import PairedConnector
 
-__all__ = ['DSKDConnector', 'DiffKDConnector', 'PairedConnector']
+__all__ = [
+    'DSKDConnector',
+    'DiffKDConnector',
+    'MimicConnector',
+    'PairedConnector',
+]

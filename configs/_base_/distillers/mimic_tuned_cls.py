@@ -1,0 +1,24 @@
+# Copyright (c) mmdiffkd contributors.
+# DiffKD's control for classification, on feature and logits: all of the tuned
+# recipe but the diffusion. A bare convolution in its place: mse_cls.
+_base_ = './diffkd_cls.py'
+
+distiller = dict(
+    connectors=dict(
+        # Widths of ResNet-18 and -34; other pairs name theirs.
+        diff_feature=dict(
+            _delete_=True,
+            type='mmdiffkd.MimicConnector',
+            student_channels=512,
+            teacher_channels=512,
+            latent_channels=1024,  # of the autoencoder
+            autoencoder_loss_weight=1.0,
+        ),
+        diff_logits=dict(
+            _delete_=True,
+            type='mmdiffkd.MimicConnector',
+            student_channels=1000,
+            teacher_channels=1000,
+        ),
+    )
+)

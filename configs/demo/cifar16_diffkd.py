@@ -1,0 +1,12 @@
+# Copyright (c) mmdiffkd contributors.
+# DiffKD on the feature before pooling and on the logits.
+_base_ = [
+    './_base_/cifar16_distill.py',
+    '../_base_/distillers/diffkd_cls_cifar100.py',
+]
+
+_base_.distiller.connectors.diff_feature.student_channels = 32
+_base_.distiller.connectors.diff_logits.update(
+    student_channels=10, teacher_channels=10
+)
+model = dict(distiller=_base_.distiller)

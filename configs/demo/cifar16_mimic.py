@@ -1,0 +1,14 @@
+# Copyright (c) mmdiffkd contributors.
+# The control of cifar16_diffkd: all of it but the diffusion.
+_base_ = [
+    './_base_/cifar16_distill.py',
+    '../_base_/distillers/mimic_tuned_cls.py',
+]
+
+_base_.distiller.connectors.diff_feature.update(
+    student_channels=32, teacher_channels=64, latent_channels=None
+)
+_base_.distiller.connectors.diff_logits.update(
+    student_channels=10, teacher_channels=10
+)
+model = dict(distiller=_base_.distiller)
