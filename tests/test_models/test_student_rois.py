@@ -134,7 +134,7 @@ def test_gradients_reach_the_student_and_not_the_teacher():
 def test_regression_alone_brings_the_boxes_nearer():
     model = build(calculate_student_loss=False, student_trainable=True)
     optimizer = OptimWrapper(
-        torch.optim.SGD(model.student.roi_head.parameters(), lr=1.0)
+        torch.optim.SGD(model.student.roi_head.parameters(), lr=0.3)
     )
     # All regression outputs to begin with are near 0; give it work.
     with torch.no_grad():
@@ -144,7 +144,7 @@ def test_regression_alone_brings_the_boxes_nearer():
         model.train_step(toys.batch(), optimizer)['distill.loss_reg'].item()
         for _ in range(20)
     ]
-    assert log[-1] < 0.2 * log[0]
+    assert log[-1] < 0.1 * log[0]
 
 
 def test_deliveries_run_all_of_the_teacher_and_change_no_record():
