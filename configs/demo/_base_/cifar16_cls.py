@@ -17,9 +17,9 @@ test_pipeline = [
     dict(type='PackInputs'),
 ]
 
-# 16,000 images / 64 = 250 iterations an epoch
+# 10,000 images / 64 = 156 iterations an epoch, 3,120 in all
 train_dataloader = dict(
-    batch_size=64, dataset=dict(indices=16000, pipeline=train_pipeline)
+    batch_size=64, dataset=dict(indices=10000, pipeline=train_pipeline)
 )
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 val_dataloader = dict(
@@ -31,13 +31,13 @@ val_dataloader = dict(
     )
 )
 
-train_cfg = dict(max_epochs=24, val_interval=2)
+train_cfg = dict(max_epochs=20, val_interval=4)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=250),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=156),
     dict(
         type='MultiStepLR',
         by_epoch=True,
-        milestones=[12, 17],
+        milestones=[10, 14],
         gamma=0.1,
     ),
 ]

@@ -8,7 +8,7 @@ model = dict(
     type='mmdiffkd.FrozenTeacherDistill',
     architecture=_base_.model,
     teacher=dict(cfg_path='mmdiffkd::demo/cifar16_resnet20.py'),
-    teacher_ckpt='{{$CIFAR16_TEACHER:work_dirs/cifar16_resnet20/epoch_24.pth}}',
+    teacher_ckpt='{{$CIFAR16_TEACHER:work_dirs/cifar16_resnet20/epoch_20.pth}}',
 )
 
 # Learning rate of the connectors, as a multiple of the student's.
