@@ -87,7 +87,7 @@ def check_structure(parts: Mapping[str, Any]) -> None:
                 _check_name(where, name)
                 several = part == 'connectors' and isinstance(entry, list)
                 for item in entry if several else [entry]:
-                    _check_object(where, item)
+                    check_object(where, item)
             else:
                 _check_type(where, entry)
 
@@ -134,7 +134,7 @@ def _check_recorder(where: str, entry: Any) -> None:
         )
 
 
-def _check_object(where: str, entry: Any) -> None:
+def check_object(where: str, entry: Any) -> None:
     _check_type(where, entry)
     kind = entry['type']
     if isinstance(kind, str):

@@ -22,6 +22,7 @@ from .mapping_checks import (
     check_record,
     used_connectors,
 )
+from .pairs import expand_distiller, summary
 from .student_rois import StudentRoIs
 
 
@@ -44,6 +45,10 @@ class DiffKDDistiller(ConfigurableDistiller):
             record the teacher's head on the student's RoIs, see
             :class:`~mmdiffkd.models.distillers.student_rois.StudentRoIs`.
             It needs ``FrozenTeacherDistill``. Defaults to False.
+        pairs (dict, optional): What to compare, in the short form of
+            :func:`~mmdiffkd.models.distillers.pairs.expand_pairs`. The
+            arguments below are merged over what it stands for. Defaults to
+            None.
         **kwargs: Arguments of MMRazor's ``ConfigurableDistiller``:
             ``student_recorders``, ``teacher_recorders``,
             ``distill_deliveries``, ``connectors``, ``distill_losses``,
@@ -60,32 +65,17 @@ class DiffKDDistiller(ConfigurableDistiller):
         >>> distiller = dict(
         ...     _scope_='mmrazor',
         ...     type='mmdiffkd.DiffKDDistiller',
-        ...     student_recorders=dict(
-        ...         fpn=dict(type='ModuleOutputs', source='neck')),
-        ...     teacher_recorders=dict(
-        ...         fpn=dict(type='ModuleOutputs', source='neck')),
-        ...     connectors=dict(
-        ...         diff_p3=dict(
-        ...             type='mmdiffkd.DiffKDConnector',
-        ...             student_channels=256,
-        ...             teacher_channels=256)),
-        ...     connector_forward_mappings=dict(
-        ...         diff_p3=dict(
-        ...             s_feature=dict(
-        ...                 recorder='fpn', from_student=True, data_idx=0),
-        ...             t_feature=dict(
-        ...                 recorder='fpn', from_student=False, data_idx=0))),
-        ...     distill_losses=dict(
-        ...         loss_kd_p3=dict(
-        ...             type='L2Loss', normalize=False, div_element=True)),
-        ...     loss_forward_mappings=dict(
-        ...         loss_kd_p3=dict(
-        ...             s_feature=dict(
-        ...                 recorder='fpn', from_student=True,
-        ...                 connector='diff_p3'),
-        ...             t_feature=dict(
-        ...                 recorder='fpn', from_student=False,
-        ...                 connector='diff_p3'))))
+        ...     pairs=dict(
+        ...         kd=dict(
+        ...             source='neck',
+        ...             levels=['p3', 'p4', 'p5'],
+        ...             connector=dict(
+        ...                 type='mmdiffkd.DiffKDConnector',
+        ...                 student_channels=256,
+        ...                 teacher_channels=256),
+        ...             loss=dict(
+        ...                 type='L2Loss', normalize=False,
+        ...                 div_element=True))))
     """
 
     def __init__(
@@ -93,18 +83,25 @@ class DiffKDDistiller(ConfigurableDistiller):
         *args: Any,
         connector_forward_mappings: Mapping | None = None,
         student_rois: bool = False,
+        pairs: Mapping | None = None,
         **kwargs: Any,
     ) -> None:
-        check_structure(
+        parts = expand_distiller(
             dict(
                 zip(PARTS, args),
                 connector_forward_mappings=connector_forward_mappings,
+                pairs=pairs,
                 **kwargs,
             )
         )
-        super().__init__(*args, **kwargs)
-        self.connector_forward_mappings = connector_forward_mappings or {}
+        check_structure(parts)
+        mappings = parts.pop('connector_forward_mappings')
+        super().__init__(**parts)
+        self.connector_forward_mappings = mappings or {}
         self._check_mappings()
+        if pairs:
+            parts['connector_forward_mappings'] = mappings
+            print_log(f'The distiller:\n{summary(parts)}', 'current')
         self.student_rois = StudentRoIs() if student_rois else None
         # Outputs of the paired connectors of the current iteration.
         self._paired: dict[str, PairedOutput] = {}

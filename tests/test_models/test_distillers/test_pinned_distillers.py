@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from mmdiffkd.models.distillers.pairs import expand_distiller
 
 from .pin_distillers import PARTS, state
 
@@ -34,7 +35,7 @@ def today(name):
 
 def expanded(distiller):
     """As JSON has it, without what is empty, type and scope."""
-    parts = json.loads(json.dumps(distiller.to_dict()))
+    parts = json.loads(json.dumps(expand_distiller(distiller.to_dict())))
     assert parts.pop('type') == 'mmdiffkd.DiffKDDistiller'
     assert parts.pop('_scope_') == 'mmrazor'
     return {part: value for part, value in parts.items() if value}
