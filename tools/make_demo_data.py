@@ -19,7 +19,7 @@ from mmdiffkd.datasets import (
     make_demo_set,
     read_manifest,
 )
-from mmdiffkd.utils.cli import command_line  # noqa: E402
+from mmdiffkd.utils.cli import add_traceback, command_line  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -68,6 +68,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='replace an earlier demo set that differs or is damaged',
     )
+    add_traceback(parser)
     args = parser.parse_args()
     largest = SceneStyle.sizes[1]
     if args.size is not None and args.size < largest:

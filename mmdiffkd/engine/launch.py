@@ -15,6 +15,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmdiffkd.utils.cli import add_traceback
 from mmdiffkd.utils.config import CfgOptions
 from mmdiffkd.utils.errors import UserError
 
@@ -56,6 +57,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='load files that hold more than plain values, which can run any '
         'code: for files of known origin',
     )
+    add_traceback(parser)
     # PyTorch 2 launchers write the second spelling.
     parser.add_argument(
         '--local_rank',

@@ -1,17 +1,48 @@
 # Copyright (c) mmdiffkd contributors.
 """How the scripts in ``tools/`` answer a user's mistake."""
 
+import argparse
 import functools
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from typing import Any
+
+from mmengine.logging import MMLogger
 
 from .errors import UserError
 from .explain import explain
 
+VARIABLE = 'MMDIFFKD_TRACEBACK'
+"""Environment variable that shows the traceback of a mistake, too."""
+
+
+class _ShowTraceback(argparse.Action):
+    """Set the variable, for this process and those that it starts."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, nargs=0, **kwargs)
+
+    def __call__(self, *_: Any) -> None:
+        os.environ[VARIABLE] = '1'
+
+
+def add_traceback(parser: argparse.ArgumentParser) -> None:
+    """Add ``--traceback`` to the arguments of a script."""
+    parser.add_argument(
+        '--traceback',
+        action=_ShowTraceback,
+        help='show where in the code a mistake was found, above the '
+        f'message; so does {VARIABLE}=1',
+    )
+
 
 def command_line(main: Callable[[], None]) -> Callable[[], None]:
     """Show mistakes of the user as one ``error: ...`` and exit with code 2.
+
+    The log file of a run has the traceback of any error.
 
     Args:
         main (Callable): The script. Any other exception is a defect: it
@@ -25,15 +56,30 @@ def command_line(main: Callable[[], None]) -> Callable[[], None]:
     def wrapper() -> None:
         try:
             main()
-        except UserError as error:
-            fail(str(error))
         except Exception as error:
-            message = explain(error)
+            _log_traceback(error)
+            message = (
+                str(error) if isinstance(error, UserError) else explain(error)
+            )
             if message is None:
                 raise
+            if os.environ.get(VARIABLE, '0') not in ('', '0'):
+                traceback.print_exception(error)
             fail(message)
 
     return wrapper
+
+
+def _log_traceback(error: Exception) -> None:
+    """Write it to the log files of the run, and not to the console."""
+    calls = (type(error), error, error.__traceback__)
+    record = logging.LogRecord(
+        'mmdiffkd', logging.ERROR, __file__, 0, 'the run ends', (), calls
+    )
+    for logger in list(MMLogger._instance_dict.values()):
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.emit(record)
 
 
 def fail(message: str) -> None:

@@ -1,11 +1,30 @@
 # Copyright (c) mmdiffkd contributors.
 """How mistakes and defects leave a script."""
 
+import argparse
+import os
+import runpy
+import sys
+from pathlib import Path
+
 import pytest
+from mmengine.logging import MMLogger
+from mmengine.runner import CheckpointLoader
 
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.checkpoint import write_checkpoint
-from mmdiffkd.utils.cli import command_line
+from mmdiffkd.utils.cli import add_traceback, command_line
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+
+
+@pytest.fixture(autouse=True)
+def no_runs(monkeypatch):
+    """Forget the logs of other tests, and this test's at its end."""
+    monkeypatch.setattr(
+        MMLogger, '_instance_dict', type(MMLogger._instance_dict)()
+    )
+    monkeypatch.setenv('MMDIFFKD_TRACEBACK', '')
 
 
 @command_line
@@ -37,6 +56,66 @@ def test_rank_is_named_in_a_run_of_several(capsys, monkeypatch):
 def test_defect_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         defective()
+
+
+@command_line
+def translated():
+    CheckpointLoader.load_checkpoint('gone.pth')
+
+
+@pytest.mark.parametrize('script', [mistaken, translated])
+@pytest.mark.parametrize('value, shown', [('1', 1), ('0', 0), ('', 0)])
+def test_the_traceback_is_shown_on_demand(
+    script, value, shown, capsys, monkeypatch
+):
+    monkeypatch.setenv('MMDIFFKD_TRACEBACK', value)
+    monkeypatch.delenv('WORLD_SIZE', raising=False)
+    with pytest.raises(SystemExit) as end:
+        script()
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count('Traceback (most recent call last)') == shown
+    assert error.splitlines()[-1].startswith('error: ')
+
+
+def test_the_flag_sets_the_variable(monkeypatch):
+    monkeypatch.setenv('MMDIFFKD_TRACEBACK', '')
+    parser = argparse.ArgumentParser()
+    add_traceback(parser)
+    parser.parse_args([])
+    assert not os.environ['MMDIFFKD_TRACEBACK']
+    parser.parse_args(['--traceback'])
+    assert os.environ['MMDIFFKD_TRACEBACK'] == '1'
+
+
+@pytest.mark.parametrize('script', [mistaken, translated, defective])
+def test_the_log_file_always_has_the_traceback(script, tmp_path, capsys):
+    path = tmp_path / 'run.log'
+    logger = MMLogger.get_instance('test_cli', log_file=str(path))
+    logger.info('begin')
+    with pytest.raises((SystemExit, ZeroDivisionError)):
+        script()
+    text = path.read_text()
+    assert text.count('Traceback (most recent call last)') == 1
+    assert 'test_cli.py' in text
+    out, err = capsys.readouterr()
+    assert 'Traceback' not in out + err
+
+
+@pytest.mark.parametrize(
+    'script',
+    [
+        path.relative_to(TOOLS).as_posix()
+        for path in sorted(TOOLS.rglob('*.py'))
+        if 'command_line' in path.read_text()
+    ],
+)
+def test_every_tool_has_the_switch(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [script, '--help'])
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(TOOLS / script), run_name='__main__')
+    assert '--traceback' in capsys.readouterr().out
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -16,7 +16,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from mmdiffkd.utils import UserError  # noqa: E402
-from mmdiffkd.utils.cli import command_line  # noqa: E402
+from mmdiffkd.utils.cli import add_traceback, command_line  # noqa: E402
 from mmdiffkd.visualization import VIEWS, Report, read_measured  # noqa: E402
 
 TASKS = dict(det='detection', seg='segmentation', cls='classification')
@@ -48,6 +48,7 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help='test images to show; without it, what suits the task',
     )
+    add_traceback(parser)
     return parser.parse_args()
 
 

@@ -16,7 +16,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from mmdiffkd.utils import UserError  # noqa: E402
-from mmdiffkd.utils.cli import command_line  # noqa: E402
+from mmdiffkd.utils.cli import add_traceback, command_line  # noqa: E402
 from mmdiffkd.visualization import VIEWS  # noqa: E402
 
 MODELS = ('teacher', 'student alone', 'student distilled')
@@ -30,6 +30,7 @@ def parse_args() -> argparse.Namespace:
         metavar='TASK=WORK_DIR',
         help=f'task ({", ".join(VIEWS)}) and folder of its report.json',
     )
+    add_traceback(parser)
     return parser.parse_args()
 
 

@@ -11,7 +11,7 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
     sys.path.insert(0, str(ROOT))
 
 from mmdiffkd.datasets.cifar_archive import unpack_cifar  # noqa: E402
-from mmdiffkd.utils.cli import command_line  # noqa: E402
+from mmdiffkd.utils.cli import add_traceback, command_line  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--overwrite', action='store_true', help='replace the folder'
     )
+    add_traceback(parser)
     return parser.parse_args()
 
 

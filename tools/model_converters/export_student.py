@@ -15,7 +15,7 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
     sys.path.insert(0, str(ROOT))
 
 import mmdiffkd  # noqa: E402,F401
-from mmdiffkd.utils.cli import command_line  # noqa: E402
+from mmdiffkd.utils.cli import add_traceback, command_line  # noqa: E402
 from mmdiffkd.utils.export import export_student  # noqa: E402
 
 
@@ -57,6 +57,7 @@ def parse_args() -> argparse.Namespace:
         help='load arbitrary Python objects of the checkpoint, which can run '
         'any code: only for files of your own',
     )
+    add_traceback(parser)
     return parser.parse_args()
 
 

@@ -240,6 +240,8 @@ def _kill_workers() -> None:
     Registered after multiprocessing's own exit function, hence run before
     it, which would send them SIGTERM and wait for ever.
     """
+    # Their end is wanted; PyTorch's handler would raise an error of it.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for process in multiprocessing.active_children():
         if process.daemon:
             process.kill()
