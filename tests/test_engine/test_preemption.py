@@ -1,6 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """Runs that are told to leave save, leave together, and go on exactly."""
 
+import re
+
 import pytest
 from run_results import assert_same, final, losses
 
@@ -31,6 +33,12 @@ def test_in_the_middle_of_an_epoch(forked, uninterrupted, tmp_path):
     spec = dict(work_dir=tmp_path / 'run')
     left = leave_and_resume(forked, spec, 14, '.', [[0, 'SIGTERM']])
     assert 'SIGTERM' in left.log and 'Exit code 85' in left.log
+    # One way of counting: the file of the fourth iteration is iter_4.pth.
+    said = re.search(
+        r'stopped after iteration (\d+); checkpoint .*iter_(\d+)\.pth',
+        left.log,
+    )
+    assert said and said[1] == said[2]
     assert_as_uninterrupted(spec['work_dir'], uninterrupted()[0])
     assert len(losses(spec['work_dir'], 0)) == 15
 

@@ -33,7 +33,8 @@ class FiniteLossHook(Hook):
     Without the hook, :class:`~mmdiffkd.models.FrozenTeacherDistill` stops
     such a run before the step and names the components. The hook adds the
     image paths and ``nonfinite_iter_<N>_rank_<R>.pth`` in the work dir: batch,
-    weights and random states of the iteration, tensors and plain values only.
+    weights and random states of iteration N, counted from 1 as in the log and
+    in ``iter_N.pth``; tensors and plain values only.
 
     With ``on_nonfinite='skip'`` all ranks leave the step out if the loss of
     any is not finite, and batch statistics are put back. Under gradient
@@ -228,9 +229,11 @@ class FiniteLossHook(Hook):
         self.max_dumps -= 1
         runner = self._runner
         rank = dist.get_rank() if dist.is_initialized() else 0
+        # Counted as MMEngine's checkpoints and log lines are.
+        iteration = runner.iter + 1
         content = dict(
             message=message,
-            iter=runner.iter,
+            iter=iteration,
             epoch=runner.epoch,
             rank=rank,
             cfg=runner.cfg.pretty_text,
@@ -242,7 +245,7 @@ class FiniteLossHook(Hook):
             content, ('state_dict', 'batch'), self.max_dump_mb * 2**20
         )
         path = osp.join(
-            runner.work_dir, f'nonfinite_iter_{runner.iter}_rank_{rank}.pth'
+            runner.work_dir, f'nonfinite_iter_{iteration}_rank_{rank}.pth'
         )
         try:
             write_checkpoint(content, path)

@@ -121,7 +121,7 @@ class PreemptionHook(Hook):
         """Leave at once if the signal came while everything was set up."""
         self._training = True
         if self._agreed():
-            self._leave(runner)
+            self._leave(runner, runner.iter)
 
     def after_train_iter(
         self,
@@ -194,9 +194,9 @@ class PreemptionHook(Hook):
     def _save_and_leave(self, runner: Runner, iteration: int) -> NoReturn:
         if not self._checkpoint.saved_at(iteration):
             self._checkpoint.save_between(runner, runner.epoch, iteration)
-        self._leave(runner)
+        self._leave(runner, iteration)
 
-    def _leave(self, runner: Runner) -> NoReturn:
+    def _leave(self, runner: Runner, iteration: int) -> NoReturn:
         # From here on a second signal must not cut the exit short: the
         # scheduler would see another exit code.
         for number in self._previous:
@@ -204,7 +204,7 @@ class PreemptionHook(Hook):
         name = signal.Signals(self._received).name
         where = getattr(self._checkpoint, 'last_ckpt', None)
         runner.logger.warning(
-            f'{name}: stopped after iteration {runner.iter}; '
+            f'{name}: stopped after iteration {iteration}; '
             + (f'checkpoint {where}' if where else 'nothing new to save')
             + f'. Go on with --resume. Exit code {EXIT_CODE}'
         )

@@ -175,7 +175,7 @@ class SanityHook(Hook):
             self._hint(runner, model, batch, outputs)
         if is_main_process():
             runner.logger.info(
-                f'distillation at iteration {runner.iter}:\n'
+                f'distillation at iteration {runner.iter + 1}:\n'
                 + '\n'.join(self._lines)
             )
 

@@ -325,10 +325,12 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             if guard is not None:
                 guard.good_batch()
             return loss, log_vars
-        iteration = MessageHub.get_current_instance().get_info('iter')
+        done = MessageHub.get_current_instance().get_info('iter')
+        # Counted as MMEngine's checkpoints and log lines are.
+        at = '' if done is None else f' at iteration {done + 1}'
         bad = nonfinite_parts(losses, self.distiller)
         message = (
-            f'loss is not finite at iteration {iteration}: '
+            f'loss is not finite{at}: '
             f'{", ".join(bad) or "only their sum"}. No step was taken with '
             'it. Lower the learning rate or the weight of that loss, clip '
             'gradients, or use bfloat16 instead of float16'

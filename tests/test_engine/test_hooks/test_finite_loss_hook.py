@@ -83,7 +83,7 @@ def test_a_dump_brings_the_very_numbers_back(tmp_path):
                 seen.update({k: float(v) for k, v in outputs.items()})
 
     runner = runner_with(tmp_path, Spy())
-    dump = torch.load(tmp_path / 'nonfinite_iter_2_rank_0.pth')
+    dump = torch.load(tmp_path / 'nonfinite_iter_3_rank_0.pth')
     model = task_toys.build('det', Config.fromstring(dump['cfg'], '.py').model)
     # This test's has random weights.
     model.teacher.load_state_dict(runner.model.teacher.state_dict())
