@@ -48,8 +48,10 @@ def test_mmrazor_does_not_import_without_us():
 def test_versions_are_as_they_were():
     assert (
         python(
-            'import mmcv, torch\nbefore = mmcv.__version__, torch.__version__\n'
-            'import mmdiffkd, mmrazor\nfrom mmengine.utils import digit_version\n'
+            'import mmcv, torch\n'
+            'before = mmcv.__version__, torch.__version__\n'
+            'import mmdiffkd, mmrazor\n'
+            'from mmengine.utils import digit_version\n'
             'assert mmrazor.digit_version is digit_version\n'
             'assert (mmcv.__version__, torch.__version__) == before'
         )

@@ -71,7 +71,7 @@ def step(sets):
 
 @pytest.mark.parametrize('name', PLAIN)
 def test_plain_model_takes_a_step_in_the_stock_library(name, step):
-    model, log = step(name)
+    model, _ = step(name)
     assert type(model).__module__.split('.')[0] in TASKS.values()
     assert not distill_types(load(name)[0])
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
     sys.path.insert(0, str(ROOT))
 
-from mmdiffkd.datasets import (
+from mmdiffkd.datasets import (  # noqa: E402
     SCENES,
     STYLES,
     WRITERS,

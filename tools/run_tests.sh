@@ -2,7 +2,7 @@
 # Copyright (c) mmdiffkd contributors.
 # Set up the environment if needed and run the tests in it.
 #
-#   bash tools/run_tests.sh               # the fast tests, then the slow ones
+#   bash tools/run_tests.sh               # linters, fast tests, slow tests
 #   bash tools/run_tests.sh -k sampler    # arguments go to pytest
 set -euo pipefail
 
@@ -15,20 +15,27 @@ if [ $# -gt 0 ]; then
     exec "$python" -m pytest "$@"
 fi
 
-# suite NAME MARKER SECONDS_PER_TEST: run a part, remember the worst outcome.
 worst=0
+start=$SECONDS
+bash tools/lint.sh || worst=1
+echo "=== lint: exit code $worst, $((SECONDS - start)) s"
+
+# suite NAME MARKER SECONDS_PER_TEST [ARGUMENT...]: run a part, remember the
+# worst outcome.
 suite() {
     local start=$SECONDS code=0
     echo "=== $1 tests"
     # Every test keeps to one thread, so there is a core for each worker.
     "$python" -m pytest -n "$(nproc)" -m "$2" --durations=15 \
-        --timeout="$3" || code=$?
+        --timeout="$3" "${@:4}" || code=$?
     # 5: no test has the marker, which is no failure.
     if [ "$code" -eq 5 ]; then code=0; fi
     if [ "$code" -gt "$worst" ]; then worst=$code; fi
     echo "=== $1 tests: exit code $code, $((SECONDS - start)) s"
 }
 
-suite fast 'not slow' 300
+suite fast 'not slow' 300 --cov --cov-report=
+# Processes that the tests start are not counted.
+"$python" -m coverage report --skip-covered --sort=cover || worst=1
 suite slow slow 1500
 exit "$worst"

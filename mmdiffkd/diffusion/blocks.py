@@ -45,6 +45,9 @@ NORMS: dict[str, type[nn.Module]] = dict(
 )
 """Norms by their names in OpenMMLab's configs."""
 
+BATCH_NORM = dict(type='BN')
+"""The default norm of all parts, as in the paper's code; read alone."""
+
 
 def build_norm(
     norm_cfg: dict, channels: int, affine: bool = True

@@ -76,7 +76,7 @@ class DDIMSampler(nn.Module):
     @staticmethod
     def _affine(current: list[float]) -> list[tuple[float, float]]:
         # Behind the last step lies the clean sample, a = 1.
-        previous = current[1:] + [1.0]
+        previous = [*current[1:], 1.0]
         coefficients = []
         for a_t, a_prev in zip(current, previous):
             scale = (a_prev / a_t) ** 0.5

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 
-from .blocks import Bottleneck, conv_norm
+from .blocks import BATCH_NORM, Bottleneck, conv_norm
 
 
 class Denoiser(nn.Module):
@@ -85,7 +85,7 @@ class BottleneckDenoiser(Denoiser):
         self,
         channels: int,
         num_train_timesteps: int = 1000,
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
     ) -> None:
         super().__init__(channels, num_train_timesteps)
         self.layers = nn.Sequential(
@@ -118,7 +118,7 @@ class MLPDenoiser(Denoiser):
         channels: int,
         num_train_timesteps: int = 1000,
         expansion: int = 4,
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
     ) -> None:
         super().__init__(channels, num_train_timesteps)
         hidden = channels * expansion

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 
-from .blocks import build, build_norm, conv_norm
+from .blocks import BATCH_NORM, build, build_norm, conv_norm
 from .fade_in import FadeIn
 from .guidance import ClassifierGuidance
 from .paired_output import PairedOutput
@@ -111,7 +111,7 @@ class FeatureDiffusion(TeacherDiffusion):
         denoiser: dict | None = None,
         noise_matching: dict | None = None,
         autoencoder: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
         resize: str | None = None,
         token_shape: tuple[int, int] | None = None,
         num_class_tokens: int = 0,

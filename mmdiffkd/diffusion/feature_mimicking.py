@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 
-from .blocks import build, build_norm, conv_norm
+from .blocks import BATCH_NORM, build, build_norm, conv_norm
 from .ddim_sampler import DDIMSampler
 from .fade_in import FadeIn
 from .feature_layout import RESIZE_MODES, as_map, check_channels, match_size
@@ -75,7 +75,7 @@ class FeatureMimicking(nn.Module):
         kd_warmup_iters: int = 0,
         autoencoder_loss_weight: float = 1.0,
         autoencoder: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
         resize: str | None = None,
         token_shape: tuple[int, int] | None = None,
         num_class_tokens: int = 0,

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Union
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-from .blocks import build
+from .blocks import BATCH_NORM, build
 from .feature_layout import RESIZE_MODES, as_map, check_channels, match_size
 from .guidance import ClassifierGuidance
 from .noise_source import NoiseDraw, NoiseSource
 
-Noise = Union[torch.Generator, NoiseDraw, Sequence[Tensor], None]
+Noise = torch.Generator | NoiseDraw | Sequence[Tensor] | None
 
 
 class TeacherDiffusion(nn.Module):
@@ -76,7 +76,7 @@ class TeacherDiffusion(nn.Module):
         sampler: dict | None = None,
         denoiser: dict | None = None,
         autoencoder: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
         resize: str | None = None,
         token_shape: tuple[int, int] | None = None,
         num_class_tokens: int = 0,

@@ -180,12 +180,16 @@ def check_optimizer(model: nn.Module, wrapper: Any) -> tuple[int, int]:
             'optim_wrapper.paramwise_cfg'
         )
     teacher = getattr(model, 'teacher', None)
-    if teacher is not None and not getattr(model, 'teacher_trainable', False):
-        if any(id(p) in trained for p in teacher.parameters()):
-            raise UserError(
-                'the optimizer holds parameters of the frozen '
-                'teacher; check optim_wrapper.constructor'
-            )
+    frozen = not getattr(model, 'teacher_trainable', False)
+    if (
+        teacher is not None
+        and frozen
+        and any(id(p) in trained for p in teacher.parameters())
+    ):
+        raise UserError(
+            'the optimizer holds parameters of the frozen '
+            'teacher; check optim_wrapper.constructor'
+        )
     return tuple(
         sum(id(p) in trained for p in part.parameters())
         for part in (model.architecture, model.distiller)

@@ -166,7 +166,8 @@ def _check_template(cfg: Config, option: str, name: str) -> None:
         warnings.warn(
             f'--cfg-options {option} changes a variable whose value '
             'the config has already used; override the settings '
-            'that were made from it instead'
+            'that were made from it instead',
+            stacklevel=2,
         )
 
 

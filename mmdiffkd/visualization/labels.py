@@ -77,7 +77,7 @@ class ClassificationView(TaskView):
             label = int(Path(image).parent.name)
             show_image(axes, read_image(self.folder / image))
             axes.set_title(CLASSES[label], loc='center')
-            for line, row in enumerate(self.rows):
+            for row in self.rows:
                 self.draw_row(row, axes, image, predictions[row][image])
         for axes in grid[len(chosen) :]:
             axes.set_visible(False)

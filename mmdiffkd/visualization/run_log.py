@@ -81,12 +81,12 @@ def read_scalars(path: str) -> list[dict]:
     for number, line in enumerate(lines, start=1):
         try:
             rows.append(json.loads(line))
-        except ValueError:
+        except ValueError as error:
             if number < len(lines):
                 raise UserError(
                     f'{path}, line {number}: not a JSON object. '
                     'Is this a scalars.json of MMEngine?'
-                )
+                ) from error
     return rows
 
 

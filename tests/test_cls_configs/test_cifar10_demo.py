@@ -45,7 +45,7 @@ def step(name):
 
 @pytest.mark.parametrize('name', METHODS)
 def test_method_takes_a_training_step(name):
-    model, log = step(name)
+    _, log = step(name)
     found = [key for key in log if key.startswith('distill.loss_')]
     assert found == [f'distill.{loss}' for loss in METHODS[name]]
     assert 'student.loss' in log

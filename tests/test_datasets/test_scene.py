@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from mmdiffkd.datasets import SceneComposer, SceneStyle, load_digit_pools
 
 POOL = load_digit_pools()['train']
+STYLE = SceneStyle()
 
 
-def compose(seed, style=SceneStyle()):
+def compose(seed, style=STYLE):
     return SceneComposer(POOL, style).compose(np.random.default_rng(seed))
 
 

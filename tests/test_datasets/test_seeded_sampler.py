@@ -85,8 +85,10 @@ def test_order_is_that_of_the_sampler_alone(in_main_process):
 def test_two_ranks_draw_what_one_does(in_main_process, monkeypatch):
     shares = []
     for rank in (0, 1):
-        monkeypatch.setattr(samplers, 'get_dist_info', lambda: (rank, 2))
-        monkeypatch.setattr(seeded_sampler, 'get_dist_info', lambda: (rank, 2))
+        monkeypatch.setattr(samplers, 'get_dist_info', lambda r=rank: (r, 2))
+        monkeypatch.setattr(
+            seeded_sampler, 'get_dist_info', lambda r=rank: (r, 2)
+        )
         shares.append(epochs(loader(), 1)[0])
     together = [s for pair in zip(*shares) for s in pair]
     assert together[:7] == in_main_process[0]  # the eighth fills up
@@ -150,4 +152,4 @@ def test_the_rest_is_the_samplers_own():
     sampler = SeededSampler(Draws(), dict(type='DefaultSampler'), seed=5)
     assert len(sampler) == 7 and sampler.shuffle and sampler.round_up
     with pytest.raises(AttributeError):
-        sampler.nonsense
+        _ = sampler.nonsense

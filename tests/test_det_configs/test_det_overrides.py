@@ -108,7 +108,7 @@ def test_child_config_swaps_the_loss(tmp_path):
     )
     for loss in pyramid_losses(distiller):
         assert loss == dict(type='mmrazor.ChannelWiseDivergence')
-    for name, mapping in distiller.loss_forward_mappings.items():
+    for mapping in distiller.loss_forward_mappings.values():
         assert set(mapping) == {'preds_S', 'preds_T'}
 
 

@@ -116,7 +116,7 @@ def test_autocast_trains_the_denoiser_and_stays_finite(dtype, with_cp):
     module = SelfDiffusion(12, 16, latent_channels=8, with_cp=with_cp)
     optimizer = torch.optim.SGD(module.parameters(), 0.01)
     student, teacher = features(size=(4, 4))
-    for i in range(20):
+    for _ in range(20):
         with torch.autocast('cpu', dtype=dtype):
             out = module(
                 student.to(dtype), teacher.to(dtype), guidance=guide()

@@ -1,6 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """2,000 iterations: memory and open files stay as they are."""
 
+import os
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -28,13 +30,13 @@ class TinyImages(Dataset):
 
 @HOOKS.register_module(force=True)
 class Leak(Hook):
-    """Keeps 64 KiB and a file of every tenth iteration."""
+    """Keeps 64 KiB and an open file of every tenth iteration."""
 
     kept = []
 
     def after_train_iter(self, runner, *args, **kwargs):
         if runner.iter % 10 == 0:
-            self.kept += [torch.ones(2**14), open('/dev/null')]
+            self.kept += [torch.ones(2**14), os.open(os.devnull, os.O_RDONLY)]
 
 
 def classifier(width):

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -367,10 +367,8 @@ def run_processes(spec, kill_at=None, kind=None, signals=None, lag=0):
                     send(pids[rank], getattr(signal, name))
                 if lag:
                     continue
-            try:
+            with suppress(BrokenPipeError):
                 os.write(answer, b'.')
-            except BrokenPipeError:
-                pass
         for pid in list(alive):
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:

@@ -1,6 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """Backbones: sizes, outputs, freezing, and use within MMPretrain."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -75,7 +77,7 @@ def test_mobilenet_v1_has_as_many_parameters_as_its_definition():
     """Table 1 of the paper; 4.2 million with a classifier of 1000."""
     widths = (32, 64, 128, 128, 256, 256) + (512,) * 6 + (1024, 1024)
     total = 27 * 32 + 2 * 32
-    for a, b in zip(widths, widths[1:]):
+    for a, b in pairwise(widths):
         total += 9 * a + 2 * a + a * b + 2 * b
     assert count(build('MobileNetV1')) == total
     assert total + 1024 * 1000 + 1000 == 4231976

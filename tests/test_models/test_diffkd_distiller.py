@@ -117,13 +117,14 @@ STUDENT = dict(recorder='fpn', from_student=True, data_idx=0)
         (
             'student_recorders/fpn',
             dict(type='ModuleOutputs', source='nek'),
-            "student_recorders.fpn: source 'nek' is not a module of the student "
-            "RetinaNet; the closest are 'neck'",
+            "student_recorders.fpn: source 'nek' is not a module of the "
+            "student RetinaNet; the closest are 'neck'",
         ),
         (
             'teacher_recorders/fpn',
             dict(type='ModuleOutputs', source='neck.fpn_conv.0'),
-            "teacher_recorders.fpn: source 'neck.fpn_conv.0' .*'neck.fpn_convs.0'",
+            "teacher_recorders.fpn: source 'neck.fpn_conv.0' .*"
+            "'neck.fpn_convs.0'",
         ),
         (
             'connectors/extra',
@@ -138,7 +139,8 @@ STUDENT = dict(recorder='fpn', from_student=True, data_idx=0)
         (
             'connector_forward_mappings/diff_p3/s_feature/recorder',
             'fnp',
-            r"names the recorder 'fnp', which is not in student_recorders \['fpn'\]",
+            "names the recorder 'fnp', which is not in student_recorders "
+            r"\['fpn'\]",
         ),
         (
             'connector_forward_mappings/diff_p3/s_feature/data_id',

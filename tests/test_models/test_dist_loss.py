@@ -195,5 +195,5 @@ def test_wrong_shapes_are_refused(shapes, message):
     'options', [dict(tau=0), dict(activation='relu'), dict(num_classes=0)]
 )
 def test_impossible_options_are_refused(options):
-    with pytest.raises(UserError, match=list(options)[0]):
+    with pytest.raises(UserError, match=next(iter(options))):
         MODELS.build(dict(type='mmdiffkd.DISTLoss', **options))

@@ -380,14 +380,15 @@ def test_guidance_raises_the_log_probability_on_every_step(task, scale):
         (
             'cls',
             dict(head='head.fcc'),
-            "connector 'dskd': guidance.head 'head.fcc' is not a module of the "
-            "teacher ImageClassifier; the closest are 'head.fc'",
+            "connector 'dskd': guidance.head 'head.fcc' is not a module of "
+            "the teacher ImageClassifier; the closest are 'head.fc'",
         ),
         ('cls', dict(head='neck'), r"guidance.head \['neck'\] holds no conv"),
         (
             'seg',
             dict(head='decode_head.convs.0.conv'),
-            "'decode_head.convs.0.conv' takes 96 channels, but teacher_channels=8",
+            "'decode_head.convs.0.conv' takes 96 channels, but "
+            'teacher_channels=8',
         ),
         (
             'det',

@@ -21,7 +21,7 @@ from . import toys
 @MODELS.register_module()
 class SlippingConnector(DiffKDConnector):
     def forward_train(self, s_feature, t_feature):
-        return self.difusion(s_feature, t_feature)
+        return self.diffusions(s_feature, t_feature)
 
 
 @MODELS.register_module()
@@ -95,7 +95,7 @@ def of(**connector):
 
 def test_a_slip_in_a_connector_of_the_user_keeps_its_traceback():
     model = of(type='mmdiffkd.SlippingConnector')
-    with pytest.raises(AttributeError, match='difusion'):
+    with pytest.raises(AttributeError, match='diffusions'):
         losses_of(model, 1)
 
 

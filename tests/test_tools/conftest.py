@@ -219,8 +219,7 @@ def run_process(*command, cwd=None, timeout=540, **env):
         [str(word) for word in command],
         cwd=cwd,
         env=dict(os.environ, PATH=path, CUDA_VISIBLE_DEVICES='', **env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=timeout,
     )

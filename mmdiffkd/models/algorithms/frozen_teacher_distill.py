@@ -417,7 +417,7 @@ def _to_own_keys(
             ):
                 state_dict[own + key[len(prefix) :]] = state_dict.pop(key)
     if student and not any(own + key in state_dict for key in student):
-        examples = [key for key in state_dict][:3]
+        examples = list(state_dict)[:3]
         raise UserError(
             f'the checkpoint fits no weight of the student: it has '
             f'{len(state_dict)} keys such as {examples}, the student such as '

@@ -92,11 +92,11 @@ def normalisation(
         getattr(preprocessor, name, False)
         for name in ('_channel_conversion', 'channel_conversion', 'to_rgb')
     )
-    if mean is None and std is None:
-        if isinstance(preprocessor, ImgDataPreprocessor) or not any(
-            True for _ in preprocessor.children()
-        ):
-            return torch.zeros(1), torch.ones(1), rgb
+    plain = isinstance(preprocessor, ImgDataPreprocessor) or not any(
+        True for _ in preprocessor.children()
+    )
+    if mean is None and std is None and plain:
+        return torch.zeros(1), torch.ones(1), rgb
     if not isinstance(mean, Tensor) or not isinstance(std, Tensor):
         raise UserError(
             f'the {side} data_preprocessor {type(preprocessor).__name__} has '

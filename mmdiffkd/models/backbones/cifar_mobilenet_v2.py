@@ -7,7 +7,13 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 
-from .staged_backbone import StagedBackbone, conv, conv_norm_relu, norm
+from .staged_backbone import (
+    BATCH_NORM,
+    StagedBackbone,
+    conv,
+    conv_norm_relu,
+    norm,
+)
 
 # Expansion, channels at full width, blocks and stride of each stage (Sandler
 # et al. 2018, Table 2), with stride 1 for the second.
@@ -74,7 +80,7 @@ class CIFARMobileNetV2(StagedBackbone):
     def __init__(
         self,
         widen_factor: float = 0.5,
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
         **kwargs: Any,
     ) -> None:
         width = int(32 * widen_factor)

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 
-from .staged_backbone import StagedBackbone, conv, conv_norm_relu, norm
+from .staged_backbone import (
+    BATCH_NORM,
+    StagedBackbone,
+    conv,
+    conv_norm_relu,
+    norm,
+)
 
 
 class ZeroPadShortcut(nn.Module):
@@ -117,7 +123,7 @@ class CIFARResNet(StagedBackbone):
         depth: int,
         channels: Sequence[int] = (16, 16, 32, 64),
         shortcut: str = 'B',
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
         **kwargs: Any,
     ) -> None:
         if depth < 8 or (depth - 2) % 6:

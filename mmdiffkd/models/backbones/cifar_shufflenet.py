@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 
-from .staged_backbone import StagedBackbone, conv, conv_norm_relu, norm
+from .staged_backbone import (
+    BATCH_NORM,
+    StagedBackbone,
+    conv,
+    conv_norm_relu,
+    norm,
+)
 
 STEM_CHANNELS = 24
 
@@ -96,7 +102,7 @@ class CIFARShuffleNetV1(StagedBackbone):
         channels: Sequence[int] = (240, 480, 960),
         depths: Sequence[int] = (4, 8, 4),
         groups: int = 3,
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
         **kwargs: Any,
     ) -> None:
         stages, width = [], STEM_CHANNELS
@@ -202,7 +208,7 @@ class CIFARShuffleNetV2(StagedBackbone):
         self,
         channels: Sequence[int] = (116, 232, 464, 1024),
         depths: Sequence[int] = (4, 8, 4),
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
         **kwargs: Any,
     ) -> None:
         stages, width = [], STEM_CHANNELS

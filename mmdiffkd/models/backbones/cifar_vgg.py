@@ -8,7 +8,7 @@ from torch import nn
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 
-from .staged_backbone import StagedBackbone, norm
+from .staged_backbone import BATCH_NORM, StagedBackbone, norm
 
 CHANNELS = (64, 128, 256, 512, 512)
 # Convolutions of each stage (Simonyan, Zisserman 2015, Table 1; the first is
@@ -39,7 +39,7 @@ class CIFARVGG(StagedBackbone):
     """
 
     def __init__(
-        self, depth: int, norm_cfg: dict = dict(type='BN'), **kwargs: Any
+        self, depth: int, norm_cfg: dict = BATCH_NORM, **kwargs: Any
     ) -> None:
         if depth not in DEPTHS:
             raise UserError(

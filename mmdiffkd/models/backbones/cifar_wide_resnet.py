@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 
-from .staged_backbone import StagedBackbone, conv, norm
+from .staged_backbone import BATCH_NORM, StagedBackbone, conv, norm
 
 
 class PreActivationBlock(nn.Module):
@@ -77,7 +77,7 @@ class CIFARWideResNet(StagedBackbone):
         depth: int,
         widen_factor: int = 1,
         dropout: float = 0.0,
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
         **kwargs: Any,
     ) -> None:
         if depth < 10 or (depth - 4) % 6:

@@ -39,7 +39,8 @@ RESNET = (
 SHUFFLE_V2 = (
     (r'conv2\.', 'backbone.stages.3.0.'),
     (r'bn2\.', 'backbone.stages.3.1.'),
-) + RESNET
+    *RESNET,
+)
 MOBILE_V2 = (
     (r'conv1\.', 'backbone.stem.'),
     (r'blocks\.', 'backbone.stages.'),

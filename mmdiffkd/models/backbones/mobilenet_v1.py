@@ -8,7 +8,7 @@ from torch import nn
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 
-from .staged_backbone import StagedBackbone, conv_norm_relu
+from .staged_backbone import BATCH_NORM, StagedBackbone, conv_norm_relu
 
 # Channels at full width of the separable convolutions of each stage (Table
 # 1). The first of a stage has stride 2, but for the first stage.
@@ -44,7 +44,7 @@ class MobileNetV1(StagedBackbone):
     def __init__(
         self,
         widen_factor: float = 1.0,
-        norm_cfg: dict = dict(type='BN'),
+        norm_cfg: dict = BATCH_NORM,
         **kwargs: Any,
     ) -> None:
         width = int(32 * widen_factor)

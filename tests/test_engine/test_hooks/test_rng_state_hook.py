@@ -106,7 +106,7 @@ def test_another_number_of_processes_is_told_and_seeded_anew(monkeypatch):
     monkeypatch.setattr(rng_state_hook, 'get_world_size', lambda: 2)
     drawn = []
     for rank in (0, 1, 1):
-        monkeypatch.setattr(rng_state_hook, 'get_rank', lambda: rank)
+        monkeypatch.setattr(rng_state_hook, 'get_rank', lambda r=rank: r)
         said = resume(model, checkpoint)
         assert '1 of 1 processes on cpu, this run has 2 on cpu' in said[0]
         drawn.append(draw(model))
