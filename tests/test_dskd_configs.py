@@ -84,8 +84,8 @@ def test_pairs_are_found():
 def test_ablations_of_the_demo_are_single_leaves():
     text = (ROOT / 'configs/demo/cifar10_dskd.py').read_text()
     leaves = {
-        'model.distiller.connectors.dskd_feature.guidance.scale': 0,
-        'model.distiller.distill_losses.loss_dskd_feature.hash_weight': 0,
+        'model.distiller.pairs.dskd_feature.connector.guidance.scale': 0,
+        'model.distiller.pairs.dskd_feature.loss.hash_weight': 0,
     }
     cfg = copy.deepcopy(load(ROOT / 'configs/demo/cifar10_dskd.py'))
     before = cfg.to_dict()

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from mmdiffkd.models.distillers.pairs import expand_distiller
 from mmdiffkd.registry import MODELS
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 BASES = '_base_/distillers/'
 PAIRS = {
     BASES + 'mimic_tuned_fpn': BASES + 'diffkd_fpn',
-    BASES + 'mimic_tuned_fpn_p2_p6': BASES + 'diffkd_fpn_p2_p6',
     BASES + 'mimic_tuned_cls': BASES + 'diffkd_cls',
     BASES + 'mimic_tuned_seg': BASES + 'diffkd_features_seg',
     'demo/bccd_mimic': 'demo/bccd_diffkd',
@@ -29,7 +29,9 @@ def connectors(cfg):
     base = cfg.pop('distiller', None)  # some configs carry their base's
     if 'model' not in cfg:
         cfg.distiller = base
-    return cfg.get('model', cfg).distiller.pop('connectors')
+    cfg = cfg.get('model', cfg)
+    cfg.distiller = expand_distiller(cfg.distiller)
+    return cfg.distiller.pop('connectors')
 
 
 @pytest.mark.parametrize('control', PAIRS)

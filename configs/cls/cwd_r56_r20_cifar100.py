@@ -2,8 +2,13 @@
 # Teacher 72.34, student alone 69.06 in the paper.
 # 1 GPU x 64 images, 240 epochs (A1).
 # CWD on the last map. No row of a paper.
-_base_ = ['baselines/resnet20_cifar100.py', '../_base_/distillers/cwd_cls.py']
-_base_.distiller.connectors.projection.update(in_channel=64, out_channel=64)
+_base_ = ['baselines/resnet20_cifar100.py', '../_base_/distillers/mse_cls.py']
+_base_.distiller.pairs.mse.connector.update(in_channel=64, out_channel=64)
+# Its weight has not been searched.
+_base_.distiller.pairs.mse.loss_name = 'loss_cwd'
+_base_.distiller.pairs.mse.loss = dict(
+    type='mmrazor.ChannelWiseDivergence', tau=1.0, loss_weight=1.0
+)
 
 model = dict(
     _delete_=True,

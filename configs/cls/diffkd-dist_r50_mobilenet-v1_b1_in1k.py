@@ -4,10 +4,13 @@
 # The paper's dagger: DIST as the distance of the logits.
 _base_ = [
     'baselines/mobilenet-v1_b1_in1k.py',
-    '../_base_/distillers/diffkd_cls_dist.py',
+    '../_base_/distillers/diffkd_cls.py',
 ]
-_base_.distiller.connectors.diff_feature.update(
+_base_.distiller.pairs.kd_feature.connector.update(
     student_channels=1024, teacher_channels=2048
+)
+_base_.distiller.pairs.kd_logits.loss = dict(
+    type='mmdiffkd.DISTLoss', tau=1.0, loss_weight=1.0
 )
 
 model = dict(

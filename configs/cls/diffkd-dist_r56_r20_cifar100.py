@@ -4,8 +4,11 @@
 # The paper's dagger, on CIFAR-100: DIST as the distance of the logits.
 _base_ = [
     'baselines/resnet20_cifar100.py',
-    '../_base_/distillers/diffkd_cls_dist_cifar100.py',
+    '../_base_/distillers/diffkd_cls_cifar100.py',
 ]
+_base_.distiller.pairs.kd_logits.loss = dict(
+    type='mmdiffkd.DISTLoss', tau=1.0, loss_weight=1.0
+)
 
 model = dict(
     _delete_=True,

@@ -5,7 +5,7 @@ _base_ = [
     'baselines/mobilenet-v1_b1_in1k.py',
     '../_base_/distillers/diffkd_cls.py',
 ]
-_base_.distiller.connectors.diff_feature.update(
+_base_.distiller.pairs.kd_feature.connector.update(
     student_channels=1024, teacher_channels=2048
 )
 

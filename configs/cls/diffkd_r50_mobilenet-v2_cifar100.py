@@ -6,7 +6,7 @@ _base_ = [
     'baselines/mobilenet-v2_cifar100.py',
     '../_base_/distillers/diffkd_cls_cifar100.py',
 ]
-_base_.distiller.connectors.diff_feature.update(
+_base_.distiller.pairs.kd_feature.connector.update(
     student_channels=1280, teacher_channels=2048, resize='bilinear'
 )
 

@@ -5,7 +5,7 @@ _base_ = [
     'baselines/wrn40-1_cifar100.py',
     '../_base_/distillers/diffkd_cls_cifar100.py',
 ]
-_base_.distiller.connectors.diff_feature.update(
+_base_.distiller.pairs.kd_feature.connector.update(
     student_channels=64, teacher_channels=128
 )
 

@@ -4,10 +4,20 @@
 # DIST on the logits, and mimicking. No row of a paper.
 _base_ = [
     'baselines/resnet20_cifar100.py',
-    '../_base_/distillers/dist_mimic_cls.py',
+    '../_base_/distillers/mse_cls.py',
 ]
-_base_.distiller.connectors.projection.update(in_channel=64, out_channel=64)
-_base_.distiller.distill_losses.loss_dist.tau = 4.0  # as on CIFAR-100
+_base_.distiller.pairs.mse.connector.update(in_channel=64, out_channel=64)
+# As in dist_cls.py, with the tau of CIFAR-100. No paper has these weights.
+_base_.distiller.pairs.dist = dict(
+    source='head',
+    recorder_name='logits',
+    loss=dict(
+        type='mmdiffkd.DISTLoss',
+        inter_loss_weight=2.0,
+        intra_loss_weight=2.0,
+        tau=4.0,
+    ),
+)
 
 model = dict(
     _delete_=True,

@@ -3,8 +3,10 @@
 # 1 GPU x 64 images, 240 epochs (A1).
 _base_ = [
     'baselines/resnet20_cifar100.py',
-    '../_base_/distillers/dist_cls_cifar100.py',
+    '../_base_/distillers/dist_cls.py',
 ]
+# As in the config that DIST's authors released for CIFAR-100.
+_base_.distiller.pairs.dist.loss.tau = 4.0
 
 model = dict(
     _delete_=True,

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/distillers/dkd_cls.py',
 ]
 # As in its authors' config for this pair.
-_base_.distiller.distill_losses.loss_dkd.beta = 2.0
+_base_.distiller.pairs.dkd.loss.beta = 2.0
 
 model = dict(
     _delete_=True,

@@ -3,8 +3,10 @@
 # 1 GPU x 64 images, 240 epochs (A1).
 _base_ = [
     'baselines/resnet20_cifar100.py',
-    '../_base_/distillers/dkd_cls_cifar100.py',
+    '../_base_/distillers/dkd_cls.py',
 ]
+# As in its authors' config for this pair.
+_base_.distiller.pairs.dkd.loss.update(tau=4.0, beta=2.0)
 
 model = dict(
     _delete_=True,

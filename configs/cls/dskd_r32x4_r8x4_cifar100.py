@@ -3,12 +3,12 @@
 # 1 GPU x 64 images, 240 epochs (A1).
 _base_ = [
     'baselines/resnet8x4_cifar100.py',
-    '../_base_/distillers/dskd_cls_cifar100.py',
+    '../_base_/distillers/dskd_cls.py',
 ]
-_base_.distiller.connectors.dskd_feature.update(
+_base_.distiller.pairs.dskd_feature.connector.update(
     student_channels=256, teacher_channels=256
 )
-_base_.distiller.distill_losses.loss_dskd_feature.update(channels=256)
+_base_.distiller.pairs.dskd_feature.loss.update(channels=256)
 
 model = dict(
     _delete_=True,

@@ -4,12 +4,12 @@
 # The student's map is 4x4, the teacher's 8x8.
 _base_ = [
     'baselines/shufflenet-v1_cifar100.py',
-    '../_base_/distillers/dskd_cls_cifar100.py',
+    '../_base_/distillers/dskd_cls.py',
 ]
-_base_.distiller.connectors.dskd_feature.update(
+_base_.distiller.pairs.dskd_feature.connector.update(
     student_channels=960, teacher_channels=256, resize='bilinear'
 )
-_base_.distiller.distill_losses.loss_dskd_feature.update(channels=256)
+_base_.distiller.pairs.dskd_feature.loss.update(channels=256)
 
 model = dict(
     _delete_=True,

@@ -4,12 +4,12 @@
 # The student's map is 2x2, the teacher's 4x4.
 _base_ = [
     'baselines/mobilenet-v2_cifar100.py',
-    '../_base_/distillers/dskd_cls_cifar100.py',
+    '../_base_/distillers/dskd_cls.py',
 ]
-_base_.distiller.connectors.dskd_feature.update(
+_base_.distiller.pairs.dskd_feature.connector.update(
     student_channels=1280, teacher_channels=2048, resize='bilinear'
 )
-_base_.distiller.distill_losses.loss_dskd_feature.update(channels=2048)
+_base_.distiller.pairs.dskd_feature.loss.update(channels=2048)
 
 model = dict(
     _delete_=True,

@@ -3,8 +3,12 @@
 # 1 GPU x 64 images, 240 epochs (A1).
 _base_ = [
     'baselines/resnet20_cifar100.py',
-    '../_base_/distillers/dskd_cls_cifar100.py',
+    '../_base_/distillers/dskd_cls.py',
 ]
+_base_.distiller.pairs.dskd_feature.connector.update(
+    student_channels=64, teacher_channels=64
+)
+_base_.distiller.pairs.dskd_feature.loss.channels = 64
 
 model = dict(
     _delete_=True,

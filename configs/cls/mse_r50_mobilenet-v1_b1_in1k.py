@@ -5,9 +5,7 @@ _base_ = [
     'baselines/mobilenet-v1_b1_in1k.py',
     '../_base_/distillers/mse_cls.py',
 ]
-_base_.distiller.connectors.projection.update(
-    in_channel=1024, out_channel=2048
-)
+_base_.distiller.pairs.mse.connector.update(in_channel=1024, out_channel=2048)
 
 model = dict(
     _delete_=True,

@@ -2,7 +2,7 @@
 # Teacher 72.34, student alone 69.06 in the paper.
 # 1 GPU x 64 images, 240 epochs (A1).
 _base_ = ['baselines/resnet20_cifar100.py', '../_base_/distillers/mse_cls.py']
-_base_.distiller.connectors.projection.update(in_channel=64, out_channel=64)
+_base_.distiller.pairs.mse.connector.update(in_channel=64, out_channel=64)
 
 model = dict(
     _delete_=True,

@@ -4,13 +4,14 @@ _base_ = './bccd_diffkd.py'
 
 model = dict(
     distiller=dict(
-        distill_losses={
-            f'loss_kd_p{i}': dict(
-                _delete_=True,
-                type='mmdiffkd.AttentionMSELoss',
-                loss_weight=5.0,
+        pairs=dict(
+            kd=dict(
+                loss=dict(
+                    _delete_=True,
+                    type='mmdiffkd.AttentionMSELoss',
+                    loss_weight=5.0,
+                )
             )
-            for i in range(3, 8)
-        }
+        )
     )
 )

@@ -4,9 +4,8 @@ _base_ = './bccd_diffkd.py'
 
 model = dict(
     distiller=dict(
-        connectors={
-            f'diff_p{i}': dict(recipe='released', kd_warmup_iters=0)
-            for i in range(3, 8)
-        }
+        pairs=dict(
+            kd=dict(connector=dict(recipe='released', kd_warmup_iters=0))
+        )
     )
 )

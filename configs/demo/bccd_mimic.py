@@ -4,15 +4,16 @@ _base_ = './bccd_diffkd.py'
 
 model = dict(
     distiller=dict(
-        connectors={
-            f'diff_p{p}': dict(
-                _delete_=True,
-                type='mmdiffkd.MimicConnector',
-                student_channels=64,
-                teacher_channels=64,
-                kd_warmup_iters=50,
+        pairs=dict(
+            kd=dict(
+                connector=dict(
+                    _delete_=True,
+                    type='mmdiffkd.MimicConnector',
+                    student_channels=64,
+                    teacher_channels=64,
+                    kd_warmup_iters=50,
+                )
             )
-            for p in range(3, 8)
-        }
+        )
     )
 )

@@ -6,14 +6,13 @@ _base_ = [
     '../_base_/distillers/diffkd_features_seg.py',
 ]
 
-_base_.distiller.student_recorders.feature.source = 'decode_head.convs'
-_base_.distiller.connectors.diff_feature.update(
+# A module gives a map where a backbone gives a list of them.
+_base_.distiller.pairs.kd.student = dict(
+    source='decode_head.convs', data_idx=None
+)
+_base_.distiller.pairs.kd.connector.update(
     student_channels=64, teacher_channels=256, latent_channels=None
 )
-# A module gives a map where a backbone gives a list of them.
-_base_.distiller.connector_forward_mappings.diff_feature.s_feature.update(
-    data_idx=None
-)
 # The teacher's feature is small, with a root mean square of 0.36.
-_base_.distiller.distill_losses.loss_kd.loss_weight = 20.0
+_base_.distiller.pairs.kd.loss.loss_weight = 20.0
 model = dict(distiller=_base_.distiller)

@@ -4,15 +4,17 @@ _base_ = './camvid_diffkd_features.py'
 
 model = dict(
     distiller=dict(
-        connectors=dict(
-            diff_feature=dict(
-                _delete_=True,
-                type='mmdiffkd.MimicConnector',
-                student_channels=64,
-                teacher_channels=256,
-                latent_channels=None,
-                autoencoder_loss_weight=1.0,
-                norm_cfg=dict(type='SyncBN'),
+        pairs=dict(
+            kd=dict(
+                connector=dict(
+                    _delete_=True,
+                    type='mmdiffkd.MimicConnector',
+                    student_channels=64,
+                    teacher_channels=256,
+                    latent_channels=None,
+                    autoencoder_loss_weight=1.0,
+                    norm_cfg=dict(type='SyncBN'),
+                )
             )
         )
     )

@@ -7,7 +7,7 @@ _base_ = [
 ]
 
 # CIFAR-10 has ten classes.
-_base_.distiller.connectors.diff_logits.update(
+_base_.distiller.pairs.kd_logits.connector.update(
     student_channels=10, teacher_channels=10
 )
 model = dict(distiller=_base_.distiller)

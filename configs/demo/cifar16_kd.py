@@ -1,6 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 # KD with a temperature of 4. `--cfg-options` with
-# `model.distiller.distill_losses.loss_kd.standardize=True` compares z-scores.
+# `model.distiller.pairs.kd.loss.standardize=True` compares z-scores.
 _base_ = ['./_base_/cifar16_distill.py', '../_base_/distillers/kd_cls.py']
 
 model = dict(distiller=_base_.distiller)

@@ -5,10 +5,10 @@ _base_ = [
     '../_base_/distillers/mimic_tuned_cls.py',
 ]
 
-_base_.distiller.connectors.diff_feature.update(
+_base_.distiller.pairs.kd_feature.connector.update(
     student_channels=32, teacher_channels=64, latent_channels=None
 )
-_base_.distiller.connectors.diff_logits.update(
+_base_.distiller.pairs.kd_logits.connector.update(
     student_channels=10, teacher_channels=10
 )
 model = dict(distiller=_base_.distiller)

@@ -13,47 +13,25 @@ model = dict(
     distiller=dict(
         _scope_='mmrazor',
         type='mmdiffkd.DiffKDDistiller',
-        student_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
-        teacher_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
-        connectors={
-            f'diff_p{p}': dict(
-                type='mmdiffkd.DiffKDConnector',
-                student_channels=64,
-                teacher_channels=64,
-            )
-            for p in range(3, 6)
-        },
-        connector_forward_mappings={
-            f'diff_p{p}': dict(
-                s_feature=dict(
-                    recorder='fpn', from_student=True, data_idx=p - 3
+        pairs=dict(
+            kd=dict(
+                source='neck',
+                recorder_name='fpn',
+                levels=['p3', 'p4', 'p5'],
+                connector_name='diff',
+                connector=dict(
+                    type='mmdiffkd.DiffKDConnector',
+                    student_channels=64,
+                    teacher_channels=64,
                 ),
-                t_feature=dict(
-                    recorder='fpn', from_student=False, data_idx=p - 3
-                ),
-            )
-            for p in range(3, 6)
-        },
-        distill_losses={
-            f'loss_kd_p{p}': dict(
-                type='mmrazor.L2Loss',
-                normalize=False,
-                div_element=True,
-                loss_weight=5.0,
-            )
-            for p in range(3, 6)
-        },
-        loss_forward_mappings={
-            f'loss_kd_p{p}': dict(
-                s_feature=dict(
-                    recorder='fpn', from_student=True, connector=f'diff_p{p}'
-                ),
-                t_feature=dict(
-                    recorder='fpn', from_student=False, connector=f'diff_p{p}'
+                loss=dict(
+                    type='mmrazor.L2Loss',
+                    normalize=False,
+                    div_element=True,
+                    loss_weight=5.0,
                 ),
             )
-            for p in range(3, 6)
-        },
+        ),
     ),
 )
 

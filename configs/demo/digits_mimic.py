@@ -4,14 +4,15 @@ _base_ = './digits_diffkd_retina.py'
 
 model = dict(
     distiller=dict(
-        connectors={
-            f'diff_p{p}': dict(
-                _delete_=True,
-                type='mmdiffkd.MimicConnector',
-                student_channels=64,
-                teacher_channels=64,
+        pairs=dict(
+            kd=dict(
+                connector=dict(
+                    _delete_=True,
+                    type='mmdiffkd.MimicConnector',
+                    student_channels=64,
+                    teacher_channels=64,
+                )
             )
-            for p in range(3, 6)
-        }
+        )
     )
 )

@@ -4,34 +4,18 @@ _base_ = './digits_diffkd_retina.py'
 
 model = dict(
     distiller=dict(
-        connectors=dict(
-            _delete_=True,
-            **{
-                f'align_p{p}': dict(
+        pairs=dict(
+            kd=dict(
+                connector_name='align',
+                connector=dict(
+                    _delete_=True,
                     type='TorchNNConnector',
                     module_name='Conv2d',
                     module_args=dict(
                         in_channels=64, out_channels=64, kernel_size=1
                     ),
-                )
-                for p in range(3, 6)
-            },
-        ),
-        connector_forward_mappings=dict(_delete_=True),
-        loss_forward_mappings={
-            f'loss_kd_p{p}': dict(
-                _delete_=True,
-                s_feature=dict(
-                    recorder='fpn',
-                    from_student=True,
-                    data_idx=p - 3,
-                    connector=f'align_p{p}',
-                ),
-                t_feature=dict(
-                    recorder='fpn', from_student=False, data_idx=p - 3
                 ),
             )
-            for p in range(3, 6)
-        },
+        )
     )
 )

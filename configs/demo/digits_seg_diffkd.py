@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/distillers/diffkd_seg.py',
 ]
 
-_base_.distiller.connectors.diff_logits.update(
+_base_.distiller.pairs.kd.connector.update(
     student_channels=11, teacher_channels=11
 )
 model = dict(distiller=_base_.distiller)

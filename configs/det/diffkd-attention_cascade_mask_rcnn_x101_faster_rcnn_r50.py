@@ -4,8 +4,11 @@
 # Of the teacher's heads, the first box head of the cascade alone is run.
 _base_ = [
     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py',
-    '../_base_/distillers/diffkd_attention_faster_rcnn.py',
+    '../_base_/distillers/diffkd_faster_rcnn.py',
 ]
+_base_.distiller.pairs.kd.loss = dict(
+    type='mmdiffkd.AttentionMSELoss', loss_weight=5.0
+)
 
 model = dict(
     _delete_=True,

@@ -3,8 +3,11 @@
 # Teacher AP 39.8; student alone 38.4. 8 GPUs x 2 images = 16, 24 epochs (2x).
 _base_ = [
     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py',
-    '../_base_/distillers/diffkd_attention_faster_rcnn.py',
+    '../_base_/distillers/diffkd_faster_rcnn.py',
 ]
+_base_.distiller.pairs.kd.loss = dict(
+    type='mmdiffkd.AttentionMSELoss', loss_weight=5.0
+)
 
 model = dict(
     _delete_=True,

@@ -4,8 +4,11 @@
 # Both are Caffe models (BGR, no division by a standard deviation).
 _base_ = [
     'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_ms-640-800-2x_coco.py',
-    '../_base_/distillers/diffkd_attention_fpn.py',
+    '../_base_/distillers/diffkd_fpn.py',
 ]
+_base_.distiller.pairs.kd.loss = dict(
+    type='mmdiffkd.AttentionMSELoss', loss_weight=5.0
+)
 
 model = dict(
     _delete_=True,

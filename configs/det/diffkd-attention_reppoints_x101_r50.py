@@ -3,8 +3,11 @@
 # Teacher AP 44.2; student alone 38.6. 8 GPUs x 2 images = 16, 24 epochs (2x).
 _base_ = [
     'mmdet::reppoints/reppoints-moment_r50_fpn-gn_head-gn_2x_coco.py',
-    '../_base_/distillers/diffkd_attention_reppoints.py',
+    '../_base_/distillers/diffkd_reppoints.py',
 ]
+_base_.distiller.pairs.kd.loss = dict(
+    type='mmdiffkd.AttentionMSELoss', loss_weight=15.0
+)
 
 model = dict(
     _delete_=True,

@@ -4,8 +4,11 @@
 # 8 GPUs x 2 images = 16, 24 epochs (2x).
 _base_ = [
     'mmdet::retinanet/retinanet_r50_fpn_2x_coco.py',
-    '../_base_/distillers/diffkd_attention_retina.py',
+    '../_base_/distillers/diffkd_retina.py',
 ]
+_base_.distiller.pairs.kd.loss = dict(
+    type='mmdiffkd.AttentionMSELoss', loss_weight=5.0
+)
 
 model = dict(
     _delete_=True,

@@ -4,8 +4,9 @@
 # Of the teacher's heads, the first box head of the cascade alone is run.
 _base_ = [
     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py',
-    '../_base_/distillers/dist_faster_rcnn.py',
+    '../_base_/distillers/dist_mimic_faster_rcnn.py',
 ]
+_base_.distiller.pairs.mimic = None
 
 model = dict(
     _delete_=True,

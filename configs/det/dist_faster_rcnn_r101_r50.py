@@ -3,8 +3,9 @@
 # Teacher AP 39.8; student alone 38.4. 8 GPUs x 2 images = 16, 24 epochs (2x).
 _base_ = [
     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py',
-    '../_base_/distillers/dist_faster_rcnn.py',
+    '../_base_/distillers/dist_mimic_faster_rcnn.py',
 ]
+_base_.distiller.pairs.mimic = None
 
 model = dict(
     _delete_=True,

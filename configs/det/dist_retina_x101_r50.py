@@ -3,8 +3,9 @@
 # Teacher AP 41.0; student alone 37.4. 8 GPUs x 2 images = 16, 24 epochs (2x).
 _base_ = [
     'mmdet::retinanet/retinanet_r50_fpn_2x_coco.py',
-    '../_base_/distillers/dist_retina.py',
+    '../_base_/distillers/dist_mimic_retina.py',
 ]
+_base_.distiller.pairs.mimic = None
 
 model = dict(
     _delete_=True,

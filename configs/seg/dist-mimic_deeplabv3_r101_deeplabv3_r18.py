@@ -3,8 +3,20 @@
 # 8 GPUs x 2 crops = 16, 40k iterations.
 _base_ = [
     'baselines/deeplabv3_r18.py',
-    '../_base_/distillers/dist_mimic_seg.py',
+    '../_base_/distillers/mse_seg.py',
 ]
+# As in dist_seg.py. No paper has this pair of weights.
+_base_.distiller.pairs.dist = dict(
+    source='decode_head.conv_seg',
+    recorder_name='logits',
+    loss=dict(
+        type='mmdiffkd.DISTLoss',
+        inter_loss_weight=1.0,
+        intra_loss_weight=1.0,
+        tau=1.0,
+        loss_weight=1.0,
+    ),
+)
 
 model = dict(
     _delete_=True,

@@ -1,7 +1,10 @@
 # Copyright (c) mmdiffkd contributors.
 # Teacher 80.2 (the paper has 78.07); PKD, to compare with.
 # 8 GPUs x 2 crops = 16, 40k iterations.
-_base_ = ['baselines/deeplabv3_r18.py', '../_base_/distillers/pkd_seg.py']
+_base_ = ['baselines/deeplabv3_r18.py', '../_base_/distillers/mse_seg.py']
+# Its weight has not been searched.
+_base_.distiller.pairs.mse.loss_name = 'loss_pkd'
+_base_.distiller.pairs.mse.loss = dict(type='mmrazor.PKDLoss', loss_weight=1.0)
 
 model = dict(
     _delete_=True,

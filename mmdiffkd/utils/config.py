@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from .errors import UserError
 from .hints import closest
 from .own_configs import link_own_configs
+from .replaced_bases import replacement
 
 # Keys that MMEngine reads from a config besides the arguments of `Runner`.
 EXTRA_KEYS = (
@@ -30,6 +31,16 @@ EXTRA_KEYS = (
     'reliable',
     'runner_type',
     'sync_bn',
+)
+
+# What a distiller's base had before it had `pairs`.
+PARTS_OF_PAIRS = (
+    'student_recorders',
+    'teacher_recorders',
+    'connectors',
+    'connector_forward_mappings',
+    'distill_losses',
+    'loss_forward_mappings',
 )
 
 
@@ -106,6 +117,7 @@ def _check_bases(path: str, above: tuple[str, ...] = ()) -> None:
                 base = getattr(node, 'value', None)
                 if not isinstance(base, str):
                     continue
+                _check_replaced(path, base)
                 library, colons, _ = base.partition('::')
                 if library == 'mmdiffkd' and colons:
                     link_own_configs()
@@ -119,6 +131,20 @@ def _check_bases(path: str, above: tuple[str, ...] = ()) -> None:
                         'which is no library with configs'
                         f'{closest(library, MODULE2PACKAGE)}'
                     )
+
+
+def _check_replaced(path: str, base: str) -> None:
+    """Name what stands in the place of a base that is no more."""
+    folder, name = osp.split(base)
+    advice = replacement(osp.splitext(name)[0])
+    if (
+        advice
+        and folder.endswith('_base_/distillers')
+        and not osp.isfile(osp.join(osp.dirname(path), base))
+    ):
+        raise UserError(
+            f'config {path}: the base {base!r} is no more; {advice}'
+        )
 
 
 def _nearby(path: str) -> str:
@@ -177,6 +203,12 @@ def _config_problem(path: str, error: Exception) -> str:
     text = str(error.args[0] if isinstance(error, KeyError) else error)
     if isinstance(error, SyntaxError) and error.lineno:
         line, text = error.lineno, error.msg
+    if isinstance(error, AttributeError) and error.name in PARTS_OF_PAIRS:
+        text += (
+            '. The bases of distillers say it in `pairs`: '
+            '_base_.distiller.pairs.NAME.connector, .loss and so on, see '
+            'docs/en/configs.md'
+        )
     place = f'{where or path}, line {line}' if line else where or path
     return f'cannot read config {place}: {type(error).__name__}: {text}'
 

@@ -51,19 +51,16 @@ def pair(student=None, teacher=None, **connector):
         cfg.model.architecture = student
     if teacher is not None:
         cfg.model.teacher = teacher
-    cfg.model.distiller.connectors.diff_feature.update(
+    cfg.model.distiller.pairs.kd_feature.connector.update(
         latent_channels=None, **connector
     )
     return cfg
 
 
 def record_source(cfg, side, source, data_idx=None):
-    distiller = cfg.model.distiller
-    distiller[f'{side}_recorders'].feature.source = source
-    sides = distiller.connector_forward_mappings.diff_feature
-    sides[
-        's_feature' if side == 'student' else 't_feature'
-    ].data_idx = data_idx
+    cfg.model.distiller.pairs.kd_feature[side] = dict(
+        source=source, data_idx=data_idx
+    )
 
 
 def run(cfg):
@@ -171,5 +168,5 @@ def test_other_strides_need_resize():
     cfg.model.architecture.backbone.strides = (1, 2, 2, 1)
     with pytest.raises(UserError, match="resize='bilinear'"):
         run(cfg)
-    cfg.model.distiller.connectors.diff_feature.resize = 'bilinear'
+    cfg.model.distiller.pairs.kd_feature.connector.resize = 'bilinear'
     run(cfg)

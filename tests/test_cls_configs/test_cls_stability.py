@@ -23,7 +23,7 @@ def distances(steps=60):
     torch.manual_seed(0)
     cfg = Config.fromfile(BASE / 'diffkd_cls_cifar100.py').distiller
     connector = MODELS.build(
-        dict(cfg.connectors.diff_feature, _scope_='mmrazor')
+        dict(cfg.pairs.kd_feature.connector, _scope_='mmrazor')
     )
     inputs = torch.randn(32, 16, 8, 8).relu()
     teacher = nn.Conv2d(16, 64, 3, padding=1)(inputs).relu().detach()

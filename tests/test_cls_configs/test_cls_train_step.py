@@ -87,7 +87,7 @@ def test_pair_takes_a_training_step(name):
     values = {key: value.item() for key, value in logged.items()}
     assert all(math.isfinite(value) for value in values.values()), values
     assert 'student.loss' in values
-    for loss in cfg.model.distiller.distill_losses:
+    for loss in model.distiller.distill_losses:
         assert f'distill.{loss}' in values
     if name.startswith('diffkd'):
         for connector in ('diff_feature', 'diff_logits'):
@@ -144,6 +144,6 @@ def test_a_cifar_teacher_that_is_not_there_is_named(tmp_path, monkeypatch):
 
 def test_recorded_modules_that_do_not_exist_are_named():
     cfg = tiny.load('kd_r56_r20_cifar100.py')
-    cfg.model.distiller.student_recorders.logits.source = 'head.fcc'
+    cfg.model.distiller.pairs.kd.student = dict(source='head.fcc')
     with pytest.raises(UserError, match="'head.fcc'.*'head.fc'"):
         tiny.build(cfg)

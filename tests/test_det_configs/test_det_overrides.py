@@ -15,6 +15,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.utils import get_installed_path
 
+from mmdiffkd.models.distillers.pairs import expand_distiller
 from mmdiffkd.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -39,10 +40,11 @@ def load_command(text):
     args = parser.parse_args(shlex.split(expanded)[2:])
     cfg = Config.fromfile(ROOT / args.config)
     names = set(cfg.to_dict())
-    connectors = set(cfg.model.distiller.connectors)
+    connectors = set(expand_distiller(cfg.model.distiller).connectors)
     cfg.merge_from_dict(args.cfg_options)
     # Nothing was added beside what the config had: no name was mistyped.
     assert set(cfg.to_dict()) == names
+    cfg.model.distiller = expand_distiller(cfg.model.distiller)
     assert set(cfg.model.distiller.connectors) == connectors
     return cfg
 
@@ -52,7 +54,9 @@ def load_excerpt(text, tmp_path):
     base = ROOT / 'configs/det/diffkd_retina_r101_r50.py'
     text = re.sub(r'_base_ = .*', '', text)
     (tmp_path / 'child.py').write_text(f'_base_ = {str(base)!r}\n{text}')
-    return Config.fromfile(tmp_path / 'child.py')
+    cfg = Config.fromfile(tmp_path / 'child.py')
+    cfg.model.distiller = expand_distiller(cfg.model.distiller)
+    return cfg
 
 
 def pyramid_losses(distiller):
@@ -79,12 +83,13 @@ def test_command_changes_every_level():
         assert connector.with_cp is True
 
 
-def test_command_selects_released_recipe_like_the_base_does():
+def test_command_selects_the_released_recipe_on_every_level():
     cfg = load_command(commands_with('recipe'))
-    released = Config.fromfile(
-        ROOT / 'configs/_base_/distillers/diffkd_retina_released.py'
-    )
-    assert cfg.model.distiller.to_dict() == released.distiller.to_dict()
+    base = Config.fromfile(ROOT / 'configs/_base_/distillers/diffkd_retina.py')
+    ours = expand_distiller(base.distiller)
+    for connector in cfg.model.distiller.connectors.values():
+        assert connector.pop('recipe') == 'released'
+    assert cfg.model.distiller.to_dict() == ours.to_dict()
 
 
 def test_command_reaches_the_student():
@@ -115,15 +120,13 @@ def test_child_config_swaps_the_loss(tmp_path):
 def test_top_level_distiller_is_only_a_template():
     cfg = Config.fromfile(ROOT / 'configs/det/diffkd_retina_r101_r50.py')
     before = cfg.model.to_dict()
-    cfg.merge_from_dict(
-        {'distiller.distill_losses.loss_kd_p3.loss_weight': 99}
-    )
+    cfg.merge_from_dict({'distiller.pairs.kd.loss.loss_weight': 99})
     assert cfg.model.to_dict() == before
 
 
 def test_two_bases_for_one_key_are_refused(tmp_path):
     folder = ROOT / 'configs/_base_/distillers'
-    bases = [str(folder / f'diffkd_fpn{end}.py') for end in ('', '_w15')]
+    bases = [str(folder / f'diffkd_{end}.py') for end in ('fpn', 'retina')]
     (tmp_path / 'two.py').write_text(f'_base_ = {bases!r}\n')
     with pytest.raises(KeyError, match='Duplicate key'):
         Config.fromfile(tmp_path / 'two.py')

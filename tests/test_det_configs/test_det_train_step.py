@@ -75,9 +75,9 @@ def test_pair_takes_a_training_step(path):
     values = {name: value.item() for name, value in logged.items()}
     assert all(math.isfinite(value) for value in values.values()), values
     assert any(name.startswith('student.loss') for name in values)
-    for loss in cfg.model.distiller.distill_losses:
+    for loss in model.distiller.distill_losses:
         assert f'distill.{loss}' in values
-    connectors = list(cfg.model.distiller.get('connectors', {}))
+    connectors = list(model.distiller.connectors)
     for connector in connectors:
         if connector.startswith('diff_'):
             level = connector.replace('diff_', '')

@@ -95,15 +95,19 @@ def test_predicted_maps_alone_need_no_losses_of_the_teacher():
 
 
 def test_teacher_without_auxiliary_head():
+    heads = ['decode_head.conv_seg', 'auxiliary_head.conv_seg']
     teacher = tiny.segmentor(width=12, auxiliary=False)
     with pytest.raises(UserError, match=r"teacher.*'auxiliary_head.conv_seg'"):
         tiny.algorithm(tiny.distiller('dist_seg_aux'), teacher=teacher)
-    template = tiny.distiller('diffkd_seg_aux')
-    template.connectors.diff_logits.update(
-        student_channels=5, teacher_channels=5
+    template = tiny.distiller('diffkd_seg')
+    template.pairs.dist_aux = dict(
+        recorder_name='logits',
+        source='decode_head.conv_seg',
+        student=dict(recorder_name='aux', source=heads[1]),
+        loss=dict(type='mmdiffkd.DISTLoss', loss_weight=0.4),
     )
+    template.pairs.kd.connector.update(student_channels=5, teacher_channels=5)
     model = tiny.algorithm(template, teacher=teacher).train()
-    heads = ['decode_head.conv_seg', 'auxiliary_head.conv_seg']
     kept = {}
     for side, head in zip(('teacher', 'architecture'), heads):
         getattr(model, side).get_submodule(head).register_forward_hook(
@@ -148,13 +152,11 @@ def test_maps_of_another_stride_are_refused_or_resized():
         tiny.losses(model.train(), tiny.batch(classes=5))
 
     template = tiny.distiller('diffkd_seg')
-    template.connectors.diff_logits.update(
-        student_channels=5, teacher_channels=5
-    )
+    template.pairs.kd.connector.update(student_channels=5, teacher_channels=5)
     model = tiny.algorithm(template, student=student)
     with pytest.raises(UserError, match='diff_logits.*resize'):
         tiny.losses(model.train(), tiny.batch(classes=5))
-    template.connectors.diff_logits.resize = 'bilinear'
+    template.pairs.kd.connector.resize = 'bilinear'
     model = tiny.algorithm(template, student=student)
     losses = tiny.losses(model.train(), tiny.batch(classes=5))
     assert torch.isfinite(losses['distill.loss_kd'])

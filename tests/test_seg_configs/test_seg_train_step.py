@@ -49,9 +49,9 @@ def test_pair_takes_a_training_step(path, teacher):
     values = {name: value.item() for name, value in log.items()}
     assert all(math.isfinite(value) for value in values.values()), values
     assert {'student.decode.loss_ce', 'student.aux.loss_ce'} <= set(values)
-    for loss in cfg.model.distiller.distill_losses:
+    for loss in model.distiller.distill_losses:
         assert f'distill.{loss}' in values
-    for connector in cfg.model.distiller.get('connector_forward_mappings', ()):
+    for connector in model.distiller.connector_forward_mappings:
         assert f'distill.{connector}.loss_diff' in values
     # DDP would wait for the gradient of any parameter that is left out.
     assert without == set()

@@ -4,10 +4,14 @@
 _base_ = './diffkd_cls.py'
 
 distiller = dict(
-    connectors=dict(
-        diff_feature=dict(
-            student_channels=64, teacher_channels=64, latent_channels=None
+    pairs=dict(
+        kd_feature=dict(
+            connector=dict(
+                student_channels=64, teacher_channels=64, latent_channels=None
+            )
         ),
-        diff_logits=dict(student_channels=100, teacher_channels=100),
+        kd_logits=dict(
+            connector=dict(student_channels=100, teacher_channels=100)
+        ),
     )
 )

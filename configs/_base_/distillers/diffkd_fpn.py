@@ -1,49 +1,31 @@
 # Copyright (c) mmdiffkd contributors.
-# DiffKD on the five levels P3 to P7 of a feature pyramid with 256 channels, as
-# RetinaNet, FCOS and RepPoints build it. For two stages: diffkd_fpn_p2_p6.
+# DiffKD on a feature pyramid with 256 channels, by default the levels P3 to P7
+# of RetinaNet, FCOS and RepPoints. Of two stages they are P2 to P6: set
+# `pairs.kd.outputs`.
 custom_imports = dict(imports=['mmdiffkd'], allow_failed_imports=False)
 
-# `data_idx` counts the neck's outputs from 0, hence p - 3.
 distiller = dict(
     _scope_='mmrazor',
     type='mmdiffkd.DiffKDDistiller',
-    student_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
-    teacher_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
-    connectors={
-        f'diff_p{p}': dict(
-            type='mmdiffkd.DiffKDConnector',
-            student_channels=256,
-            teacher_channels=256,
-            diffusion_loss_weight=1.0,
-        )  # lambda_1 of the paper
-        for p in range(3, 8)
-    },
-    connector_forward_mappings={
-        f'diff_p{p}': dict(
-            s_feature=dict(recorder='fpn', from_student=True, data_idx=p - 3),
-            t_feature=dict(recorder='fpn', from_student=False, data_idx=p - 3),
-        )
-        for p in range(3, 8)
-    },
-    # Mean squared error; the paper's weight for RetinaNet and FCOS.
-    distill_losses={
-        f'loss_kd_p{p}': dict(
-            type='mmrazor.L2Loss',
-            normalize=False,
-            div_element=True,
-            loss_weight=5.0,
-        )
-        for p in range(3, 8)
-    },
-    loss_forward_mappings={
-        f'loss_kd_p{p}': dict(
-            s_feature=dict(
-                recorder='fpn', from_student=True, connector=f'diff_p{p}'
+    pairs=dict(
+        kd=dict(
+            source='neck',
+            recorder_name='fpn',
+            outputs=['p3', 'p4', 'p5', 'p6', 'p7'],
+            connector_name='diff',
+            connector=dict(
+                type='mmdiffkd.DiffKDConnector',
+                student_channels=256,
+                teacher_channels=256,
+                diffusion_loss_weight=1.0,  # lambda_1 of the paper
             ),
-            t_feature=dict(
-                recorder='fpn', from_student=False, connector=f'diff_p{p}'
+            # Mean squared error; the paper's weight for all but RepPoints.
+            loss=dict(
+                type='mmrazor.L2Loss',
+                normalize=False,
+                div_element=True,
+                loss_weight=5.0,
             ),
         )
-        for p in range(3, 8)
-    },
+    ),
 )

@@ -4,25 +4,17 @@
 _base_ = './dist_seg.py'
 
 distiller = dict(
-    student_recorders=dict(
-        aux_logits=dict(type='ModuleOutputs', source='auxiliary_head.conv_seg')
-    ),
-    teacher_recorders=dict(
-        aux_logits=dict(type='ModuleOutputs', source='auxiliary_head.conv_seg')
-    ),
-    distill_losses=dict(
-        loss_dist_aux=dict(
-            type='mmdiffkd.DISTLoss',
-            inter_loss_weight=1.0,
-            intra_loss_weight=1.0,
-            tau=1.0,
-            loss_weight=0.4,
+    pairs=dict(
+        dist_aux=dict(
+            source='auxiliary_head.conv_seg',
+            recorder_name='aux_logits',
+            loss=dict(
+                type='mmdiffkd.DISTLoss',
+                inter_loss_weight=1.0,
+                intra_loss_weight=1.0,
+                tau=1.0,
+                loss_weight=0.4,
+            ),
         )
-    ),
-    loss_forward_mappings=dict(
-        loss_dist_aux=dict(
-            logits_S=dict(recorder='aux_logits', from_student=True),
-            logits_T=dict(recorder='aux_logits', from_student=False),
-        )
-    ),
+    )
 )

@@ -7,52 +7,36 @@ custom_imports = dict(imports=['mmdiffkd'], allow_failed_imports=False)
 distiller = dict(
     _scope_='mmrazor',
     type='mmdiffkd.DiffKDDistiller',
-    student_recorders=dict(
-        feature=dict(type='ModuleOutputs', source='decode_head.bottleneck'),
-        # Called with (scores, labels); read if guidance.target is 'label'.
-        task=dict(type='ModuleInputs', source='decode_head.loss_decode'),
-    ),
-    teacher_recorders=dict(
-        feature=dict(type='ModuleOutputs', source='decode_head.bottleneck')
-    ),
-    connectors=dict(
+    pairs=dict(
         dskd_feature=dict(
-            type='mmdiffkd.DSKDConnector',
-            student_channels=128,  # of the ResNet-18 models
-            teacher_channels=512,
-            guidance=dict(
-                head='decode_head.conv_seg', target='teacher', scale=0.5
+            source='decode_head.bottleneck',
+            recorder_name='feature',
+            connector=dict(
+                type='mmdiffkd.DSKDConnector',
+                student_channels=128,  # of the ResNet-18 models
+                teacher_channels=512,
+                guidance=dict(
+                    head='decode_head.conv_seg', target='teacher', scale=0.5
+                ),
+                diffusion_loss_weight=1.0,
+                norm_cfg=dict(type='SyncBN'),
             ),
-            diffusion_loss_weight=1.0,
-            norm_cfg=dict(type='SyncBN'),
-        )
-    ),
-    connector_forward_mappings=dict(
-        dskd_feature=dict(
-            s_feature=dict(recorder='feature', from_student=True),
-            t_feature=dict(recorder='feature', from_student=False),
-            labels=dict(recorder='task', from_student=True, data_idx=1),
-        )
-    ),
-    distill_losses=dict(
-        loss_dskd_feature=dict(
-            type='mmdiffkd.LSHFeatureLoss',
-            channels=512,  # of the teacher
-            num_hashes=2048,
-            mse_weight=1.0,
-            hash_weight=1.0,
-            loss_weight=1.0,
-        )
-    ),
-    loss_forward_mappings=dict(
-        loss_dskd_feature=dict(
-            s_feature=dict(
-                recorder='feature', from_student=True, connector='dskd_feature'
+            # Called with (scores, labels); read if guidance.target is 'label'.
+            connector_inputs=dict(
+                labels=dict(
+                    source='decode_head.loss_decode',
+                    recorder_type='ModuleInputs',
+                    recorder_name='task',
+                    data_idx=1,
+                )
             ),
-            t_feature=dict(
-                recorder='feature',
-                from_student=False,
-                connector='dskd_feature',
+            loss=dict(
+                type='mmdiffkd.LSHFeatureLoss',
+                channels=512,  # of the teacher
+                num_hashes=2048,
+                mse_weight=1.0,
+                hash_weight=1.0,
+                loss_weight=1.0,
             ),
         )
     ),

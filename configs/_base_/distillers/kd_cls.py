@@ -5,15 +5,11 @@ custom_imports = dict(imports=['mmdiffkd'], allow_failed_imports=False)
 distiller = dict(
     _scope_='mmrazor',
     type='mmdiffkd.DiffKDDistiller',
-    student_recorders=dict(logits=dict(type='ModuleOutputs', source='head')),
-    teacher_recorders=dict(logits=dict(type='ModuleOutputs', source='head')),
-    distill_losses=dict(
-        loss_kd=dict(type='mmdiffkd.KLDivergence', tau=4.0, loss_weight=1.0)
-    ),
-    loss_forward_mappings=dict(
-        loss_kd=dict(
-            preds_S=dict(recorder='logits', from_student=True),
-            preds_T=dict(recorder='logits', from_student=False),
+    pairs=dict(
+        kd=dict(
+            source='head',
+            recorder_name='logits',
+            loss=dict(type='mmdiffkd.KLDivergence', tau=4.0, loss_weight=1.0),
         )
     ),
 )

@@ -4,15 +4,17 @@
 _base_ = './diffkd_features_seg.py'
 
 distiller = dict(
-    connectors=dict(
-        diff_feature=dict(
-            _delete_=True,
-            type='mmdiffkd.MimicConnector',
-            student_channels=512,  # ResNet-18; MobileNetV2: 320
-            teacher_channels=2048,
-            latent_channels=512,
-            autoencoder_loss_weight=1.0,
-            norm_cfg=dict(type='SyncBN'),
+    pairs=dict(
+        kd=dict(
+            connector=dict(
+                _delete_=True,
+                type='mmdiffkd.MimicConnector',
+                student_channels=512,  # ResNet-18; MobileNetV2: 320
+                teacher_channels=2048,
+                latent_channels=512,
+                autoencoder_loss_weight=1.0,
+                norm_cfg=dict(type='SyncBN'),
+            )
         )
     )
 )

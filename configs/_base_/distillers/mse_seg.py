@@ -6,40 +6,24 @@ custom_imports = dict(imports=['mmdiffkd'], allow_failed_imports=False)
 distiller = dict(
     _scope_='mmrazor',
     type='mmdiffkd.DiffKDDistiller',
-    student_recorders=dict(
-        feature=dict(type='ModuleOutputs', source='backbone')
-    ),
-    teacher_recorders=dict(
-        feature=dict(type='ModuleOutputs', source='backbone')
-    ),
-    connectors=dict(
-        align=dict(
-            type='mmrazor.ConvModuleConnector',
-            in_channel=512,  # ResNet-18; MobileNetV2: 320
-            out_channel=2048,
-            kernel_size=1,
-            act_cfg=None,
-        )
-    ),
-    distill_losses=dict(
-        loss_mse=dict(
-            type='mmrazor.L2Loss',
-            normalize=False,
-            div_element=True,
-            loss_weight=1.0,
-        )
-    ),
-    # A backbone returns the maps of its stages; -1 is the last.
-    loss_forward_mappings=dict(
-        loss_mse=dict(
-            s_feature=dict(
-                recorder='feature',
-                from_student=True,
-                data_idx=-1,
-                connector='align',
+    pairs=dict(
+        mse=dict(
+            source='backbone',
+            recorder_name='feature',
+            data_idx=-1,  # a backbone returns the maps of its stages
+            connector_name='align',
+            connector=dict(
+                type='mmrazor.ConvModuleConnector',
+                in_channel=512,  # ResNet-18; MobileNetV2: 320
+                out_channel=2048,
+                kernel_size=1,
+                act_cfg=None,
             ),
-            t_feature=dict(
-                recorder='feature', from_student=False, data_idx=-1
+            loss=dict(
+                type='mmrazor.L2Loss',
+                normalize=False,
+                div_element=True,
+                loss_weight=1.0,
             ),
         )
     ),

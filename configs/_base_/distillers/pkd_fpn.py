@@ -1,24 +1,19 @@
 # Copyright (c) mmdiffkd contributors.
-# Correlation of features (PKD) on the pyramid, P3 to P6.
-# For two stages: pkd_fpn_p2_p6.
+# Correlation of features (PKD) on the pyramid, P3 to P6 of P3 to P7.
 custom_imports = dict(imports=['mmdiffkd'], allow_failed_imports=False)
 
-# `data_idx` counts the neck's outputs from 0, hence p - 3.
 distiller = dict(
     _scope_='mmrazor',
     type='mmdiffkd.DiffKDDistiller',
-    student_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
-    teacher_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
-    # Levels and weight of MMRazor's config for RetinaNet.
-    distill_losses={
-        f'loss_pkd_p{p}': dict(type='mmrazor.PKDLoss', loss_weight=10.0)
-        for p in range(3, 7)
-    },
-    loss_forward_mappings={
-        f'loss_pkd_p{p}': dict(
-            preds_S=dict(recorder='fpn', from_student=True, data_idx=p - 3),
-            preds_T=dict(recorder='fpn', from_student=False, data_idx=p - 3),
+    pairs=dict(
+        pkd=dict(
+            source='neck',
+            recorder_name='fpn',
+            outputs=['p3', 'p4', 'p5', 'p6', 'p7'],
+            # Levels and weight of MMRazor's config for RetinaNet; for Faster
+            # R-CNN it has P2 to P5 and 6.
+            levels=['p3', 'p4', 'p5', 'p6'],
+            loss=dict(type='mmrazor.PKDLoss', loss_weight=10.0),
         )
-        for p in range(3, 7)
-    },
+    ),
 )

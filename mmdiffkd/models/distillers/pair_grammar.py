@@ -47,7 +47,13 @@ NOT_PER_LEVEL = ('outputs', 'index', 'levels', 'per_level')
 SIDE_PER_LEVEL = {k: v for k, v in SIDE.items() if k not in NOT_PER_LEVEL}
 PER_LEVEL = {k: v for k, v in PAIR.items() if k not in NOT_PER_LEVEL}
 # A further argument of a loss or a connector.
-INPUT = dict(**RECORD, from_student=bool, connector=str, connector_idx=Index)
+INPUT = dict(
+    **RECORD,
+    index=str,
+    from_student=bool,
+    connector=str,
+    connector_idx=Index,
+)
 
 
 def merge(base: Mapping, over: Mapping) -> dict:
@@ -120,7 +126,8 @@ def levels(where: str, pair: Any) -> Iterator[tuple[str, dict]]:
 
     Yields:
         tuple[str, dict]: Name of a level, empty if there are none, and what
-        is said of it: ``student`` and ``teacher`` are complete.
+        is said of it: ``student`` and ``teacher`` are complete, ``places``
+        has its number among the outputs of either.
 
     Raises:
         UserError: If a key, a kind or a level is wrong.
@@ -140,6 +147,9 @@ def levels(where: str, pair: Any) -> Iterator[tuple[str, dict]]:
     for level in _chosen(where, pair, outputs):
         change = changes.get(level, {})
         here = merge(pair, change)
+        here['places'] = {
+            side: outputs[side].index(level) for side in SIDES if level
+        }
         for side in SIDES:
             own = {**change, **change.get(side, {})}
             here[side] = _side(where, here, side, level, outputs[side], own)

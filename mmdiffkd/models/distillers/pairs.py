@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from inspect import Parameter, signature
 from typing import Any
 
+from mmengine.config import ConfigDict
 from mmrazor.registry import MODELS
 
 from mmdiffkd.registry import MODELS as OWN_MODELS
@@ -73,19 +74,20 @@ def expand_pairs(pairs: Mapping[str, Any]) -> Parts:
     return parts
 
 
-def expand_distiller(distiller: Mapping[str, Any]) -> dict[str, Any]:
+def expand_distiller(distiller: Mapping[str, Any]) -> ConfigDict:
     """Write the pairs of a distiller out, and merge its own parts over them.
 
     Args:
         distiller (Mapping): Config, or arguments, of a ``DiffKDDistiller``.
 
     Returns:
-        dict[str, Any]: The same without ``pairs``.
+        ConfigDict: The same without ``pairs``.
 
     Raises:
         UserError: As :func:`expand_pairs`.
     """
-    expanded = {k: v for k, v in distiller.items() if k != 'pairs'}
+    expanded = ConfigDict(distiller)
+    expanded.pop('pairs', None)
     if distiller.get('pairs') is None:
         return expanded
     for part, entries in expand_pairs(distiller['pairs']).items():
@@ -307,6 +309,8 @@ class _Level:
             entry = checked(where, entry, INPUT)
             side = SIDES[not entry.get('from_student', True)]
             name = entry.get('recorder_name', f'{self.name}_{argument}')
+            if 'index' in entry and self.tail:
+                entry[entry['index']] = self.entry['places'][side]
             inputs[argument] = self._recorded(where, side, name, entry)
             for further in ('connector', 'connector_idx'):
                 if further in entry:

@@ -61,10 +61,9 @@ def pin(root):
     entries, modules, distillers, states = Pool(), Pool(), {}, {}
     for path in sorted(Path(root, 'configs').rglob('*.py')):
         cfg = Config.fromfile(path)
-        distiller = cfg.get('distiller') or cfg.get('model', {}).get(
-            'distiller'
-        )
-        if not distiller:
+        # A pair's own is that of the model; at the top it is a template.
+        distiller = cfg.get('model', cfg).get('distiller')
+        if not distiller or 'distill_losses' not in distiller:
             continue
         distiller = distiller.to_dict()
         name = path.relative_to(Path(root, 'configs')).as_posix()
