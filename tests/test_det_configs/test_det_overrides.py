@@ -8,6 +8,7 @@ import argparse
 import re
 import shlex
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,26 @@ def test_child_config_swaps_the_loss(tmp_path):
         assert loss == dict(type='mmrazor.ChannelWiseDivergence')
     for mapping in distiller.loss_forward_mappings.values():
         assert set(mapping) == {'preds_S', 'preds_T'}
+
+
+def test_documented_pairs_of_three_levels_are_a_distiller(tmp_path):
+    (text,) = [b for b in blocks('python') if 'student_channels=96' in b]
+    (tmp_path / 'three.py').write_text(text)
+    built = MODELS.build(Config.fromfile(tmp_path / 'three.py').distiller)
+    assert list(built.connectors) == ['kd_p3', 'kd_p4', 'kd_p5']
+    assert list(built.distill_losses) == [
+        f'loss_{name}' for name in built.connectors
+    ]
+
+
+def test_documented_teacher_of_two_stages_is_paired_by_name(tmp_path):
+    (text,) = [b for b in blocks('python') if 'teacher=dict(outputs' in b]
+    distiller = load_excerpt(textwrap.dedent(text), tmp_path).model.distiller
+    assert list(distiller.connectors) == [f'diff_p{p}' for p in range(3, 7)]
+    for p in range(3, 7):
+        sides = distiller.connector_forward_mappings[f'diff_p{p}']
+        assert sides.s_feature.data_idx == p - 3
+        assert sides.t_feature.data_idx == p - 2
 
 
 def test_top_level_distiller_is_only_a_template():

@@ -37,7 +37,17 @@ VALUES = st.one_of(
         ]
     ),
     st.sampled_from(
-        [[], [1], dict(), dict(type='BN'), dict(type='NoSuch'), (4, 4)]
+        [
+            [],
+            [1],
+            ['p3'],
+            ['p4', 'p9'],
+            dict(),
+            dict(p3=dict()),
+            dict(type='BN'),
+            dict(type='NoSuch'),
+            (4, 4),
+        ]
     ),
 )
 NAMES = st.sampled_from(
@@ -64,6 +74,18 @@ NAMES = st.sampled_from(
         'init_cfg',
         'diff_p3',
         'x',
+        'kd',
+        'levels',
+        'outputs',
+        'index',
+        'student',
+        'teacher',
+        'losses',
+        'loss_inputs',
+        'connector_inputs',
+        'loss_argument',
+        'recorder_type',
+        'per_level',
     ]
 )
 
@@ -77,8 +99,8 @@ def places(item, path=()):
 
 
 @st.composite
-def mutated(draw):
-    cfg = toys.distiller(levels=2)
+def mutated(draw, make):
+    cfg = make(levels=2)
     for _ in range(draw(st.integers(1, 2))):
         *parents, key = draw(st.sampled_from(list(places(cfg))))
         part = cfg
@@ -112,9 +134,11 @@ def outcome(distiller):
     return ''
 
 
+@pytest.mark.parametrize('make', [toys.distiller, toys.pairs])
 @settings(max_examples=120, suppress_health_check=list(HealthCheck))
-@given(mutated())
-def test_mutated_distillers_build_or_say_what_is_wrong(distiller):
+@given(st.data())
+def test_mutated_distillers_build_or_say_what_is_wrong(make, data):
+    distiller = data.draw(mutated(make))
     torch.manual_seed(0)
     answer = outcome(distiller)
     assert answer == '' or len(answer) > 15

@@ -120,6 +120,30 @@ def distiller(student_channels=16, teacher_channels=24, levels=3, **connector):
     )
 
 
+def pairs(levels=3):
+    """The same as :func:`distiller`, in the short form."""
+    return dict(
+        _scope_='mmrazor',
+        type='mmdiffkd.DiffKDDistiller',
+        pairs=dict(
+            kd=dict(
+                source='neck',
+                recorder_name='fpn',
+                levels=[f'p{i + 3}' for i in range(levels)],
+                connector_name='diff',
+                connector=dict(
+                    type='mmdiffkd.DiffKDConnector',
+                    student_channels=16,
+                    teacher_channels=24,
+                ),
+                loss=dict(
+                    type='mmrazor.L2Loss', normalize=False, div_element=True
+                ),
+            )
+        ),
+    )
+
+
 def algorithm(**overrides):
     """Config of the whole; ``overrides`` replace its top-level keys."""
     cfg = dict(

@@ -11,17 +11,12 @@ from torch import Tensor, nn
 
 from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.registry import MODELS
-from mmdiffkd.utils import ConfigNameError, UserError, closest
+from mmdiffkd.utils import UserError, closest
 from mmdiffkd.utils.blame import blame, describe
 
 from ..connectors import PairedConnector
 from .config_checks import PARTS, check_structure
-from .mapping_checks import (
-    check_arguments,
-    check_equal_shapes,
-    check_record,
-    used_connectors,
-)
+from .mapping_checks import check_equal_shapes, check_mappings
 from .pairs import expand_distiller, summary
 from .student_rois import StudentRoIs
 
@@ -98,7 +93,7 @@ class DiffKDDistiller(ConfigurableDistiller):
         mappings = parts.pop('connector_forward_mappings')
         super().__init__(**parts)
         self.connector_forward_mappings = mappings or {}
-        self._check_mappings()
+        check_mappings(self)
         if pairs:
             parts['connector_forward_mappings'] = mappings
             print_log(f'The distiller:\n{summary(parts)}', 'current')
@@ -316,77 +311,4 @@ class DiffKDDistiller(ConfigurableDistiller):
         manager.initialize(model)
 
     def _check_loss_forward_mappings(self, *_: Any) -> None:
-        """Left to :meth:`_check_mappings`, which says more."""
-
-    def _check_mappings(self) -> None:
-        mappings = self.connector_forward_mappings
-        if not isinstance(mappings, Mapping):
-            raise UserError(
-                'connector_forward_mappings must be a dict, got '
-                f'{type(mappings).__name__}'
-            )
-        recorders = (
-            self.student_recorders.recorders,
-            self.teacher_recorders.recorders,
-        )
-        for name, records in mappings.items():
-            where = f'connector_forward_mappings.{name}'
-            if name not in self.connectors:
-                raise ConfigNameError(
-                    f'{where}: there is no such connector in '
-                    f'{sorted(self.connectors)}'
-                    f'{closest(name, self.connectors)}'
-                )
-            if 'loss' in name:
-                raise UserError(
-                    f"connector '{name}': MMEngine adds everything whose name "
-                    "contains 'loss' to the objective, and this connector's "
-                    'statistics carry its name; rename it'
-                )
-            if not isinstance(records, Mapping):
-                raise UserError(f'{where} must be a dict, got {records!r}')
-            check_arguments(where, self.connectors[name], records)
-            for key, record in records.items():
-                check_record(
-                    f'{where}.{key}', record, *recorders, self.connectors
-                )
-                if record.get('connector') in mappings:
-                    raise UserError(
-                        f'{where}.{key} goes through the paired connector '
-                        f"'{record['connector']}'; paired connectors cannot "
-                        'be chained'
-                    )
-        for name, records in self.loss_forward_mappings.items():
-            where = f'loss_forward_mappings.{name}'
-            if name not in self.distill_losses:
-                raise ConfigNameError(
-                    f'{where}: "{name}" is not in '
-                    'distill_losses '
-                    f'{sorted(self.distill_losses)}'
-                    f'{closest(name, self.distill_losses)}'
-                )
-            check_arguments(where, self.distill_losses[name], records)
-            for key, record in records.items():
-                check_record(
-                    f'{where}.{key}', record, *recorders, self.connectors
-                )
-        used = {
-            *used_connectors(mappings, self.loss_forward_mappings),
-            *mappings,
-        }
-        self._check_all_used('connectors', self.connectors, used)
-        if self.loss_forward_mappings:
-            self._check_all_used(
-                'distill_losses',
-                self.distill_losses,
-                self.loss_forward_mappings,
-            )
-
-    @staticmethod
-    def _check_all_used(kind: str, names: Iterable, used: Iterable) -> None:
-        unused = sorted(set(names) - set(used))
-        if unused:
-            raise UserError(
-                f'{kind} {unused} are never used; remove them, '
-                'or name them in a mapping'
-            )
+        """Left to :func:`check_mappings`, which says more."""

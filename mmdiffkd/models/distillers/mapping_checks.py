@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
-"""Checks of a distiller's config that MMRazor does not make."""
+"""Checks of a distiller's mappings that MMRazor does not make."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from inspect import Parameter, signature
 from typing import Any
 
@@ -11,6 +11,70 @@ from torch import Tensor, nn
 from mmdiffkd.utils import ConfigKindError, ConfigNameError, UserError, closest
 
 Mappings = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+def check_mappings(distiller: nn.Module) -> None:
+    """Check that the mappings of a distiller fit its parts.
+
+    Args:
+        distiller (nn.Module): With recorders, connectors and losses built.
+
+    Raises:
+        UserError: If a mapping names something that does not exist, an
+            argument is unknown or missing, or a part is never used.
+    """
+    connectors, losses = distiller.connectors, distiller.distill_losses
+    paired = distiller.connector_forward_mappings
+    compared = distiller.loss_forward_mappings
+    recorders = (
+        distiller.student_recorders.recorders,
+        distiller.teacher_recorders.recorders,
+    )
+    for name, records in paired.items():
+        where = f'connector_forward_mappings.{name}'
+        if name not in connectors:
+            raise ConfigNameError(
+                f'{where}: there is no such connector in '
+                f'{sorted(connectors)}{closest(name, connectors)}'
+            )
+        if 'loss' in name:
+            raise UserError(
+                f"connector '{name}': MMEngine adds everything whose name "
+                "contains 'loss' to the objective, and this connector's "
+                'statistics carry its name; rename it'
+            )
+        check_arguments(where, connectors[name], records)
+        for key, record in records.items():
+            check_record(f'{where}.{key}', record, *recorders, connectors)
+            if record.get('connector') in paired:
+                raise UserError(
+                    f'{where}.{key} goes through the paired connector '
+                    f"'{record['connector']}'; paired connectors cannot "
+                    'be chained'
+                )
+    for name, records in compared.items():
+        where = f'loss_forward_mappings.{name}'
+        if name not in losses:
+            raise ConfigNameError(
+                f'{where}: "{name}" is not in distill_losses '
+                f'{sorted(losses)}{closest(name, losses)}'
+            )
+        check_arguments(where, losses[name], records)
+        for key, record in records.items():
+            check_record(f'{where}.{key}', record, *recorders, connectors)
+    used = {*used_connectors(paired, compared), *paired}
+    _check_all_used('connectors', connectors, used)
+    if compared:
+        _check_all_used('distill_losses', losses, compared)
+
+
+def _check_all_used(kind: str, names: Iterable, used: Iterable) -> None:
+    unused = sorted(set(names) - set(used))
+    if unused:
+        raise UserError(
+            f'{kind} {unused} are never used; remove them, '
+            'or name them in a mapping'
+        )
 
 
 def check_arguments(

@@ -93,9 +93,10 @@ def expand_distiller(distiller: Mapping[str, Any]) -> ConfigDict:
     for part, entries in expand_pairs(distiller['pairs']).items():
         own = expanded.get(part)
         if own is None:
-            expanded[part] = entries
+            if entries:
+                expanded[part] = ConfigDict(entries)
         elif isinstance(own, Mapping):  # others are refused later
-            expanded[part] = merge(entries, own)
+            expanded[part] = ConfigDict(merge(entries, own))
     return expanded
 
 
@@ -200,7 +201,7 @@ class _Level:
         return arguments
 
     def _paired(self, where: str, connector: Any) -> list[str]:
-        chain = isinstance(connector, (list, tuple))
+        chain = _is_chain(connector)
         for item in connector if chain else [connector]:
             check_object(where, item)
         if chain:  # MMRazor's, of connectors that take one feature
@@ -322,7 +323,11 @@ class _Level:
             raise UserError(
                 f'{self.where}: there is another {name!r} in {part}; set {key}'
             )
-        self.parts[part][name] = item
+        self.parts[part][name] = list(item) if _is_chain(item) else item
+
+
+def _is_chain(connector: Any) -> bool:
+    return isinstance(connector, (list, tuple))
 
 
 def _forward(where: str, cfg: Mapping) -> dict[str, Parameter]:
