@@ -6,6 +6,7 @@ from .ddim_sampler import DDIMSampler
 from .denoisers import BottleneckDenoiser, MLPDenoiser
 from .feature_diffusion import FeatureDiffusion
 from .feature_mimicking import FeatureMimicking
+from .feature_pair import FeaturePair
 from .feature_scale import FeatureScale
 from .guidance import ClassifierGuidance
 from .iteration_count import IterationCount
@@ -15,6 +16,7 @@ from .noise_source import NoiseDraw, NoiseSource
 from .paired_output import PairedOutput
 from .recipes import RECIPES
 from .self_diffusion import SelfDiffusion
+from .teacher_diffusion import TeacherDiffusion
 
 __all__ = [
     'RECIPES',
@@ -24,6 +26,7 @@ __all__ = [
     'DDIMSampler',
     'FeatureDiffusion',
     'FeatureMimicking',
+    'FeaturePair',
     'FeatureScale',
     'IterationCount',
     'LinearAutoencoder',
@@ -33,4 +36,5 @@ __all__ = [
     'NoiseSource',
     'PairedOutput',
     'SelfDiffusion',
+    'TeacherDiffusion',
 ]

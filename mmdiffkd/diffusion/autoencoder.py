@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 
-from .blocks import BATCH_NORM, conv_norm
+from .blocks import BATCH_NORM, Config, conv_norm
 
 
 @MODELS.register_module()
@@ -27,7 +27,7 @@ class LinearAutoencoder(nn.Module):
         self,
         channels: int,
         latent_channels: int,
-        norm_cfg: dict = BATCH_NORM,
+        norm_cfg: Config = BATCH_NORM,
     ) -> None:
         super().__init__()
         self.encoder = nn.Sequential(

@@ -1,6 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """Convolution and norm blocks that the diffusion modules are made of."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,6 +38,9 @@ class BatchNorm2d(nn.BatchNorm2d):
         return super().forward(x)
 
 
+Config = dict[str, Any]
+"""Config of a part: its ``type`` and arguments."""
+
 NORMS: dict[str, type[nn.Module]] = dict(
     BN=BatchNorm2d,
     BN2d=BatchNorm2d,
@@ -50,7 +55,7 @@ BATCH_NORM = dict(type='BN')
 
 
 def build_norm(
-    norm_cfg: dict, channels: int, affine: bool = True
+    norm_cfg: Config, channels: int, affine: bool = True
 ) -> nn.Module:
     """Build a norm layer.
 
@@ -83,8 +88,8 @@ def build_norm(
         )
     if kind == 'IN':
         cfg = {'affine': True, **cfg}
-    check_kinds('norm_cfg', NORMS[kind].__init__, cfg)
-    sizes = (channels,)
+    check_kinds('norm_cfg', NORMS[kind], cfg)
+    sizes: tuple[int, ...] = (channels,)
     if kind == 'GN':
         # One or two numbers normalised together, those of a vector, say
         # nothing.
@@ -108,7 +113,7 @@ def conv_norm(
     in_channels: int,
     out_channels: int,
     kernel_size: int,
-    norm_cfg: dict | None,
+    norm_cfg: Config | None,
     relu: bool = False,
 ) -> list[nn.Module]:
     """Layers conv (with bias), norm unless ``norm_cfg`` is None, ReLU."""
@@ -135,7 +140,9 @@ class Bottleneck(nn.Module):
         norm_cfg (dict): See :func:`build_norm`.
     """
 
-    def __init__(self, channels: int, reduction: int, norm_cfg: dict) -> None:
+    def __init__(
+        self, channels: int, reduction: int, norm_cfg: Config
+    ) -> None:
         super().__init__()
         inner = max(channels // reduction, 1)
         self.layers = nn.Sequential(
@@ -146,12 +153,13 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        return x + self.layers(x)
+        residual: Tensor = self.layers(x)
+        return x + residual
 
 
 def build(
-    cfg: dict | nn.Module | None, default_type: str, **kwargs
-) -> nn.Module:
+    cfg: Config | nn.Module | None, default_type: str, **kwargs: Any
+) -> Any:
     """Build a replaceable part of the diffusion core.
 
     Args:
@@ -161,7 +169,8 @@ def build(
         **kwargs: Arguments that ``cfg`` may override.
 
     Returns:
-        nn.Module: The part.
+        nn.Module: The part; Any, since a class of one's own may have more
+        than a module has.
 
     Raises:
         ValueError: If an argument is of a wrong kind.
@@ -171,7 +180,7 @@ def build(
     kind = (cfg or {}).get('type', default_type)
     part = MODELS.get(kind) if isinstance(kind, str) else kind
     if isinstance(part, type):
-        check_kinds(part.__name__, part.__init__, dict(cfg or {}))
+        check_kinds(part.__name__, part, dict(cfg or {}))
     # The scope is stated because MMEngine would search the task library's.
     return MODELS.build(
         {'_scope_': 'mmdiffkd', 'type': default_type, **kwargs, **(cfg or {})}

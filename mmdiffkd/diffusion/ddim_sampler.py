@@ -42,6 +42,8 @@ class DDIMSampler(nn.Module):
         ValueError: If there are no steps, or more than timesteps.
     """
 
+    _timesteps: Tensor
+
     def __init__(
         self,
         schedule: NoiseSchedule,

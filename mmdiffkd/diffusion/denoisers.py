@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 
-from .blocks import BATCH_NORM, Bottleneck, conv_norm
+from .blocks import BATCH_NORM, Bottleneck, Config, conv_norm
 
 
 class Denoiser(nn.Module):
@@ -42,22 +42,23 @@ class Denoiser(nn.Module):
             Tensor: Predicted noise, shape (N, C, H, W).
         """
         embedding = self.time_embedding(timesteps)
-        return self.layers(x + embedding[:, :, None, None])
+        predicted: Tensor = self.layers(x + embedding[:, :, None, None])
+        return predicted
 
     def zero_init(self) -> None:
         """Start by predicting no noise at all, a ``loss_diff`` of 1.0."""
         last = self.layers[-1]
-        if last.weight is None:
+        if getattr(last, 'weight', None) is None:
             raise ValueError(
                 'zero_init needs a norm that learns a factor; '
                 'leave affine=False out of norm_cfg, or set '
                 'zero_init=False'
             )
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
 
     def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args
+        self, state_dict: dict[str, Any], prefix: str, *args: Any
     ) -> None:
         key = prefix + 'time_embedding.weight'
         rows = self.time_embedding.num_embeddings
@@ -85,7 +86,7 @@ class BottleneckDenoiser(Denoiser):
         self,
         channels: int,
         num_train_timesteps: int = 1000,
-        norm_cfg: dict = BATCH_NORM,
+        norm_cfg: Config = BATCH_NORM,
     ) -> None:
         super().__init__(channels, num_train_timesteps)
         self.layers = nn.Sequential(
@@ -118,7 +119,7 @@ class MLPDenoiser(Denoiser):
         channels: int,
         num_train_timesteps: int = 1000,
         expansion: int = 4,
-        norm_cfg: dict = BATCH_NORM,
+        norm_cfg: Config = BATCH_NORM,
     ) -> None:
         super().__init__(channels, num_train_timesteps)
         hidden = channels * expansion

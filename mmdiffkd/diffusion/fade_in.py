@@ -1,13 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 """Let the distance train the student only once there is a diffusion model."""
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .iteration_count import IterationCount
 
 
-class FadeIn(IterationCount, nn.Module):
+class FadeIn(IterationCount):
     """Multiply a gradient by a factor that rises to 1.
 
     The value passes unchanged, so that the log shows the distance as it is.
@@ -23,14 +22,10 @@ class FadeIn(IterationCount, nn.Module):
     def __init__(self, num_iters: int) -> None:
         super().__init__()
         self.num_iters = num_iters
-        self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
-        # The same count for the host, which must not wait for the device.
-        self._count = 0
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x``, and count the iteration in training."""
-        factor = min((self._count + 1) / (self.num_iters + 1), 1.0)
-        if self.training and self._count < self.num_iters:
-            self._count += 1
-            self.iteration += 1
+        factor = min((self.count + 1) / (self.num_iters + 1), 1.0)
+        if self.training and self.count < self.num_iters:
+            self.tick()
         return x if factor == 1 else x.detach().lerp(x, factor)

@@ -1,21 +1,21 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD of one pair of features, composed from its parts."""
 
-import torch
-from torch import Tensor, nn
+from typing import Any
+
+from torch import Tensor
 
 from mmdiffkd.registry import MODELS
 
-from .blocks import BATCH_NORM, build, build_norm, conv_norm
-from .fade_in import FadeIn
-from .guidance import ClassifierGuidance
-from .paired_output import PairedOutput
+from .blocks import Config, build
+from .compared_student import ComparedStudent
+from .noise_source import NoiseDraw
 from .recipes import resolve_recipe
-from .teacher_diffusion import Noise, TeacherDiffusion
+from .teacher_diffusion import Target, TeacherDiffusion
 
 
 @MODELS.register_module()
-class FeatureDiffusion(TeacherDiffusion):
+class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
     """Denoise a student feature with a diffusion model of the teacher's.
 
     1. Autoencoder, if ``latent_channels`` is given (Eq. 6):
@@ -63,28 +63,11 @@ class FeatureDiffusion(TeacherDiffusion):
         kd_warmup_iters (int): Iterations in which the gradient of the distance
             rises to its size, while the diffusion model learns; see
             :class:`FadeIn`. Defaults to 0, as in the paper.
-        diffusion_loss_weight (float): lambda_1 of Eq. 9. Defaults to 1.0.
-        autoencoder_loss_weight (float): lambda_2 of Eq. 9. Defaults to 1.0.
-        schedule (dict, optional): Config of the noise schedule. Defaults to
-            :class:`NoiseSchedule`.
-        sampler (dict, optional): Config of the sampler. Defaults to
-            :class:`DDIMSampler`, 5 steps from t = 400.
-        denoiser (dict, optional): Config of the denoiser. Defaults to
-            :class:`BottleneckDenoiser`; :class:`MLPDenoiser` for logits.
         noise_matching (dict, optional): Config of the noise matching.
             Defaults to :class:`AdaptiveNoiseMatching`.
-        autoencoder (dict, optional): Config of the autoencoder. Defaults to
-            :class:`LinearAutoencoder`.
-        norm_cfg (dict): Norm of all parts: BN, SyncBN, GN or IN. Defaults to
-            ``dict(type='BN')``.
-        resize (str, optional): Mode in which a student map of another height
-            or width is resized to the teacher's. Defaults to None: an error.
-        token_shape (tuple[int, int], optional): (H, W) of features that are
-            tokens (N, L, C). Defaults to None.
-        num_class_tokens (int): Leading tokens to drop. Defaults to 0.
-        with_cp (bool): Whether to recompute the denoiser in the backward
-            pass, to save memory. Defaults to False.
-        seed (int, optional): See :class:`NoiseSource`. Defaults to None.
+        **shared: Further arguments of :class:`TeacherDiffusion`, and of
+            :class:`FeaturePair` behind it: parts of the diffusion model,
+            weights of the losses, norm, sizes and tokens.
 
     Raises:
         ValueError: If the recipe is unknown, or a number is out of range.
@@ -101,24 +84,13 @@ class FeatureDiffusion(TeacherDiffusion):
         projection_norm: bool | None = None,
         output_gain: float | None = None,
         initial_gamma: float | None = None,
-        normalize: bool | dict | None = None,
+        normalize: bool | Config | None = None,
         kd_grad_to_denoiser: bool | None = None,
         kd_warmup_iters: int = 0,
-        diffusion_loss_weight: float = 1.0,
-        autoencoder_loss_weight: float = 1.0,
-        schedule: dict | None = None,
-        sampler: dict | None = None,
-        denoiser: dict | None = None,
-        noise_matching: dict | None = None,
-        autoencoder: dict | None = None,
-        norm_cfg: dict = BATCH_NORM,
-        resize: str | None = None,
-        token_shape: tuple[int, int] | None = None,
-        num_class_tokens: int = 0,
-        with_cp: bool = False,
-        seed: int | None = None,
+        noise_matching: Config | None = None,
+        **shared: Any,
     ) -> None:
-        options = resolve_recipe(
+        chosen = resolve_recipe(
             recipe,
             zero_init=zero_init,
             student_norm=student_norm,
@@ -132,107 +104,42 @@ class FeatureDiffusion(TeacherDiffusion):
             student_channels,
             teacher_channels,
             latent_channels,
-            zero_init=options['zero_init'],
-            normalize=options['normalize'],
-            diffusion_loss_weight=diffusion_loss_weight,
-            autoencoder_loss_weight=autoencoder_loss_weight,
-            schedule=schedule,
-            sampler=sampler,
-            denoiser=denoiser,
-            autoencoder=autoencoder,
-            norm_cfg=norm_cfg,
-            resize=resize,
-            token_shape=token_shape,
-            num_class_tokens=num_class_tokens,
-            with_cp=with_cp,
-            seed=seed,
+            zero_init=chosen['zero_init'],
+            normalize=chosen['normalize'],
+            **shared,
         )
-        self.kd_grad_to_denoiser = options['kd_grad_to_denoiser']
-        if kd_warmup_iters < 0:
-            raise ValueError(
-                f'kd_warmup_iters must not be negative, got {kd_warmup_iters}'
-            )
-        self.fade_in = (
-            FadeIn(kd_warmup_iters) if kd_warmup_iters else (nn.Identity())
-        )
+        self.kd_grad_to_denoiser = chosen['kd_grad_to_denoiser']
         self.noise_matching = build(
             noise_matching,
             'AdaptiveNoiseMatching',
             channels=self.width,
             spatial=getattr(self.denoiser, 'spatial', True),
-            initial_gamma=options['initial_gamma'],
-            norm_cfg=norm_cfg,
+            initial_gamma=chosen['initial_gamma'],
+            norm_cfg=self.norm_cfg,
         )
-        # With 1 added to the variance it brings large features to unit
-        # variance and leaves small ones small. Those of a student at its
-        # start hold little but noise; blown up, it drowns the student's task.
-        self.student_norm = (
-            build_norm(dict(norm_cfg, eps=1.0), self.width, affine=False)
-            if options['student_norm']
-            else nn.Identity()
+        self.surround(
+            chosen['student_norm'],
+            chosen['projection_norm'],
+            chosen['output_gain'],
+            kd_warmup_iters,
         )
-        self.output_projection = nn.Sequential(
-            *conv_norm(
-                self.width,
-                self.width,
-                1,
-                norm_cfg if options['projection_norm'] else None,
-            )
-        )
-        with torch.no_grad():
-            self.output_projection[0].weight *= options['output_gain']
 
-    def forward(
-        self,
-        student_feature: Tensor,
-        teacher_feature: Tensor,
-        noise: Noise = None,
-        guidance: ClassifierGuidance | None = None,
-    ) -> PairedOutput:
-        """Denoise the student feature and train the diffusion model.
+    def pair(
+        self, projected: Tensor, target: Target, noise: NoiseDraw
+    ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
+        """Steps 3 to 5.
 
         Args:
-            student_feature (Tensor): A map (N, C_s, H, W), tokens (N, L, C_s)
-                or a vector (N, C_s).
-            teacher_feature (Tensor): Likewise with C_t; it is detached.
-            noise (torch.Generator | NoiseDraw | None): Where the random
-                numbers come from: a generator, or the numbers themselves,
-                of the latent's shape. Defaults to None: a generator of this
-                module's own, different on every rank.
-            guidance (ClassifierGuidance, optional): Steers the chain; its
-                classifier sees teacher features (N, C_t, H, W). Not part of
-                DiffKD. Defaults to None.
+            projected (Tensor): ``z_s``, shape (N, L, H, W).
+            target (Target): The teacher's feature.
+            noise (NoiseDraw): The random numbers of this iteration.
 
         Returns:
-            PairedOutput: ``student``, denoised and projected, and ``teacher``,
-            ``z_t`` detached, both maps of the latent's channels, or vectors
-            for vectors; ``losses`` with ``loss_diff`` and, with an
-            autoencoder, ``loss_ae``; ``stats`` with ``gamma_mean`` (share of
-            the student that noise matching keeps) and ``feature_scale``
-            (root mean square of ``z_t``).
-
-        Raises:
-            ValueError: If channels or sizes do not fit; the message names
-                the shapes and the option to set.
+            tuple: The denoised student and ``z_t``, shape (N, L, H, W) each,
+            and ``gamma_mean``, the share of the student that noise matching
+            keeps.
         """
-        student, teacher = self.as_maps(student_feature, teacher_feature)
-        latent, losses = self.encode(teacher)
-        clean, scale = self.normalize(latent)
-        projected = self.student_norm(self.project(student)).to(student.dtype)
-        noise = self.draw(projected, latent, noise)
-
         noisy, gamma = self.noise_matching(projected, noise.student)
-        denoised = self.sample(
-            noisy, scale, guidance, self.kd_grad_to_denoiser
-        )
-        # Sums of squares over a map overflow in half precision.
-        output = self.output_projection(denoised).to(latent.dtype)
-        output = self.fade_in(output)
-
-        losses['loss_diff'] = self.diffusion_loss(clean, noise)
-        if scale is None:
-            scale = latent.square().mean().sqrt()
-        stats = dict(gamma_mean=gamma.detach().mean(), feature_scale=scale)
-        if student_feature.dim() == 2:
-            output, latent = output.flatten(1), latent.flatten(1)
-        return PairedOutput(output, latent, losses, stats)
+        denoised = self.sample(noisy, train_denoiser=self.kd_grad_to_denoiser)
+        output = self.to_target(denoised, target.latent)
+        return (output, target.latent), dict(gamma_mean=gamma.detach().mean())

@@ -49,7 +49,8 @@ def as_map(
             f'dropped), which do not fill token_shape={token_shape}; set '
             'token_shape=(H, W) and num_class_tokens of the connector'
         )
-    return tokens.transpose(1, 2).unflatten(2, token_shape)
+    size = (*tokens.shape[::2], *token_shape)
+    return tokens.transpose(1, 2).reshape(size)
 
 
 def check_channels(feature: Tensor, channels: int, side: str) -> None:

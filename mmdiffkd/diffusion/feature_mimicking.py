@@ -1,22 +1,21 @@
 # Copyright (c) mmdiffkd contributors.
 """DiffKD of one pair of features without its diffusion: the control."""
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import Any
+
+from torch import Tensor
 
 from mmdiffkd.registry import MODELS
 
-from .blocks import BATCH_NORM, build, build_norm, conv_norm
+from .compared_student import ComparedStudent
 from .ddim_sampler import DDIMSampler
-from .fade_in import FadeIn
-from .feature_layout import RESIZE_MODES, as_map, check_channels, match_size
+from .feature_pair import like_input
 from .noise_schedule import NoiseSchedule
 from .paired_output import PairedOutput
 
 
 @MODELS.register_module()
-class FeatureMimicking(nn.Module):
+class FeatureMimicking(ComparedStudent):
     """What is left of :class:`FeatureDiffusion` when its denoiser is idle.
 
     1. Autoencoder, if ``latent_channels`` is given: ``loss_ae``, and ``z_t``,
@@ -46,17 +45,8 @@ class FeatureMimicking(nn.Module):
             :func:`idle_chain_gain` of the default schedule and sampler.
         kd_warmup_iters (int): Iterations in which the gradient of the distance
             rises to its size; see :class:`FadeIn`. Defaults to 0.
-        autoencoder_loss_weight (float): Weight of ``loss_ae``. Defaults to
-            1.0.
-        autoencoder (dict, optional): Config of the autoencoder. Defaults to
-            :class:`LinearAutoencoder`.
-        norm_cfg (dict): Norm of all parts: BN, SyncBN, GN or IN. Defaults to
-            ``dict(type='BN')``.
-        resize (str, optional): Mode in which a student map of another height
-            or width is resized to the teacher's. Defaults to None: an error.
-        token_shape (tuple[int, int], optional): (H, W) of features that are
-            tokens (N, L, C). Defaults to None.
-        num_class_tokens (int): Leading tokens to drop. Defaults to 0.
+        **pair: Further arguments of :class:`FeaturePair`: autoencoder, norm,
+            sizes and tokens.
 
     Raises:
         ValueError: If a number is out of range, or ``resize`` is no mode of
@@ -73,54 +63,14 @@ class FeatureMimicking(nn.Module):
         output_gain: float = 0.1,
         gain: float | None = None,
         kd_warmup_iters: int = 0,
-        autoencoder_loss_weight: float = 1.0,
-        autoencoder: dict | None = None,
-        norm_cfg: dict = BATCH_NORM,
-        resize: str | None = None,
-        token_shape: tuple[int, int] | None = None,
-        num_class_tokens: int = 0,
+        **pair: Any,
     ) -> None:
-        super().__init__()
-        _check_range(
-            resize,
-            token_shape,
-            kd_warmup_iters=kd_warmup_iters,
-            num_class_tokens=num_class_tokens,
-            autoencoder_loss_weight=autoencoder_loss_weight,
+        super().__init__(
+            student_channels, teacher_channels, latent_channels, **pair
         )
-        self.student_channels = student_channels
-        self.teacher_channels = teacher_channels
-        self.autoencoder_loss_weight = autoencoder_loss_weight
         self.gain = idle_chain_gain() if gain is None else gain
-        self.resize = resize
-        self.token_shape = token_shape
-        self.num_class_tokens = num_class_tokens
-
-        self.width = width = latent_channels or teacher_channels
-        self.autoencoder = (
-            None
-            if latent_channels is None
-            else build(
-                autoencoder,
-                'LinearAutoencoder',
-                channels=teacher_channels,
-                latent_channels=width,
-                norm_cfg=norm_cfg,
-            )
-        )
-        self.student_projection = nn.Conv2d(student_channels, width, 1)
-        self.student_norm = (
-            build_norm(dict(norm_cfg, eps=1.0), width, affine=False)
-            if student_norm
-            else nn.Identity()
-        )
-        self.output_projection = nn.Sequential(
-            *conv_norm(width, width, 1, norm_cfg if projection_norm else None)
-        )
-        with torch.no_grad():
-            self.output_projection[0].weight *= output_gain
-        self.fade_in = (
-            FadeIn(kd_warmup_iters) if kd_warmup_iters else nn.Identity()
+        self.surround(
+            student_norm, projection_norm, output_gain, kd_warmup_iters
         )
 
     def forward(
@@ -142,33 +92,13 @@ class FeatureMimicking(nn.Module):
             ValueError: If channels or sizes do not fit; the message names
                 the shapes and the option to set.
         """
-        student = self._as_map(student_feature, 'student')
-        teacher = self._as_map(teacher_feature, 'teacher')
-        student = match_size(student, teacher, self.resize)
-        latent, losses = self._encode(teacher.detach())
-
-        projected = self.student_norm(self.student_projection(student))
-        output = self.output_projection(self.gain * projected.to(student))
-        # Sums of squares over a map overflow in half precision.
-        output = self.fade_in(output.to(latent.dtype))
-        if student_feature.dim() == 2:
-            output, latent = output.flatten(1), latent.flatten(1)
-        return PairedOutput(output, latent, losses)
-
-    def _as_map(self, feature: Tensor, side: str) -> Tensor:
-        """Shape (N, C, H, W), float32 or better."""
-        x = as_map(feature, side, self.token_shape, self.num_class_tokens)
-        check_channels(x, getattr(self, f'{side}_channels'), side)
-        return x.to(torch.promote_types(x.dtype, torch.float32))
-
-    def _encode(self, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        if self.autoencoder is None:
-            return teacher, {}
-        latent, reconstruction = self.autoencoder(teacher)
-        loss = F.mse_loss(reconstruction, teacher)
-        return (
-            latent.detach().to(teacher.dtype),
-            dict(loss_ae=self.autoencoder_loss_weight * loss),
+        student, teacher = self.as_maps(student_feature, teacher_feature)
+        latent, losses = self.encode(teacher)
+        output = self.to_target(self.gain * self.project(student), latent)
+        return PairedOutput(
+            like_input(student_feature, output),
+            like_input(student_feature, latent),
+            losses,
         )
 
     def extra_repr(self) -> str:
@@ -190,23 +120,4 @@ def idle_chain_gain(sampler: DDIMSampler | None = None) -> float:
         float: The factor.
     """
     sampler = sampler or DDIMSampler(NoiseSchedule())
-    return sampler.alphas[0] ** -0.5
-
-
-def _check_range(
-    resize: str | None,
-    token_shape: tuple[int, int] | None,
-    **numbers: float,
-) -> None:
-    if resize not in (None, *RESIZE_MODES):
-        raise ValueError(
-            f'resize must be None or one of {list(RESIZE_MODES)}, '
-            f'got {resize!r}'
-        )
-    if token_shape is not None and min(token_shape) < 1:
-        raise ValueError(
-            f'token_shape must be (H, W) of at least (1, 1), got {token_shape}'
-        )
-    for name, value in numbers.items():
-        if value < 0:
-            raise ValueError(f'{name} must not be negative, got {value}')
+    return float(sampler.alphas[0] ** -0.5)

@@ -3,7 +3,7 @@
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdiffkd.registry import MODELS
 
@@ -11,7 +11,7 @@ from .iteration_count import IterationCount
 
 
 @MODELS.register_module()
-class FeatureScale(IterationCount, nn.Module):
+class FeatureScale(IterationCount):
     """One number per feature pair: the root mean square.
 
     The diffusion model expects samples of about unit variance, and FPN maps
@@ -23,13 +23,12 @@ class FeatureScale(IterationCount, nn.Module):
         num_iters (int): Iterations to average over. Defaults to 100.
     """
 
+    mean_square: Tensor
+
     def __init__(self, num_iters: int = 100) -> None:
         super().__init__()
         self.num_iters = num_iters
         self.register_buffer('mean_square', torch.ones(()))
-        self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
-        # The same count for the host, which must not wait for the device.
-        self._count = 0
 
     def forward(self, feature: Tensor) -> Tensor:
         """Update the estimate while it is young, and return it.
@@ -40,7 +39,7 @@ class FeatureScale(IterationCount, nn.Module):
         Returns:
             Tensor: Root mean square, a scalar without gradient, float32.
         """
-        if self.training and self._count < self.num_iters:
+        if self.training and self.count < self.num_iters:
             self._update(feature)
         return self.mean_square.sqrt()
 
@@ -51,7 +50,6 @@ class FeatureScale(IterationCount, nn.Module):
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(square)  # one estimate for all ranks
             square /= dist.get_world_size()
-        self._count += 1
-        self.iteration += 1
+        self.tick()
         square = square.clamp(min=1e-12).to(self.mean_square.dtype)
-        self.mean_square.lerp_(square, 1 / self._count)
+        self.mean_square.lerp_(square, 1 / self.count)

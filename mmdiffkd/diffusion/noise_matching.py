@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 
-from .blocks import BATCH_NORM, Bottleneck, conv_norm
+from .blocks import BATCH_NORM, Bottleneck, Config, conv_norm
 
 
 @MODELS.register_module()
@@ -38,7 +38,7 @@ class AdaptiveNoiseMatching(nn.Module):
         channels: int,
         spatial: bool = True,
         initial_gamma: float | None = None,
-        norm_cfg: dict = BATCH_NORM,
+        norm_cfg: Config = BATCH_NORM,
     ) -> None:
         super().__init__()
         if spatial:

@@ -2,6 +2,7 @@
 """The forward diffusion process."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,9 @@ class NoiseSchedule(nn.Module):
     Attributes:
         alphas_cumprod (Tensor): ``a_t``, float64 on the CPU, shape (T,).
     """
+
+    _mix: Tensor
+    _loss_weights: Tensor | None
 
     def __init__(
         self,
@@ -73,9 +77,11 @@ class NoiseSchedule(nn.Module):
             [self.alphas_cumprod, 1 - self.alphas_cumprod], dim=1
         ).sqrt()
 
-    def _apply(self, fn: Callable, *args, **kwargs) -> 'NoiseSchedule':
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any
+    ) -> 'NoiseSchedule':
         """Follow the module to its device, but never to its dtype."""
-        super()._apply(fn, *args, **kwargs)
+        nn.Module._apply(self, fn, *args, **kwargs)
         mix = self._exact_mix()
         device = self._mix.device
         # Apple's GPUs know no float64.

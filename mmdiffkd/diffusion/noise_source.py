@@ -67,11 +67,9 @@ class NoiseSource:
     def _seed_of_rank(self) -> int:
         distributed = dist.is_available() and dist.is_initialized()
         rank = dist.get_rank() if distributed else 0
-        entropy = (
-            [torch.initial_seed(), rank, self._stream]
-            if self.seed is None
-            else [self.seed, rank]
-        )
+        entropy = [torch.initial_seed(), rank, self._stream or 0]
+        if self.seed is not None:
+            entropy = [self.seed, rank]
         # SeedSequence spreads neighbouring seeds over all bits.
         state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
         return int(state[0])

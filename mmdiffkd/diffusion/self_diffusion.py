@@ -1,14 +1,17 @@
 # Copyright (c) mmdiffkd contributors.
 """DSKD of one feature: the denoised student teaches the student."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from mmdiffkd.registry import MODELS
 
 from .guidance import ClassifierGuidance
+from .noise_source import NoiseDraw
 from .paired_output import PairedOutput
-from .teacher_diffusion import Noise, TeacherDiffusion
+from .teacher_diffusion import Noise, Target, TeacherDiffusion
 
 
 @MODELS.register_module()
@@ -49,60 +52,68 @@ class SelfDiffusion(TeacherDiffusion):
         teacher_feature: Tensor,
         noise: Noise = None,
         guidance: ClassifierGuidance | None = None,
+        **options: Any,
     ) -> PairedOutput:
-        """Denoise the student feature and train the diffusion model.
+        """See :meth:`TeacherDiffusion.forward`; ``guidance`` is
+        :meth:`pair`'s."""
+        return super().forward(
+            student_feature,
+            teacher_feature,
+            noise,
+            guidance=guidance,
+            **options,
+        )
+
+    def pair(
+        self,
+        projected: Tensor,
+        target: Target,
+        noise: NoiseDraw,
+        guidance: ClassifierGuidance | None = None,
+    ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
+        """Steps 2 and 3.
 
         Args:
-            student_feature (Tensor): A map (N, C_s, H, W), tokens (N, L, C_s)
-                or a vector (N, C_s).
-            teacher_feature (Tensor): Likewise with C_t; it is detached.
-            noise (torch.Generator | NoiseDraw | None): As in
-                :meth:`FeatureDiffusion.forward`. Defaults to None.
+            projected (Tensor): ``z_s``, shape (N, L, H, W).
+            target (Target): The teacher's feature.
+            noise (NoiseDraw): The random numbers of this iteration.
             guidance (ClassifierGuidance, optional): Its classifier sees
                 teacher features (N, C_t, H, W). Defaults to None: the
                 student is denoised without guidance.
 
         Returns:
-            PairedOutput: ``student``, the original feature projected, and
-            ``teacher``, denoised and detached, both maps of the latent's
-            channels, or vectors for vectors; ``losses`` with ``loss_diff``
-            and, with an autoencoder, ``loss_ae``; ``stats`` with
-            ``feature_scale`` (root mean square of the teacher's latent)
-            and, if guided, ``log_prob`` (of the target, at the last step).
-
-        Raises:
-            ValueError: If channels or sizes do not fit; the message names
-                the shapes and the option to set.
+            tuple: ``z_s``, and ``z_s`` denoised and detached, shape
+            (N, L, H, W) each, and, if guided, ``log_prob`` (of what the
+            guidance aims at, at the last step).
         """
-        student, teacher = self.as_maps(student_feature, teacher_feature)
-        latent, losses = self.encode(teacher)
-        projected = self.project(student)
-        noise = self.draw(projected, latent, noise)
-        clean, scale = self.normalize(latent)
-
+        guided = None
+        if guidance is not None and guidance.scale > 0:
+            guided = guidance.behind(
+                lambda x: self.to_teacher(x, target.scale)
+            )
         with torch.no_grad():
-            start = noise.timesteps.new_full(
-                (len(projected),), self.sampler.timesteps[0]
-            )
-            length = projected.square().mean(dim=(1, 2, 3), keepdim=True)
-            target = clean.square().mean()
-            noisy = self.schedule.add_noise(
-                projected * (target / length.clamp(min=1e-12)).sqrt(),
-                noise.student,
-                start,
-            )
             # Detached weights: autocast may cache what it casts here, without
             # a gradient, and use it for loss_diff; those it never caches.
-            denoised = self.sample(
-                noisy, scale, guidance, train_denoiser=False
+            virtual = self.sample(
+                self._diffuse(projected, target, noise),
+                guided,
+                train_denoiser=False,
             )
-        losses['loss_diff'] = self.diffusion_loss(clean, noise)
+        stats = {}
+        if guided is not None and guided.value is not None:
+            stats['log_prob'] = guided.value
+        return (projected, virtual), stats
 
-        if scale is None:
-            scale = latent.square().mean().sqrt()
-        stats = dict(feature_scale=scale)
-        if guidance is not None and guidance.value is not None:
-            stats['log_prob'] = guidance.value
-        if student_feature.dim() == 2:
-            projected, denoised = projected.flatten(1), denoised.flatten(1)
-        return PairedOutput(projected, denoised, losses, stats)
+    def _diffuse(
+        self, projected: Tensor, target: Target, noise: NoiseDraw
+    ) -> Tensor:
+        """``x_T`` of step 2, shape (N, L, H, W)."""
+        first = noise.timesteps.new_full(
+            (len(projected),), self.sampler.timesteps[0]
+        )
+        length = projected.square().mean(dim=(1, 2, 3), keepdim=True)
+        ratio = target.clean.square().mean() / length.clamp(min=1e-12)
+        diffused: Tensor = self.schedule.add_noise(
+            projected * ratio.sqrt(), noise.student, first
+        )
+        return diffused

@@ -1,67 +1,80 @@
 # Copyright (c) mmdiffkd contributors.
-"""A diffusion model of the teacher's feature, and the way into it."""
+"""A diffusion model of the teacher's feature, and one iteration with it."""
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-from .blocks import BATCH_NORM, build
-from .feature_layout import RESIZE_MODES, as_map, check_channels, match_size
+from .blocks import Config, build
+from .ddim_sampler import DDIMSampler
+from .feature_pair import FeaturePair, check_not_negative, like_input
 from .guidance import ClassifierGuidance
+from .noise_schedule import NoiseSchedule
 from .noise_source import NoiseDraw, NoiseSource
+from .paired_output import PairedOutput
 
 Noise = torch.Generator | NoiseDraw | Sequence[Tensor] | None
 
 
-class TeacherDiffusion(nn.Module):
+class Target(NamedTuple):
+    """The teacher's feature, as the student and the diffusion model see it.
+
+    Attributes:
+        latent (Tensor): ``z_t``, detached, shape (N, L, H, W).
+        clean (Tensor): ``z_t / scale``, what the diffusion model learns.
+        scale (Tensor | None): Root mean square of ``z_t``, a scalar; None
+            where ``z_t`` is not divided.
+    """
+
+    latent: Tensor
+    clean: Tensor
+    scale: Tensor | None
+
+
+class TeacherDiffusion(FeaturePair):
     """What all methods with a diffusion model of the teacher share.
 
-    The diffusion model (Eq. 4) with its schedule and sampler, the
-    autoencoder (Eq. 6), the scale of the feature, the student's projection
-    to the latent, and a source of noise. Subclasses say what becomes of the
-    student, see :class:`FeatureDiffusion` and :class:`SelfDiffusion`.
+    The diffusion model (Eq. 4) with its schedule and sampler, the scale of
+    the feature, a source of noise, and :meth:`forward`. Subclasses say in
+    :meth:`pair` what becomes of the student, see :class:`FeatureDiffusion`
+    and :class:`SelfDiffusion`.
 
     Args:
         student_channels (int): Channels C_s of the student feature.
         teacher_channels (int): Channels C_t of the teacher feature.
-        latent_channels (int, optional): Channels of the autoencoder's latent.
-            Defaults to None: no autoencoder.
+        latent_channels (int, optional): Channels L of the autoencoder's
+            latent. Defaults to None: no autoencoder, L = C_t.
         zero_init (bool): Whether the denoiser starts by predicting no noise.
             Defaults to True.
         normalize (bool | dict): Whether the diffusion model sees the latent
             divided by its root mean square, one number; a dict is the config
             of another scale than :class:`FeatureScale`. Defaults to True.
         diffusion_loss_weight (float): lambda_1 of Eq. 9. Defaults to 1.0.
-        autoencoder_loss_weight (float): lambda_2 of Eq. 9. Defaults to 1.0.
         schedule (dict, optional): Config of the noise schedule. Defaults to
             :class:`NoiseSchedule`.
         sampler (dict, optional): Config of the sampler. Defaults to
             :class:`DDIMSampler`, 5 steps from t = 400.
         denoiser (dict, optional): Config of the denoiser. Defaults to
             :class:`BottleneckDenoiser`; :class:`MLPDenoiser` for vectors.
-        autoencoder (dict, optional): Config of the autoencoder. Defaults to
-            :class:`LinearAutoencoder`.
-        norm_cfg (dict): Norm of all parts: BN, SyncBN, GN or IN. Defaults to
-            ``dict(type='BN')``.
-        resize (str, optional): Mode in which a student map of another height
-            or width is resized to the teacher's. Defaults to None: an error.
-        token_shape (tuple[int, int], optional): (H, W) of features that are
-            tokens (N, L, C). Defaults to None.
-        num_class_tokens (int): Leading tokens to drop. Defaults to 0.
         with_cp (bool): Whether to recompute the denoiser in the backward
             pass, to save memory. Defaults to False.
         seed (int, optional): See :class:`NoiseSource`. Defaults to None.
+        **pair: Further arguments of :class:`FeaturePair`: autoencoder, norm,
+            sizes and tokens.
 
     Raises:
-        ValueError: If ``resize`` is no mode of interpolation, or a number is
-            out of range.
+        ValueError: If a number is out of range.
     """
+
+    # Parts of one's own have the interface of these.
+    schedule: NoiseSchedule
+    sampler: DDIMSampler
 
     def __init__(
         self,
@@ -69,130 +82,109 @@ class TeacherDiffusion(nn.Module):
         teacher_channels: int,
         latent_channels: int | None = None,
         zero_init: bool = True,
-        normalize: bool | dict = True,
+        normalize: bool | Config = True,
         diffusion_loss_weight: float = 1.0,
-        autoencoder_loss_weight: float = 1.0,
-        schedule: dict | None = None,
-        sampler: dict | None = None,
-        denoiser: dict | None = None,
-        autoencoder: dict | None = None,
-        norm_cfg: dict = BATCH_NORM,
-        resize: str | None = None,
-        token_shape: tuple[int, int] | None = None,
-        num_class_tokens: int = 0,
+        schedule: Config | None = None,
+        sampler: Config | None = None,
+        denoiser: Config | None = None,
         with_cp: bool = False,
         seed: int | None = None,
+        **pair: Any,
     ) -> None:
-        super().__init__()
-        if resize not in (None, *RESIZE_MODES):
-            raise ValueError(
-                f'resize must be None or one of '
-                f'{list(RESIZE_MODES)}, got {resize!r}'
-            )
-        if token_shape is not None and min(token_shape) < 1:
-            raise ValueError(
-                'token_shape must be (H, W) of at least (1, 1), '
-                f'got {token_shape}'
-            )
-        for name, value in dict(
-            num_class_tokens=num_class_tokens,
-            diffusion_loss_weight=diffusion_loss_weight,
-            autoencoder_loss_weight=autoencoder_loss_weight,
-        ).items():
-            if value < 0:
-                raise ValueError(f'{name} must not be negative, got {value}')
-        self.student_channels = student_channels
-        self.teacher_channels = teacher_channels
-        self.diffusion_loss_weight = diffusion_loss_weight
-        self.autoencoder_loss_weight = autoencoder_loss_weight
-        self.resize = resize
-        self.token_shape = token_shape
-        self.num_class_tokens = num_class_tokens
-        self.with_cp = with_cp
-        self.noise_source = NoiseSource(seed)
-
-        self.width = width = latent_channels or teacher_channels
-        self.autoencoder = (
-            None
-            if latent_channels is None
-            else build(
-                autoencoder,
-                'LinearAutoencoder',
-                channels=teacher_channels,
-                latent_channels=width,
-                norm_cfg=norm_cfg,
-            )
+        check_not_negative(diffusion_loss_weight=diffusion_loss_weight)
+        noise_source = NoiseSource(seed)
+        super().__init__(
+            student_channels, teacher_channels, latent_channels, **pair
         )
-        self.student_projection = nn.Conv2d(student_channels, width, 1)
+        self.diffusion_loss_weight = diffusion_loss_weight
+        self.with_cp = with_cp
+        self.noise_source = noise_source
         self.schedule = build(schedule, 'NoiseSchedule')
         self.sampler = build(sampler, 'DDIMSampler', schedule=self.schedule)
         self.denoiser = build(
             denoiser,
             'BottleneckDenoiser',
-            channels=width,
+            channels=self.width,
             num_train_timesteps=self.schedule.num_train_timesteps,
-            norm_cfg=norm_cfg,
+            norm_cfg=self.norm_cfg,
         )
+        own_scale = normalize if isinstance(normalize, dict) else None
         self.feature_scale = (
-            build(
-                normalize if isinstance(normalize, dict) else None,
-                'FeatureScale',
-            )
-            if normalize
-            else None
+            build(own_scale, 'FeatureScale') if normalize else None
         )
+        # Custom denoisers may omit it.
         if zero_init and hasattr(self.denoiser, 'zero_init'):
             self.denoiser.zero_init()
 
-    def as_maps(
-        self, student: Tensor, teacher: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Both features as float32 maps of one size, the teacher detached.
+    def forward(
+        self,
+        student_feature: Tensor,
+        teacher_feature: Tensor,
+        noise: Noise = None,
+        **options: Any,
+    ) -> PairedOutput:
+        """Denoise the student feature and train the diffusion model.
+
+        Args:
+            student_feature (Tensor): A map (N, C_s, H, W), tokens (N, L, C_s)
+                or a vector (N, C_s).
+            teacher_feature (Tensor): Likewise with C_t; it is detached.
+            noise (torch.Generator | NoiseDraw | None): Where the random
+                numbers come from: a generator, or the numbers themselves,
+                of the latent's shape. Defaults to None: a generator of this
+                module's own, different on every rank.
+            **options: Arguments of :meth:`pair`, if it takes any.
+
+        Returns:
+            PairedOutput: ``student`` and ``teacher``, the sides of
+            :meth:`pair`, both maps of the latent's channels, or vectors for
+            vectors; ``losses`` with ``loss_diff`` and, with an autoencoder,
+            ``loss_ae``; ``stats`` with ``feature_scale`` (root mean square
+            of ``z_t``) and those of :meth:`pair`.
 
         Raises:
             ValueError: If channels or sizes do not fit; the message names
                 the shapes and the option to set.
         """
-        student = self.as_map(student, 'student')
-        teacher = self.as_map(teacher, 'teacher')
-        check_channels(student, self.student_channels, 'student')
-        check_channels(teacher, self.teacher_channels, 'teacher')
-        student = match_size(student, teacher, self.resize)
-        teacher = teacher.detach()
-        return (
-            student.to(at_least_float32(student)),
-            teacher.to(at_least_float32(teacher)),
+        student, teacher = self.as_maps(student_feature, teacher_feature)
+        latent, losses = self.encode(teacher)
+        clean, scale = self.normalize(latent)
+        projected = self.project(student)
+        draw = self.draw(projected, latent, noise)
+        sides, stats = self.pair(
+            projected, Target(latent, clean, scale), draw, **options
+        )
+        losses['loss_diff'] = self.diffusion_loss(clean, draw)
+        if scale is None:
+            scale = latent.square().mean().sqrt()
+        return PairedOutput(
+            like_input(student_feature, sides[0]),
+            like_input(student_feature, sides[1]),
+            losses,
+            dict(stats, feature_scale=scale),
         )
 
-    def as_map(self, feature: Tensor, side: str) -> Tensor:
-        """A map, a vector or tokens as a map (N, C, H, W)."""
-        return as_map(feature, side, self.token_shape, self.num_class_tokens)
-
-    def encode(self, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The latent ``z_t``, detached, and the autoencoder's loss if any.
+    def pair(
+        self, projected: Tensor, target: Target, noise: NoiseDraw
+    ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
+        """What is compared with what; for subclasses to say.
 
         Args:
-            teacher (Tensor): Shape (N, C_t, H, W).
+            projected (Tensor): The student's latent ``z_s``, shape
+                (N, L, H, W).
+            target (Target): The teacher's.
+            noise (NoiseDraw): The random numbers of this iteration.
 
         Returns:
-            tuple[Tensor, dict]: Shape (N, L, H, W), and ``loss_ae``.
+            tuple: Student side and teacher side, shape (N, L, H, W) each,
+            and detached scalars for the log by their names.
         """
-        if self.autoencoder is None:
-            return teacher, {}
-        latent, reconstruction = self.autoencoder(teacher)
-        loss = self.autoencoder_loss_weight * F.mse_loss(
-            reconstruction, teacher
-        )
-        return latent.detach().to(teacher.dtype), dict(loss_ae=loss)
-
-    def project(self, student: Tensor) -> Tensor:
-        """The student's latent ``z_s``, shape (N, L, H, W)."""
-        return self.student_projection(student).to(student.dtype)
+        raise NotImplementedError
 
     def draw(self, student: Tensor, latent: Tensor, noise: Noise) -> NoiseDraw:
         """The random numbers of this iteration, drawn unless given."""
-        if not isinstance(noise, (tuple, list)):
-            noise = self.noise_source.draw(
+        if noise is None or isinstance(noise, torch.Generator):
+            return self.noise_source.draw(
                 student, latent, self.schedule.num_train_timesteps, noise
             )
         return NoiseDraw(*noise)
@@ -210,10 +202,9 @@ class TeacherDiffusion(nn.Module):
             clean, noise.teacher, noise.timesteps
         )
         predicted = self.denoise(diffused, noise.timesteps)
-        # A schedule of one's own need not know of weights.
-        weights = getattr(self.schedule, 'loss_weights', lambda t: None)(
-            noise.timesteps
-        )
+        # Custom schedules may omit `loss_weights`.
+        weigh = getattr(self.schedule, 'loss_weights', lambda t: None)
+        weights = weigh(noise.timesteps)
         if weights is None:
             loss = F.mse_loss(predicted, noise.teacher)
         else:
@@ -224,18 +215,15 @@ class TeacherDiffusion(nn.Module):
     def sample(
         self,
         noisy: Tensor,
-        scale: Tensor | None,
-        guidance: ClassifierGuidance | None,
+        guidance: ClassifierGuidance | None = None,
         train_denoiser: bool = True,
     ) -> Tensor:
         """Run the reverse process (Eq. 5).
 
         Args:
             noisy (Tensor): Where it starts, shape (N, L, H, W).
-            scale (Tensor, optional): The divisor of :meth:`normalize`.
-            guidance (ClassifierGuidance, optional): Its classifier sees the
-                teacher's own feature, shape (N, C_t, H, W): multiplied by
-                ``scale`` and decoded.
+            guidance (ClassifierGuidance, optional): Its classifier sees what
+                the chain sees, see :meth:`to_teacher`. Defaults to None.
             train_denoiser (bool): Whether a gradient may reach the
                 denoiser's parameters; it flows through them in any case.
                 Defaults to True.
@@ -243,23 +231,16 @@ class TeacherDiffusion(nn.Module):
         Returns:
             Tensor: Denoised, shape (N, L, H, W), as :meth:`normalize` gives.
         """
-        options: dict[str, Any] = {}
-        if guidance is not None and guidance.scale > 0:
-            options['guidance'] = guidance.behind(
-                lambda x: self.to_teacher(x, scale)
-            )
         denoiser = self.denoise
         if not train_denoiser:
-            denoiser = partial(
-                self.denoise,
-                parameters={
-                    name: p.detach()
-                    for name, p in self.denoiser.named_parameters()
-                },
-            )
-        denoised = self.sampler(denoiser, noisy, **options)
-        if options:
-            guidance.value = options['guidance'].value
+            parameters = {
+                name: p.detach()
+                for name, p in self.denoiser.named_parameters()
+            }
+            denoiser = partial(self.denoise, parameters=parameters)
+        # A sampler of one's own need not know of guidance.
+        options = {} if guidance is None else dict(guidance=guidance)
+        denoised: Tensor = self.sampler(denoiser, noisy, **options)
         return denoised
 
     def to_teacher(self, clean: Tensor, scale: Tensor | None) -> Tensor:
@@ -280,7 +261,8 @@ class TeacherDiffusion(nn.Module):
                 'one, leave latent_channels out, or set the scale of the '
                 'guidance to 0'
             )
-        return decoder(clean)
+        feature: Tensor = decoder(clean)
+        return feature
 
     def denoise(
         self,
@@ -291,15 +273,16 @@ class TeacherDiffusion(nn.Module):
         """Predict noise, with the denoiser's parameters or with others."""
 
         def run(x: Tensor, timesteps: Tensor) -> Tensor:
-            if parameters is None:
-                return self.denoiser(x, timesteps)
-            return functional_call(self.denoiser, parameters, (x, timesteps))
+            predicted: Tensor = (
+                self.denoiser(x, timesteps)
+                if parameters is None
+                else functional_call(self.denoiser, parameters, (x, timesteps))
+            )
+            return predicted
 
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(run, x, timesteps, use_reentrant=False)
+            recomputed: Tensor = checkpoint(
+                run, x, timesteps, use_reentrant=False
+            )
+            return recomputed
         return run(x, timesteps)
-
-
-def at_least_float32(x: Tensor) -> torch.dtype:
-    """Noise and schedule arithmetic is done in float32 under AMP."""
-    return torch.promote_types(x.dtype, torch.float32)

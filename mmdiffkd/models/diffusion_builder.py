@@ -2,15 +2,17 @@
 """Build the diffusion core from a user's config."""
 
 from collections.abc import Mapping
-from inspect import signature
 from typing import Any
 
-from mmdiffkd.diffusion import FeatureDiffusion
-from mmdiffkd.diffusion.teacher_diffusion import TeacherDiffusion
+from mmdiffkd.diffusion import (
+    FeatureDiffusion,
+    FeaturePair,
+    TeacherDiffusion,
+)
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
 from mmdiffkd.utils.blame import blame
-from mmdiffkd.utils.kinds import check_kinds
+from mmdiffkd.utils.kinds import arguments_of, check_kinds
 
 
 def build_diffusion(
@@ -19,7 +21,7 @@ def build_diffusion(
     teacher_channels: int,
     core: str | type = FeatureDiffusion,
     **options: Any,
-) -> TeacherDiffusion:
+) -> FeaturePair:
     """Build the diffusion core for a component of MMRazor.
 
     Args:
@@ -31,7 +33,7 @@ def build_diffusion(
         **options: Its further arguments.
 
     Returns:
-        TeacherDiffusion: The module.
+        FeaturePair: The module.
 
     Raises:
         UserError: If an option is unknown or impossible.
@@ -41,10 +43,10 @@ def build_diffusion(
         if not (isinstance(core, type) and issubclass(core, TeacherDiffusion)):
             raise UserError(
                 f'{owner}.core must name a registered subclass of '
-                f'mmdiffkd.diffusion.FeatureDiffusion, got '
+                f'mmdiffkd.diffusion.TeacherDiffusion, got '
                 f'{name!r}'
             )
-    known = signature(core).parameters
+    known = arguments_of(core)
     for option in options:
         if option not in known:
             raise UserError(
@@ -55,7 +57,7 @@ def build_diffusion(
             )
     check_kinds(
         owner,
-        core.__init__,
+        core,
         dict(
             options,
             student_channels=student_channels,

@@ -25,27 +25,81 @@ WORDS = {
 UNIONS = (typing.Union, types.UnionType)
 
 
-def check_kinds(
-    where: str, function: Callable, values: dict[str, Any]
-) -> None:
+def arguments_of(kind: Callable) -> dict[str, inspect.Parameter]:
+    """Arguments that a class takes, with those it hands on to its bases.
+
+    Args:
+        kind (Callable): A class, or a function, which has no bases.
+
+    Returns:
+        dict[str, inspect.Parameter]: By name, the class's own first. Those
+        of a base follow where all constructors before it take ``**kwargs``.
+    """
+    found: dict[str, inspect.Parameter] = {}
+    for function in _constructors(kind):
+        found = {**_own_arguments(function), **found}
+    return found
+
+
+def check_kinds(where: str, kind: Callable, values: dict[str, Any]) -> None:
     """Refuse arguments of a wrong kind before anything is built of them.
 
     Args:
         where (str): Config entry, for the message.
-        function (Callable): Takes them. Parameters without an annotation are
-            compared with their default, if it is a number, bool or string.
+        kind (Callable): Class or function that takes them. Parameters without
+            an annotation are compared with their default, if it is a number,
+            bool or string.
         values (dict): Arguments by name; those it does not take are left
             alone.
 
     Raises:
         UserError: Naming the entry, what it must be and what it is.
     """
+    checked: set[str] = set()
+    for function in _constructors(kind):
+        own = _own_arguments(function)
+        wanted = {k: v for k, v in values.items() if k not in checked}
+        _check_own_kinds(where, function, own, wanted)
+        checked.update(own)
+
+
+def _constructors(kind: Callable) -> list[Callable]:
+    """What is called when an object is made, the class's own first."""
+    if not inspect.isclass(kind):
+        return [kind]
+    found: list[Callable] = []
+    for base in kind.__mro__:
+        constructor = vars(base).get('__init__')
+        if constructor is None:
+            continue
+        found.append(constructor)
+        parameters = inspect.signature(constructor).parameters.values()
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return found
+
+
+def _own_arguments(function: Callable) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
+    return {
+        name: p
+        for name, p in parameters.items()
+        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and name != 'self'
+    }
+
+
+def _check_own_kinds(
+    where: str,
+    function: Callable,
+    parameters: dict[str, inspect.Parameter],
+    values: dict[str, Any],
+) -> None:
     try:
         hints = typing.get_type_hints(function)
     except Exception:  # of another library, for the type checker alone
         hints = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name not in values or parameter.kind is parameter.VAR_KEYWORD:
+    for name, parameter in parameters.items():
+        if name not in values:
             continue
         wanted = hints.get(name, Any)
         if wanted is Any and isinstance(

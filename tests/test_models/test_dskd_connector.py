@@ -486,4 +486,4 @@ def test_state_dict_round_trip():
     for key, value in model.state_dict().items():
         assert torch.equal(value, other.state_dict()[key])
     loss = other.distiller.distill_losses['loss_dskd']
-    assert loss._count == int(loss.iteration) == 1
+    assert loss.count == int(loss.iteration) == 1

@@ -141,7 +141,7 @@ def check_object(where: str, entry: Any) -> None:
         kind = MODELS.get(kind)  # None: told by the builder, with hints
     if isinstance(kind, type):
         arguments = {k: v for k, v in entry.items() if k != 'type'}
-        check_kinds(where, kind.__init__, arguments)
+        check_kinds(where, kind, arguments)
         if 'init_cfg' in arguments and not isinstance(
             arguments['init_cfg'], (Mapping, list, type(None))
         ):

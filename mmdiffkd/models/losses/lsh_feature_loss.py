@@ -104,9 +104,6 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         self.register_buffer('weight', std * weight)
         self.register_buffer('median', torch.zeros(num_hashes))
         self.register_buffer('deviation', torch.zeros(num_hashes))
-        self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
-        # The same count for the host, which must not wait for the device.
-        self._count = 0
 
     @property
     def bias(self) -> Tensor:
@@ -201,7 +198,7 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         make it the step of the whole batch.
         """
         hashes = hashes.to(self.median.dtype)
-        if self._count == 0:
+        if self.count == 0:
             # By sorting: `median` is refused by deterministic algorithms.
             middle = hashes.sort(dim=0).values[(len(hashes) - 1) // 2]
             self.median.copy_(_mean_over_ranks(middle))
@@ -209,9 +206,8 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         sign, deviation = _mean_over_ranks(
             torch.stack([difference.sign().mean(0), difference.abs().mean(0)])
         )
-        self._count += 1
-        self.iteration += 1
-        rate = max(1 / self._count, self.momentum)
+        self.tick()
+        rate = max(1 / self.count, self.momentum)
         self.deviation.lerp_(deviation, rate)
         self.median.add_(sign * self.deviation, alpha=rate * math.pi / 2)
 

@@ -5,12 +5,12 @@ import difflib
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
 from ..blame import Frames, all_of_hosts, module_of
+from ..kinds import arguments_of
 from .place import (
     BUILDER,
     RUNNER,
@@ -113,7 +113,7 @@ def explain_wrong_argument(error: BaseException, frames: Frames) -> str | None:
     unexpected = re.search(r"unexpected keyword argument '(\w+)'", text)
     if unexpected and unexpected.group(1) in given:
         key = unexpected.group(1)
-        valid = [word for word in _parameters(built) if word != key]
+        valid = [word for word in arguments_of(built) if word != key]
         close = difflib.get_close_matches(key, valid, n=1)
         hint = f'; did you mean {close[0]!r}?' if close else '.'
         return (
@@ -122,32 +122,12 @@ def explain_wrong_argument(error: BaseException, frames: Frames) -> str | None:
         )
     missing = re.search(r'missing \d+ required .*arguments?: (.+)', text)
     names = re.findall(r"'(\w+)'", missing.group(1)) if missing else []
-    if names and set(names) <= set(_parameters(built)) - set(given):
+    if names and set(names) <= set(arguments_of(built)) - set(given):
         return (
             f'{name} needs {", ".join(map(repr, names))}{where}. '
             f'Given: {", ".join(map(str, given)) or "nothing"}'
         )
     return None
-
-
-def _parameters(built: Any) -> list[str]:
-    """Names that a class takes, with those it passes on to its bases."""
-    if not inspect.isclass(built):
-        return list(inspect.signature(built).parameters)
-    names: dict[str, None] = {}
-    for base in built.__mro__:
-        if '__init__' not in vars(base):
-            continue
-        parameters = inspect.signature(vars(base)['__init__']).parameters
-        variadic = False
-        for word in list(parameters.values())[1:]:
-            if word.kind is word.VAR_KEYWORD:
-                variadic = True
-            elif word.kind is not word.VAR_POSITIONAL:
-                names[word.name] = None
-        if not variadic:
-            break
-    return list(names)
 
 
 def explain_unknown_optimizer(

@@ -119,7 +119,7 @@ def test_skip_trains_on_without_the_bad_batch(tmp_path):
     ]
     assert counting
     for module in counting:  # the host's count and the buffer that is saved
-        assert module._count == int(module.iteration) == 4
+        assert module.count == int(module.iteration) == 4
 
 
 def test_skip_under_accumulation_leaves_out_the_bad_batch_alone(tmp_path):

@@ -1,0 +1,148 @@
+# Copyright (c) mmdiffkd contributors.
+"""A student and a teacher feature of one place, and what both go through."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .blocks import BATCH_NORM, Config, build
+from .feature_layout import RESIZE_MODES, as_map, check_channels, match_size
+
+
+class FeaturePair(nn.Module):
+    """The way of both features into one space, whatever is done there.
+
+    The layout of the features, the autoencoder of the teacher's (Eq. 6), and
+    the student's projection to the latent. Subclasses are
+    :class:`TeacherDiffusion` and :class:`FeatureMimicking`.
+
+    Args:
+        student_channels (int): Channels C_s of the student feature.
+        teacher_channels (int): Channels C_t of the teacher feature.
+        latent_channels (int, optional): Channels L of the autoencoder's
+            latent. Defaults to None: no autoencoder, L = C_t.
+        autoencoder_loss_weight (float): lambda_2 of Eq. 9. Defaults to 1.0.
+        autoencoder (dict, optional): Config of the autoencoder. Defaults to
+            :class:`LinearAutoencoder`.
+        norm_cfg (dict): Norm of all parts: BN, SyncBN, GN or IN. Defaults to
+            ``dict(type='BN')``.
+        resize (str, optional): Mode in which a student map of another height
+            or width is resized to the teacher's. Defaults to None: an error.
+        token_shape (tuple[int, int], optional): (H, W) of features that are
+            tokens (N, L, C). Defaults to None.
+        num_class_tokens (int): Leading tokens to drop. Defaults to 0.
+
+    Raises:
+        ValueError: If ``resize`` is no mode of interpolation, or a number is
+            out of range.
+    """
+
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        latent_channels: int | None = None,
+        *,
+        autoencoder_loss_weight: float = 1.0,
+        autoencoder: Config | None = None,
+        norm_cfg: Config = BATCH_NORM,
+        resize: str | None = None,
+        token_shape: tuple[int, int] | None = None,
+        num_class_tokens: int = 0,
+    ) -> None:
+        super().__init__()
+        if resize not in (None, *RESIZE_MODES):
+            raise ValueError(
+                f'resize must be None or one of '
+                f'{list(RESIZE_MODES)}, got {resize!r}'
+            )
+        if token_shape is not None and min(token_shape) < 1:
+            raise ValueError(
+                'token_shape must be (H, W) of at least (1, 1), '
+                f'got {token_shape}'
+            )
+        check_not_negative(
+            num_class_tokens=num_class_tokens,
+            autoencoder_loss_weight=autoencoder_loss_weight,
+        )
+        self.student_channels = student_channels
+        self.teacher_channels = teacher_channels
+        self.width = latent_channels or teacher_channels
+        self.autoencoder_loss_weight = autoencoder_loss_weight
+        self.norm_cfg = norm_cfg
+        self.resize = resize
+        self.token_shape = token_shape
+        self.num_class_tokens = num_class_tokens
+        self.autoencoder = (
+            None
+            if latent_channels is None
+            else build(
+                autoencoder,
+                'LinearAutoencoder',
+                channels=teacher_channels,
+                latent_channels=self.width,
+                norm_cfg=norm_cfg,
+            )
+        )
+        self.student_projection = nn.Conv2d(student_channels, self.width, 1)
+
+    def as_maps(
+        self, student: Tensor, teacher: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Both features as float32 maps of one size, the teacher detached.
+
+        Noise and schedule arithmetic is done in float32 under AMP.
+
+        Raises:
+            ValueError: If channels or sizes do not fit; the message names
+                the shapes and the option to set.
+        """
+        student = self.as_map(student, 'student')
+        teacher = self.as_map(teacher, 'teacher')
+        check_channels(student, self.student_channels, 'student')
+        check_channels(teacher, self.teacher_channels, 'teacher')
+        student = match_size(student, teacher, self.resize)
+        return at_least_float32(student), at_least_float32(teacher.detach())
+
+    def as_map(self, feature: Tensor, side: str) -> Tensor:
+        """A map, a vector or tokens as a map (N, C, H, W)."""
+        return as_map(feature, side, self.token_shape, self.num_class_tokens)
+
+    def encode(self, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The latent ``z_t``, detached, and the autoencoder's loss if any.
+
+        Args:
+            teacher (Tensor): Shape (N, C_t, H, W).
+
+        Returns:
+            tuple[Tensor, dict]: Shape (N, L, H, W), and ``loss_ae``.
+        """
+        if self.autoencoder is None:
+            return teacher, {}
+        latent, reconstruction = self.autoencoder(teacher)
+        loss = self.autoencoder_loss_weight * F.mse_loss(
+            reconstruction, teacher
+        )
+        return latent.detach().to(teacher.dtype), dict(loss_ae=loss)
+
+    def project(self, student: Tensor) -> Tensor:
+        """The student's latent ``z_s``, shape (N, L, H, W)."""
+        latent: Tensor = self.student_projection(student)
+        return latent.to(student.dtype)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """A tensor in float32, or as it is if it is of higher precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def like_input(feature: Tensor, x: Tensor) -> Tensor:
+    """A map (N, L, 1, 1) as a vector, where the feature is one."""
+    return x.flatten(1) if feature.dim() == 2 else x
+
+
+def check_not_negative(**numbers: float) -> None:
+    """Raise ValueError naming the first number below 0."""
+    for name, value in numbers.items():
+        if value < 0:
+            raise ValueError(f'{name} must not be negative, got {value}')
