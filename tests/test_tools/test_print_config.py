@@ -51,7 +51,7 @@ def test_a_mistake_in_a_pair(mistake, checkout):
         SCRIPT,
         checkout / 'configs/_base_/distillers/kd_cls.py',
         '--cfg-options',
-        'distiller.pairs.kd.sorce=head',
+        'distiller.pairs.kd.sources=head',
     )
-    assert "pairs.kd has the unknown key 'sorce'" in message
+    assert "pairs.kd has the unknown key 'sources'" in message
     assert "'source'" in message

@@ -17,7 +17,7 @@ from mmdiffkd.utils.blame import blame, describe
 from ..connectors import PairedConnector
 from .config_checks import PARTS, check_structure
 from .mapping_checks import check_equal_shapes, check_mappings
-from .pairs import expand_distiller, summary
+from .pairs import expand_distiller, expand_pairs, summary
 from .student_rois import StudentRoIs
 
 
@@ -94,6 +94,7 @@ class DiffKDDistiller(ConfigurableDistiller):
         super().__init__(**parts)
         self.connector_forward_mappings = mappings or {}
         check_mappings(self)
+        self._pairs = pairs or {}
         if pairs:
             parts['connector_forward_mappings'] = mappings
             print_log(f'The distiller:\n{summary(parts)}', 'current')
@@ -194,7 +195,10 @@ class DiffKDDistiller(ConfigurableDistiller):
                 + (
                     '; set data_idx=None for a Tensor'
                     if isinstance(record, Tensor)
-                    else ''
+                    else ''.join(
+                        f'; {pair}.outputs, or levels, names what it gives'
+                        for pair in self._pairs_with(side_name, recorder)
+                    )
                 )
             )
         feature = record if data_idx is None else record[data_idx]
@@ -303,12 +307,23 @@ class DiffKDDistiller(ConfigurableDistiller):
         for name, recorder in manager.recorders.items():
             kind = type(recorder).__name__
             if kind.startswith('Module') and recorder.source not in modules:
+                where = ' of '.join(
+                    [f'{side}_recorders.{name}', *self._pairs_with(side, name)]
+                )
                 raise UserError(
-                    f"{side}_recorders.{name}: source '{recorder.source}' is "
-                    f'not a module of the {side} {type(model).__name__}'
+                    f"{where}: source '{recorder.source}' is not a module of "
+                    f'the {side} {type(model).__name__}'
                     f'{closest(recorder.source, modules)}'
                 )
         manager.initialize(model)
+
+    def _pairs_with(self, side: str, recorder: str) -> list[str]:
+        """Config key of the first pair that has a recorder, if one has."""
+        return [
+            f'pairs.{name}'
+            for name, pair in self._pairs.items()
+            if recorder in expand_pairs({name: pair})[f'{side}_recorders']
+        ][:1]
 
     def _check_loss_forward_mappings(self, *_: Any) -> None:
         """Left to :func:`check_mappings`, which says more."""

@@ -13,11 +13,11 @@ from mmdiffkd.utils import ConfigKindError, ConfigNameError, UserError, closest
 Mappings = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
-def check_mappings(distiller: nn.Module) -> None:
+def check_mappings(distiller: Any) -> None:
     """Check that the mappings of a distiller fit its parts.
 
     Args:
-        distiller (nn.Module): With recorders, connectors and losses built.
+        distiller (DiffKDDistiller): With recorders, connectors and losses.
 
     Raises:
         UserError: If a mapping names something that does not exist, an

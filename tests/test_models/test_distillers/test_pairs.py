@@ -373,7 +373,10 @@ MISTAKES = {
     'pairs': ('neck', 'distiller.pairs must be a dict'),
     'name': ({3: {}}, 'pairs.3: the name must be a string'),
     'pair': (dict(kd='neck'), "pairs.kd must be a dict, got 'neck'"),
-    'key': (dict(sorce='neck'), "pairs.kd.*'sorce'; the closest are 'source'"),
+    'key': (
+        dict(sources='neck'),
+        "pairs.kd.*'sources'; the closest are 'source'",
+    ),
     'key of a side': (
         dict(student=dict(level=['p3'])),
         "pairs.kd.student has the unknown key 'level'",
@@ -465,8 +468,8 @@ MISTAKES = {
         'pairs.kd.loss_inputs.labels needs a source',
     ),
     'key of an input': (
-        dict(loss_inputs=dict(labels=dict(sorce='head'))),
-        "kd.loss_inputs.labels has the unknown key 'sorce'.*'source'",
+        dict(loss_inputs=dict(labels=dict(sources='head'))),
+        "kd.loss_inputs.labels has the unknown key 'sources'.*'source'",
     ),
 }
 
@@ -522,6 +525,27 @@ def test_a_teacher_whose_pyramid_begins_lower():
     assert {f'distill.loss_kd_p{p}' for p in (3, 4, 5)} <= set(losses)
     records = model.distiller.connector_forward_mappings['diff_p3']
     assert records['t_feature']['data_idx'] == 1
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            dict(source='nec'),
+            "student_recorders.fpn of pairs.kd: source 'nec'.*'neck'",
+        ),
+        (
+            dict(levels=['p3', 'p4', 'p5', 'p6']),
+            r'3 elements, but data_idx=3.*pairs\.kd\.outputs, or levels',
+        ),
+    ],
+)
+def test_what_the_models_do_not_have_names_the_pair(change, message):
+    distiller = toys.pairs()
+    distiller['pairs'].update(other=None)
+    distiller['pairs']['kd'].update(change)
+    with pytest.raises(UserError, match=message):
+        step(distiller)
 
 
 def test_the_log_says_what_is_compared(monkeypatch):
