@@ -16,6 +16,8 @@ shim                       what fails without it
                            torch >= 2.6 (``weights_only`` by default)
 ``_mmrazor_import``        ``import mmrazor`` with a newer mmcv, and
                            ``import mmrazor.models`` on torch >= 2.0
+``mend_pkd_loss``          MMRazor's ``PKDLoss`` on one value per channel: the
+                           last level of a small image, batch 1, gives NaN
 =========================  ==================================================
 """
 
@@ -23,6 +25,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os.path as osp
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -235,3 +238,29 @@ def _mmrazor_import() -> None:
         importlib.import_module(
             'mmrazor.structures.quantization.backend_config'
         )
+
+
+def mend_pkd_loss() -> None:
+    """Let MMRazor's ``PKDLoss`` return what is defined for one value.
+
+    It divides by the standard deviation over batch and positions, which one
+    value has not: loss and gradient are NaN. The one value less its mean is
+    zero, whatever it is divided by, so both sides are zero, and the loss with
+    them. Everywhere else the loss is MMRazor's, to the bit.
+
+    Called by ``import mmdiffkd.models``: at :func:`setup`, importing
+    MMRazor's models would be too early.
+    """
+    kind = importlib.import_module('mmrazor.models.losses.pkd_loss').PKDLoss
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        if kind().norm(torch.ones(1, 1, 1, 1)).isfinite().all():
+            return
+    original = kind.norm
+
+    def norm(self: Any, feat: torch.Tensor) -> torch.Tensor:
+        if feat.dim() == 4 and feat.numel() == feat.shape[1]:
+            return feat - feat  # with a gradient, of zero
+        return original(self, feat)
+
+    kind.norm = norm
