@@ -108,6 +108,10 @@ class DiffKDDistiller(ConfigurableDistiller):
         if self.student_rois is not None:
             self.student_rois.attach_student(self.student_recorders, model)
         self._attach(self.student_recorders, model, 'student')
+        for loss in self.distill_losses.values():
+            prepare = getattr(loss, 'prepare_from_student', None)
+            if prepare is not None:
+                prepare(model)
 
     def prepare_from_teacher(self, model: nn.Module) -> None:
         """Attach the teacher recorders, see :meth:`_attach`, and show the

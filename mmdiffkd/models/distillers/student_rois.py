@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Ask the teacher about the student's regions of interest."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from inspect import signature
 from typing import Any
@@ -9,6 +10,7 @@ from mmrazor.models.task_modules import RecorderManager
 from torch import nn
 
 from mmdiffkd.utils import UserError
+from mmdiffkd.utils.pyramid import base_for, level_numbers
 
 HEAD = 'roi_head'
 
@@ -48,6 +50,7 @@ class StudentRoIs:
         #: Whether the teacher has been asked in this iteration.
         self.done = False
         self._student_coder: Any = None
+        self._levels: list[int] = []
 
     def attach_student(
         self, manager: RecorderManager, student: nn.Module
@@ -57,7 +60,8 @@ class StudentRoIs:
         Raises:
             UserError: If the student is no two-stage detector.
         """
-        head, stage = _roi_head(student, 'student')
+        self._levels = level_numbers(student)
+        head, stage = _roi_head(student, 'student', self._levels)
         source = '.'.join([HEAD, 'bbox_roi_extractor', *map(str, stage)])
         self._add(manager, self.ROIS, 'ModuleInputs', source)
         self._resolve(manager, stage)
@@ -73,7 +77,7 @@ class StudentRoIs:
                 needs more than features and RoIs, or its boxes are encoded
                 in another way than the student's and are compared.
         """
-        head, stage = _roi_head(teacher, 'teacher')
+        head, stage = _roi_head(teacher, 'teacher', self._levels)
         try:
             signature(head._bbox_forward).bind(*stage, None, None)
         except TypeError as error:
@@ -150,16 +154,32 @@ class StudentRoIs:
                 recorder._source = f'{box_head}{stage[0]}.{name}'
 
 
-def _roi_head(model: nn.Module, side: str) -> tuple[nn.Module, tuple]:
-    """The RoI head, and the stage that is meant: (0, ), or () without."""
+def _remedy(model: nn.Module, student: Sequence[int]) -> str:
+    own = level_numbers(model)
+    if own and student and own != student:
+        return (
+            f'the student has the levels P{student[0]} to P{student[-1]}, the '
+            f'teacher P{own[0]} to P{own[-1]}, and only those of both can be '
+            'compared'
+        )
+    return base_for(student or own)
+
+
+def _roi_head(
+    model: nn.Module, side: str, levels: Sequence[int] = ()
+) -> tuple[nn.Module, tuple]:
+    """The RoI head, and the stage that is meant: (0, ), or () without.
+
+    ``levels`` are those of the student, for the advice of an error.
+    """
     head = getattr(model, HEAD, None)
     for name in ('bbox_head', 'bbox_roi_extractor', '_bbox_forward'):
         if not hasattr(head, name):
             raise UserError(
                 f'student_rois=True needs two two-stage detectors of '
                 f'MMDetection, but the {side} {type(model).__name__} has no '
-                f'{HEAD}.{name}; set model.distiller.student_rois=False, or '
-                'take a base for one stage, such as diffkd_retina.py'
+                f'{HEAD}.{name}; take a base that asks no RoI head '
+                f'(student_rois=False): {_remedy(model, levels)}'
             )
     return head, (0,) if isinstance(head.bbox_head, nn.ModuleList) else ()
 

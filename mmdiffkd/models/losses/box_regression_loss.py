@@ -3,10 +3,11 @@
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+from mmdiffkd.utils.pyramid import base_for, level_numbers
 
 
 @MODELS.register_module()
@@ -40,6 +41,15 @@ class BoxRegressionLoss(BaseModule):
             )
         self.beta = beta
         self.loss_weight = loss_weight
+        self._levels: list[int] = []
+
+    def prepare_from_student(self, model: nn.Module) -> None:
+        """Look which levels the student has, for the advice of an error.
+
+        Args:
+            model (nn.Module): The student.
+        """
+        self._levels = level_numbers(model)
 
     def forward(self, preds_S: Tensor, preds_T: Tensor) -> Tensor:
         """Compare two predictions.
@@ -69,7 +79,8 @@ class BoxRegressionLoss(BaseModule):
             raise UserError(
                 'BoxRegressionLoss: the student gives '
                 f'{tuple(preds_S.shape)} and the teacher '
-                f'{tuple(preds_T.shape)}. {_advice(preds_S, preds_T)}'
+                f'{tuple(preds_T.shape)}. '
+                f'{_advice(preds_S, preds_T, base_for(self._levels))}'
             )
         if not boxes.numel():  # the mean of nothing is NaN
             return boxes.sum() * 0.0
@@ -78,7 +89,7 @@ class BoxRegressionLoss(BaseModule):
         )
 
 
-def _advice(student: Tensor, teacher: Tensor) -> str:
+def _advice(student: Tensor, teacher: Tensor, base: str) -> str:
     """What to do about two shapes."""
     if student.dim() == 2 and len(student) != len(teacher):
         return (
@@ -89,7 +100,7 @@ def _advice(student: Tensor, teacher: Tensor) -> str:
         return (
             'Both heads need the same anchors (or points) a position and '
             'the same classes: compare anchor_generator, num_classes and '
-            'reg_class_agnostic, or take a base without regression, such '
-            'as diffkd_fpn.py'
+            'reg_class_agnostic. Or take, for the student, a base without '
+            f'regression {base}'
         )
     return 'Both need the same input size and the same strides'
