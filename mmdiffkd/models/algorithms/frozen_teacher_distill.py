@@ -121,8 +121,9 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         with isolated_rng():
             built = not isinstance(teacher, dict)
             own_input = True
+            options: Sequence[str] = ()
             if not built:
-                teacher, named, own_input = build_teacher(teacher)
+                teacher, named, own_input, options = build_teacher(teacher)
                 teacher_ckpt = teacher_ckpt or named
             super().__init__(
                 distiller=distiller,
@@ -135,6 +136,8 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         if teacher_ckpt:
             load_teacher(self.teacher, teacher_ckpt)
         self.teacher_ckpt = teacher_ckpt
+        #: Options of the teacher that fit any checkpoint; for the log.
+        self.teacher_options = tuple(options)
         self.allow_random_teacher = allow_random_teacher
         # A built teacher is the caller's responsibility.
         self._teacher_ready = bool(

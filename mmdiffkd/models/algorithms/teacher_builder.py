@@ -1,9 +1,11 @@
 # Copyright (c) mmdiffkd contributors.
 """Build a teacher from its config and load its weights, all of them."""
 
+import copy
 import importlib
 import os.path as osp
 import pickle
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -15,11 +17,13 @@ from mmengine.runner import CheckpointLoader
 from mmrazor.registry import MODELS
 from torch import Tensor, nn
 
-from mmdiffkd.utils import UserError
+from mmdiffkd.utils import UserError, isolated_rng
 from mmdiffkd.utils.checkpoint import unreadable
 from mmdiffkd.utils.own_configs import link_own_configs
 from mmdiffkd.utils.student import student_weights
 from mmdiffkd.utils.weights import load_fitting
+
+from .teacher_options import silent_options
 
 
 class BuiltTeacher(NamedTuple):
@@ -30,11 +34,15 @@ class BuiltTeacher(NamedTuple):
         checkpoint (str, optional): What the config names: that of the zoo,
             or ``init_cfg`` of type ``Pretrained`` of the model.
         own_input (bool): Whether it says how images are normalised.
+        silent_options (list[str]): Options that may change what it computes
+            and fit any checkpoint, see
+            :func:`~.teacher_options.silent_options`.
     """
 
     model: BaseModel
     checkpoint: str | None
     own_input: bool
+    silent_options: Sequence[str] = ()
 
 
 def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
@@ -49,8 +57,8 @@ def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
             the checkpoint that the library's model zoo names for it.
 
     Returns:
-        BuiltTeacher: The teacher, a checkpoint if the config names one, and
-        whether it has a ``data_preprocessor``.
+        BuiltTeacher: The teacher, a checkpoint if the config names one,
+        whether it has a ``data_preprocessor``, and the options to know of.
 
     Raises:
         UserError: If the config does not exist or an option fits nothing.
@@ -67,7 +75,9 @@ def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
             f"teacher: cfg_path must be a file or 'mmdet::...', got {path!r}"
         )
     config = _read_config(path, cfg.pop('pretrained', False))
-    _override(config, cfg.pop('cfg_options', None) or {}, path)
+    stock = copy.deepcopy(config)
+    options = dict(cfg.pop('cfg_options', None) or {})
+    _override(config, options, path)
     if 'model' not in config:
         raise UserError(f"teacher config '{path}' defines no model")
     for key, value in cfg.items():
@@ -78,6 +88,19 @@ def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
                 f"write cfg_options={{'model.{key}': ...}}"
             )
         config.model[key] = value
+        options[f'model.{key}'] = value
+    teacher = _build(config)
+    with isolated_rng():  # what is built next starts as without options
+        silent = silent_options(options, stock, teacher, _build)
+    return BuiltTeacher(
+        teacher,
+        config.get('model_path') or _pretrained(config.model),
+        _has_preprocessor(config.model),
+        silent,
+    )
+
+
+def _build(config: Config) -> BaseModel:
     if 'data_preprocessor' in config:
         config.model.setdefault('data_preprocessor', config.data_preprocessor)
     scope = config.get('default_scope') or _current_scope()
@@ -86,12 +109,7 @@ def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
             library = importlib.import_module(f'{scope}.utils')
             if hasattr(library, 'register_all_modules'):
                 library.register_all_modules(init_default_scope=False)
-        teacher = MODELS.build({'_scope_': scope, **config.model})
-    return BuiltTeacher(
-        teacher,
-        config.get('model_path') or _pretrained(config.model),
-        _has_preprocessor(config.model),
-    )
+        return MODELS.build({'_scope_': scope, **config.model})
 
 
 def load_teacher(teacher: nn.Module, checkpoint: str) -> None:
