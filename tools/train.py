@@ -13,6 +13,7 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
 # Before any registry is used: it makes MMRazor importable.
 import mmdiffkd  # noqa: E402,F401
 from mmdiffkd.engine import checks, launch  # noqa: E402
+from mmdiffkd.engine.hooks import DataCheckHook  # noqa: E402
 from mmdiffkd.engine.reliable import make_reliable  # noqa: E402
 from mmdiffkd.engine.student_optim import show_student_to_constructor  # noqa: E402
 from mmdiffkd.utils.cli import command_line  # noqa: E402
@@ -80,6 +81,7 @@ def main() -> None:
     runner = launch.build_runner(cfg)
     for line in filter(None, what):
         runner.logger.info(line)
+    runner.register_hook(DataCheckHook())
     runner.train()
     del runner  # its model holds the process group
     launch.end_processes()

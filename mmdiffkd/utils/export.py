@@ -271,11 +271,29 @@ def _plain_meta(meta: Mapping, cfg: Config) -> dict:
         for key, value in meta.items()
         if key in KEPT_META or str(key).endswith('_version')
     }
+    if kept.get('dataset_meta'):
+        kept['dataset_meta'] = _one_dataset_meta(kept['dataset_meta'])
     scope = cfg.get('default_scope', 'mmdet')
     library = importlib.import_module(scope)
     kept.setdefault(f'{scope}_version', library.__version__)
     kept.update(mmdiffkd_version=__version__, cfg=cfg.pretty_text)
     return kept
+
+
+def _one_dataset_meta(meta: Any) -> Any:
+    """Choose one, as the libraries' inferencers want it.
+
+    MMDetection's ``ConcatDataset`` of sets that differ has a list of them.
+    The first set with the most classes knows a name for every label.
+    """
+    if isinstance(meta, (list, tuple)):
+        dicts = [item for item in meta if isinstance(item, Mapping)]
+        meta = max(
+            dicts, key=lambda item: len(item.get('classes') or ()), default={}
+        )
+    if isinstance(meta, Mapping):  # sizes of the parts are no user's business
+        meta = {k: v for k, v in meta.items() if k != 'cumulative_sizes'}
+    return meta
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 """Hooks of scope ``mmdiffkd``."""
 
 from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .data_check_hook import DataCheckHook
 from .feature_visualization_hook import FeatureVisualizationHook
 from .finite_loss_hook import FiniteLossHook
 from .loop_state_hook import LoopStateHook
@@ -13,6 +14,7 @@ from .student_checkpoint_hook import StudentCheckpointHook
 
 __all__ = [
     'AtomicCheckpointHook',
+    'DataCheckHook',
     'FeatureVisualizationHook',
     'FiniteLossHook',
     'LoopStateHook',

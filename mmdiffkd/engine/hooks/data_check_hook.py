@@ -1,0 +1,35 @@
+# Copyright (c) mmdiffkd contributors.
+"""Check the data of any training, distilled or not."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmdiffkd.registry import HOOKS
+
+from ..annotations import check_built_data
+from .sanity_hook import SanityHook
+
+
+@HOOKS.register_module()
+class DataCheckHook(Hook):
+    """Tell, before the first iteration, data that does not fit the model.
+
+    ``tools/train.py`` gives it to every run. A :class:`SanityHook` does the
+    same and more, and is left to do it.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the sets, which are built by now.
+
+        Raises:
+            UserError: If a set has more classes than the model, or lacks
+                annotations that its pipeline or the model needs.
+        """
+        if any(isinstance(hook, SanityHook) for hook in runner.hooks):
+            return
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        student = getattr(model, 'architecture', model)
+        for line in check_built_data(runner, student):
+            runner.logger.warning(line)
