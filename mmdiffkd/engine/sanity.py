@@ -10,13 +10,16 @@ from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError, isolated_rng
 
+from .class_checks import num_classes
+from .level_names import misnamed_levels
+from .loss_sizes import LossSize, loss_sizes, saved_buffers, size_of
+
 
 class FirstIteration:
     """What a distillation does in one iteration: records, losses, gradients.
 
-    Nothing is changed: hooks on parameters only look, and the gradient of the
-    distillation losses is taken with respect to the recorded student features
-    alone.
+    Nothing is changed: hooks on parameters only look, and the gradients of
+    the losses are taken with respect to the recorded student features alone.
 
     Args:
         model (nn.Module): A distillation algorithm of MMRazor or this
@@ -33,6 +36,16 @@ class FirstIteration:
         #: Largest gradient of each parameter that gets one.
         self.gradients: dict[str, Tensor] = {}
         self.has_losses = False
+        #: Each distillation loss next to the task's.
+        self.sizes: list[LossSize] = []
+        #: Largest size of what was recorded of each side.
+        self.sides: dict[str, float] = {}
+        #: Connectors and losses of another level than their names say.
+        self.misnamed: list[str] = []
+        self._features: dict[str, list[Tensor]] = {}
+        self._height: int | None = None
+        self._parse = model.parse_losses
+        model.parse_losses = self._compare
         distiller = model.distiller
         self._compute = distiller.compute_distill_losses
         # On the instance, in front of the method.
@@ -42,10 +55,21 @@ class FirstIteration:
             for name, p in model.named_parameters()
             if p.requires_grad
         ]
+        backbone = getattr(model.architecture, 'backbone', None)
+        if isinstance(backbone, nn.Module):
+            self._handles.append(
+                backbone.register_forward_pre_hook(self._note_size)
+            )
+
+    def _note_size(self, _: nn.Module, inputs: tuple) -> None:
+        if inputs and isinstance(inputs[0], Tensor) and inputs[0].dim() == 4:
+            self._height = inputs[0].shape[2]
 
     def end(self) -> None:
         """Stop looking."""
         vars(self.model.distiller).pop('compute_distill_losses', None)
+        vars(self.model).pop('parse_losses', None)
+        self._features = {}
         for handle in self._handles:
             handle.remove()
 
@@ -61,8 +85,16 @@ class FirstIteration:
             for name, recorder in manager.recorders.items():
                 tensors = tensors_of(recorder.data_buffer)
                 self.records[side][name] = [shape_text(t) for t in tensors]
-                if side == 'student' and not name.startswith('_'):
+                if name.startswith('_'):
+                    continue
+                self.sides[side] = max(
+                    self.sides.get(side, 0.0), size_of(tensors)
+                )
+                if side == 'student':
                     student[name] = [t for t in tensors if t.requires_grad]
+        self._features = student
+        if self._height:
+            self.misnamed = list(misnamed_levels(distiller, self._height))
         losses = self._compute()
         total = sum(
             t.mean()
@@ -74,6 +106,19 @@ class FirstIteration:
         if self.has_losses and total.requires_grad:
             self._into_student(total, student)
         return losses
+
+    def _compare(self, losses: Mapping[str, Any]) -> Any:
+        """Look at all losses, where MMEngine adds them up."""
+        saved = saved_buffers(self.model)
+        self.sizes = loss_sizes(
+            losses,
+            self._features,
+            lambda value: sum(t.mean() for t in tensors_of(value)),
+        )
+        for buffer, content in saved:
+            buffer.data.copy_(content)
+        self._features = {}
+        return self._parse(losses)
 
     def _into_student(self, total: Tensor, student: Mapping) -> None:
         buffers = [(b, b.clone()) for b in self.model.distiller.buffers()]
@@ -132,16 +177,6 @@ def teacher_loss(model: nn.Module, batch: Any) -> tuple[dict[str, float], str]:
             }, ''
     except Exception as error:  # any model; this is a hint and no more
         return {}, f'{type(error).__name__}: {str(error).splitlines()[:1]}'
-
-
-def num_classes(model: nn.Module) -> int | None:
-    """Most classes that any head of a model tells apart, if it says so."""
-    counts = [
-        m.num_classes
-        for m in model.modules()
-        if isinstance(getattr(m, 'num_classes', None), int)
-    ]
-    return max(counts) if counts else None
 
 
 def check_optimizer(model: nn.Module, wrapper: Any) -> tuple[int, int]:

@@ -15,7 +15,9 @@ from torch import Tensor
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError
 
-from ..sanity import FirstIteration, check_optimizer, num_classes, teacher_loss
+from ..annotations import check_built_data
+from ..loss_sizes import describe
+from ..sanity import FirstIteration, check_optimizer, teacher_loss
 from .rng_state_hook import _noise_sources
 
 
@@ -24,19 +26,22 @@ class SanityHook(Hook):
     """Check the set-up of a distillation once, and report it in the log.
 
     Errors: more classes in the training data than the student has outputs;
-    parameters of connectors that are not in the optimizer, or a
-    frozen teacher's that are; a model wrapper that hides the student; no
-    gradient from distillation into any student feature; a connector that
-    learns nothing; equal noise on two ranks; distillation losses that are
-    all exactly zero for ``zero_patience`` iterations.
+    data without annotations that are needed; parameters of connectors that
+    are not in the optimizer, or a frozen teacher's that are; a model wrapper
+    that hides the student; no gradient from distillation into any student
+    feature; a connector that learns nothing; equal noise on two ranks;
+    distillation losses that are all exactly zero for ``zero_patience``
+    iterations.
 
     Warnings: a teacher with random weights; a teacher whose own loss on the
     first batch is above the student's; a recorder that is never read; a loss
-    that stays exactly zero.
+    that stays exactly zero; a distillation loss, or its gradient into the
+    student, of a hundred times the task's; data sets in which a label means
+    two things.
 
-    It costs one pass of the teacher's head and one gradient of the
-    distillation losses, in the first iteration. Training is the same with and
-    without it, bit by bit.
+    It costs one pass of the teacher's head and the gradient of each loss at
+    the recorded features, in the first iteration. Training is the same with
+    and without it, bit by bit.
 
     Args:
         teacher_hint (bool): Whether to compute the teacher's own loss on the
@@ -67,12 +72,14 @@ class SanityHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check what can be checked without data."""
         model = self._model(runner)
+        learner = getattr(model, 'architecture', model)
+        for line in check_built_data(runner, learner):
+            runner.logger.warning(line)
         self._done = not hasattr(model, 'distiller')
         if self._done:
             runner.logger.info('SanityHook: the model does not distil')
             return
         student, distiller = check_optimizer(model, runner.optim_wrapper)
-        self._check_classes(runner, model)
         frozen = not getattr(model, 'teacher_trainable', False)
         teacher = getattr(model, 'teacher', None)
         if teacher is not None:
@@ -83,6 +90,8 @@ class SanityHook(Hook):
                 + self._origin(runner, model)
                 + (', frozen' if frozen else ', trained'),
             )
+            for option in getattr(model, 'teacher_options', ()):
+                self._add('', f'changed, with the same weights: {option}')
         self._add(
             'optimizer',
             f'{student} tensors of the student, '
@@ -137,19 +146,6 @@ class SanityHook(Hook):
         return model
 
     @staticmethod
-    def _check_classes(runner: Runner, model: Any) -> None:
-        """Labels beyond the student's outputs end a GPU process unnamed."""
-        meta = getattr(runner.train_dataloader.dataset, 'metainfo', None)
-        names = (meta or {}).get('classes')
-        outputs = num_classes(model.architecture)
-        if names and outputs is not None and len(names) > outputs:
-            raise UserError(
-                f'the training data has {len(names)} classes, and the student '
-                f'tells {outputs} apart: set num_classes of its head, below '
-                'model.architecture'
-            )
-
-    @staticmethod
     def _origin(runner: Runner, model: Any) -> str:
         source = getattr(model, 'teacher_ckpt', None)
         if source:
@@ -170,6 +166,17 @@ class SanityHook(Hook):
         self._report_records(runner, look)
         self._report_losses(outputs)
         self._judge_gradients(look, model)
+        if look.misnamed:
+            runner.logger.warning(
+                'names of levels are not their strides, 2^p pixels for p3 and '
+                f'so on: {", ".join(look.misnamed)}. Rename them, or take '
+                'the base for these levels, so that the log says what it says '
+                'for other configs'
+            )
+        warning = describe(look.sizes, look.sides)
+        if warning:
+            self._add('CHECK', warning)
+            runner.logger.warning(warning)
         self._judge_noise(model)
         if self.teacher_hint and hasattr(model, 'teacher_input'):
             self._hint(runner, model, batch, outputs)
@@ -227,6 +234,13 @@ class SanityHook(Hook):
             'from distillation alone into the student: '
             + ', '.join(f'{k} {v:.3g}' for k, v in reached.items()),
         )
+        largest = max(look.sizes, key=lambda s: s.gradient, default=None)
+        if largest is not None and largest.gradient:
+            self._add(
+                '',
+                f"largest next to the task's: {largest.name} into "
+                f'{largest.record}, {largest.gradient:.3g} times',
+            )
         for name, connector in model.distiller.connectors.items():
             start = f'distiller.connectors.{name}.'
             own = [

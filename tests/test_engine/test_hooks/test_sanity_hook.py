@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from small_runs import run
@@ -194,3 +195,108 @@ def test_plain_model_is_left_alone(tmp_path):
     assert 'the model does not distil' in check(
         tmp_path, model=task_toys.student('det')
     )
+
+
+def test_options_of_the_teacher_that_fit_any_checkpoint_are_named(tmp_path):
+    algorithm = task_toys.algorithm('cls')
+    teacher = Config(
+        dict(model=algorithm['teacher'], default_scope='mmpretrain')
+    )
+    teacher.dump(tmp_path / 'teacher.py')
+    algorithm['teacher'] = dict(
+        cfg_path=str(tmp_path / 'teacher.py'),
+        cfg_options={
+            'model.backbone.norm_cfg.eps': 0.5,
+            'model.head.in_channels': 96,
+        },
+    )
+    text = check(tmp_path / 'w', task='cls', model=algorithm)
+    screen = text[text.index('distillation at iteration 1') :]
+    assert (
+        'changed, with the same weights: model.backbone.norm_cfg.eps=0.5'
+        in screen
+    )
+    assert 'in_channels' not in screen
+
+
+class SpoilTeacher(Hook):
+    """Statistics of batch norms that fit no data."""
+
+    def before_train(self, runner):
+        for module in runner.model.teacher.backbone.layer4.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_var.fill_(1e-9)
+
+
+@pytest.mark.parametrize('task', ['det', 'seg'])
+def test_a_teacher_of_unfit_statistics_is_told(tmp_path, task):
+    HOOKS.register_module(module=SpoilTeacher, force=True)
+    cfg = task_toys.algorithm(task, recipe='released')
+    text = check(
+        tmp_path, task=task, model=cfg, hooks=[dict(type='SpoilTeacher')]
+    )
+    assert 'distillation is out of proportion to the task' in text
+    screen = text[text.index('distillation at iteration 1') :]
+    assert 'CHECK' in screen and 'times the task loss' in screen
+    for cause in ('statistics of the teacher', 'normalisation', 'loss_weight'):
+        assert cause in screen
+
+
+@pytest.mark.parametrize('task', task_toys.TASKS)
+def test_a_weight_that_is_too_large_is_told(tmp_path, task):
+    cfg = task_toys.algorithm(task)
+    for loss in cfg['distiller']['distill_losses'].values():
+        loss['loss_weight'] = 1e5
+    text = check(tmp_path, task=task, model=cfg)
+    assert 'is out of proportion to the task' in text
+    assert "its gradient into the student's" in text
+
+
+@pytest.mark.parametrize('task', task_toys.TASKS)
+def test_a_sound_run_is_in_proportion(tmp_path, task):
+    text = check(tmp_path, task=task)
+    assert 'out of proportion' not in text
+    assert "largest next to the task's: distill.loss_kd" in text
+
+
+def test_a_student_that_is_recomputed_is_looked_at_all_the_same(tmp_path):
+    """PyTorch asks for no single gradient through a checkpoint."""
+    cfg = task_toys.algorithm('cls')
+    cfg['architecture']['backbone']['with_cp'] = True
+    text = check(tmp_path / 'a', task='cls', model=cfg)
+    assert 'distillation at iteration 1' in text
+    # A record in front of what is recomputed.
+    record = dict(type='ModuleOutputs', source='backbone.layer2.1')
+    cfg['distiller'].update(
+        student_recorders=dict(out=record),
+        teacher_recorders=dict(out=dict(record)),
+    )
+    connector = cfg['distiller']['connectors']['diff_out']
+    connector.pop('denoiser')
+    connector.update(student_channels=16, teacher_channels=24)
+    text = check(tmp_path / 'b', task='cls', model=cfg)
+    assert 'distillation at iteration 1' in text
+
+
+def test_a_level_of_another_name_is_told(tmp_path):
+    assert 'names of levels' not in check(tmp_path / 'a')
+    cfg = task_toys.algorithm('det')
+    distiller = cfg['distiller']
+    for kind in ('connectors', 'connector_forward_mappings'):
+        part = distiller[kind]
+        part['diff_p5'] = part.pop('diff_p4')
+    for mapping in distiller['loss_forward_mappings']['loss_kd_p4'].values():
+        mapping['connector'] = 'diff_p5'
+    text = check(tmp_path / 'b', model=cfg)
+    assert 'diff_p5 sees P4' in text and 'loss_kd_p4 sees' not in text
+
+
+def test_the_stock_preprocessor_is_no_count_of_classes(tmp_path):
+    """MMPretrain's says 1000 unless it is told otherwise."""
+    cfg = task_toys.algorithm('cls')
+    cfg['architecture']['data_preprocessor']['num_classes'] = 1000
+    text = check(tmp_path / 'a', task='cls', model=cfg)
+    assert 'hint       task loss on this batch: teacher' in text
+    cfg['architecture']['head']['num_classes'] = 2
+    with pytest.raises(UserError, match='3 classes, and the student tells 2'):
+        check(tmp_path / 'b', task='cls', model=cfg)

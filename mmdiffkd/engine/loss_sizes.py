@@ -1,0 +1,184 @@
+# Copyright (c) mmdiffkd contributors.
+"""How large each distillation loss is, next to the student's task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+FACTOR = 100.0
+"""From here on, a distillation loss is told as out of proportion."""
+
+
+class LossSize(NamedTuple):
+    """One distillation loss of one iteration.
+
+    Attributes:
+        name (str): Its name in the log.
+        value (float): The loss, with its weight.
+        task (float): Sum of the student's own losses.
+        gradient (float): Euclidean norm of its gradient at a student
+            record, all levels together, in units of the task's there; 0 where
+            one of the two does not reach the record.
+        record (str): The student recorder where that is largest.
+    """
+
+    name: str
+    value: float
+    task: float
+    gradient: float
+    record: str
+
+    @property
+    def ratio(self) -> float:
+        """Loss in units of the task's."""
+        if not self.task:
+            return float('inf') if self.value else 0.0
+        return abs(self.value / self.task)
+
+    @property
+    def outsized(self) -> bool:
+        """Whether it, or its gradient, is :data:`FACTOR` times the task's."""
+        # Written so that NaN is outsized as well.
+        return not (self.ratio < FACTOR and self.gradient < FACTOR)
+
+
+def loss_sizes(
+    losses: Mapping[str, Any],
+    features: Mapping[str, Sequence[Tensor]],
+    total: Callable[[Any], Any],
+) -> list[LossSize]:
+    """Compare the distillation losses of an iteration with the task's.
+
+    Args:
+        losses (Mapping): Of the algorithm, ``student.*`` and ``distill.*``.
+        features (Mapping): Tensors of each student recorder.
+        total (Callable): Adds up one entry of ``losses``.
+
+    Returns:
+        list[LossSize]: For each distillation loss. Gradients are 0 where a
+        part of the student is recomputed in the backward pass, and PyTorch
+        cannot ask for a single gradient.
+    """
+    ours, task = {}, torch.zeros(())
+    for name, value in losses.items():
+        if 'loss' not in name or name == 'distill.loss_stopped':
+            continue
+        if name.startswith('distill.'):
+            ours[name] = total(value)
+        elif not name.startswith('teacher.'):
+            task = total(value) + task
+    flat = [(name, t) for name, tensors in features.items() for t in tensors]
+    tensors = [t for _, t in flat]
+    try:
+        # Together: several ranks must take the same way.
+        of_task = _norms(task, tensors)
+        norms = {name: _norms(loss, tensors) for name, loss in ours.items()}
+    except RuntimeError as error:
+        if 'heckpoint' not in str(error):
+            raise
+        of_task, norms = {}, {}
+    sizes = []
+    for name, loss in ours.items():
+        ratios = {'': 0.0}
+        for record in features:
+            places = [i for i, (of, _) in enumerate(flat) if of == record]
+            own, other = (
+                sum(part.get(i, 0.0) ** 2 for i in places) ** 0.5
+                for part in (norms.get(name, {}), of_task)
+            )
+            # A record beside the task's way cannot be compared.
+            if own and any(i in of_task for i in places):
+                ratios[record] = own / other if other else float('inf')
+        worst = max(ratios, key=lambda record: ratios[record])
+        sizes.append(
+            LossSize(name, _number(loss), _number(task), ratios[worst], worst)
+        )
+    return sizes
+
+
+def _number(value: Any) -> float:
+    return float(value.detach() if isinstance(value, Tensor) else value)
+
+
+def _norms(loss: Any, tensors: Sequence[Tensor]) -> dict[int, float]:
+    """Norm of the gradient at each tensor that a loss reaches."""
+    if not (tensors and isinstance(loss, Tensor) and loss.requires_grad):
+        return {}
+    # Small gradients vanish in half precision, large ones overflow.
+    half = any(t.dtype == torch.float16 for t in tensors)
+    for factor in (2**16, 1) if half else (1,):
+        found = torch.autograd.grad(
+            loss * factor, tensors, retain_graph=True, allow_unused=True
+        )
+        norms = {
+            i: float(g.double().norm()) / factor
+            for i, g in enumerate(found)
+            if g is not None
+        }
+        if torch.tensor(list(norms.values())).isfinite().all():
+            break
+    return norms
+
+
+def size_of(tensors: Sequence[Tensor]) -> float:
+    """Largest root mean square of some tensors."""
+    return max(
+        (
+            float(t.detach().double().pow(2).mean().sqrt())
+            for t in tensors
+            if t.numel() and t.is_floating_point()
+        ),
+        default=0.0,
+    )
+
+
+def saved_buffers(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Copies of the buffers of what is trained, to put back."""
+    return [
+        (buffer, buffer.clone())
+        for part in (model.architecture, model.distiller)
+        for buffer in part.buffers()
+    ]
+
+
+def describe(sizes: Sequence[LossSize], sides: Mapping[str, float]) -> str:
+    """Say which losses are out of proportion, and why that may be.
+
+    Args:
+        sizes (Sequence[LossSize]): Of all losses.
+        sides (Mapping): Size of what was recorded of ``'student'`` and
+            ``'teacher'``.
+
+    Returns:
+        str: A warning; empty where there is none to be given.
+    """
+    parts = []
+    for size in sizes:
+        if not size.outsized:
+            continue
+        words = f'{size.name} is {size.value:.4g}'
+        if not size.ratio < FACTOR:
+            words += (
+                f', {size.ratio:.3g} times the task loss of {size.task:.4g}'
+            )
+        if not size.gradient < FACTOR:
+            words += (
+                f", and its gradient into the student's '{size.record}' is "
+                f'{size.gradient:.3g} times that of the task'
+            )
+        parts.append(words)
+    if not parts:
+        return ''
+    return (
+        'distillation is out of proportion to the task: '
+        + '; '.join(parts)
+        + '. Likely causes: statistics of the teacher that do not fit, as of '
+        'a checkpoint of other data or of batch norms that were never '
+        f'trained (records of the teacher have the size '
+        f'{sides.get("teacher", 0.0):.3g}, those of the student '
+        f'{sides.get("student", 0.0):.3g}); images that it wants in another '
+        'normalisation (its data_preprocessor); or a loss_weight that is too '
+        'large. tools/analysis_tools/loss_gradients.py shows more'
+    )
