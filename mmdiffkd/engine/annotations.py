@@ -189,7 +189,7 @@ def _labels(item: Mapping) -> list[int]:
     """Classes of what is annotated, as far as they are plain numbers."""
     instances = item.get('instances')
     if isinstance(instances, (list, tuple)):
-        labels = [i.get('bbox_label') for i in instances]
+        labels: Sequence = [i.get('bbox_label') for i in instances]
     else:
         label = item.get('gt_label')
         tolist = getattr(label, 'tolist', None)

@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Do the labels of the data and the heads of a model fit?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
@@ -97,7 +97,7 @@ def check_classes(found: Sequence[Part], model: nn.Module) -> None:
 def _of_objects(part: Part) -> Sequence[str]:
     """Classes of instances; of a panoptic set, those that can be counted."""
     meta = getattr(part.dataset, 'metainfo', None)
-    things = meta.get('thing_classes') if hasattr(meta, 'get') else None
+    things = meta.get('thing_classes') if isinstance(meta, Mapping) else None
     return things or class_names(part.dataset)
 
 

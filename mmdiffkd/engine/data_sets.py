@@ -4,7 +4,7 @@
 import json
 import mmap
 import os.path as osp
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -75,7 +75,7 @@ def _transforms(item: Any) -> list:
 def class_names(dataset: Any) -> tuple[str, ...]:
     """Names of the classes that a set says it has; empty if it says none."""
     meta = getattr(dataset, 'metainfo', None)
-    names = meta.get('classes') if hasattr(meta, 'get') else None
+    names = meta.get('classes') if isinstance(meta, Mapping) else None
     if not isinstance(names, Sequence) or isinstance(names, str):
         return ()
     return tuple(map(str, names))

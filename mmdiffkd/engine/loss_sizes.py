@@ -143,42 +143,50 @@ def saved_buffers(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-def describe(sizes: Sequence[LossSize], sides: Mapping[str, float]) -> str:
-    """Say which losses are out of proportion, and why that may be.
+def outsized(sizes: Sequence[LossSize]) -> list[str]:
+    """Say which losses are out of proportion to the task.
 
     Args:
         sizes (Sequence[LossSize]): Of all losses.
+
+    Returns:
+        list[str]: A phrase for each.
+    """
+    phrases = []
+    for size in sizes:
+        words = []
+        if not size.ratio < FACTOR:
+            words.append(
+                f'{size.value:.4g}, {size.ratio:.3g} times the task loss of '
+                f'{size.task:.4g}'
+            )
+        if not size.gradient < FACTOR:
+            words.append(
+                f"its gradient into the student's '{size.record}' is "
+                f'{size.gradient:.3g} times that of the task'
+            )
+        if words:
+            phrases.append(f'{size.name}: {"; ".join(words)}')
+    return phrases
+
+
+def likely_causes(sides: Mapping[str, float]) -> list[str]:
+    """Say why losses may be out of proportion.
+
+    Args:
         sides (Mapping): Size of what was recorded of ``'student'`` and
             ``'teacher'``.
 
     Returns:
-        str: A warning; empty where there is none to be given.
+        list[str]: Lines.
     """
-    parts = []
-    for size in sizes:
-        if not size.outsized:
-            continue
-        words = f'{size.name} is {size.value:.4g}'
-        if not size.ratio < FACTOR:
-            words += (
-                f', {size.ratio:.3g} times the task loss of {size.task:.4g}'
-            )
-        if not size.gradient < FACTOR:
-            words += (
-                f", and its gradient into the student's '{size.record}' is "
-                f'{size.gradient:.3g} times that of the task'
-            )
-        parts.append(words)
-    if not parts:
-        return ''
-    return (
-        'distillation is out of proportion to the task: '
-        + '; '.join(parts)
-        + '. Likely causes: statistics of the teacher that do not fit, as of '
-        'a checkpoint of other data or of batch norms that were never '
-        f'trained (records of the teacher have the size '
-        f'{sides.get("teacher", 0.0):.3g}, those of the student '
-        f'{sides.get("student", 0.0):.3g}); images that it wants in another '
-        'normalisation (its data_preprocessor); or a loss_weight that is too '
-        'large. tools/analysis_tools/loss_gradients.py shows more'
-    )
+    teacher, student = (sides.get(k, 0.0) for k in ('teacher', 'student'))
+    return [
+        'likely causes: statistics of the teacher that do not fit (other '
+        'data, batch norms that',
+        f'never saw any; its records have the size {teacher:.3g}, those of '
+        f'the student {student:.3g}); images that it',
+        'wants in another normalisation (data_preprocessor); a loss_weight '
+        'that is too large.',
+        'tools/analysis_tools/loss_gradients.py shows more',
+    ]

@@ -6,7 +6,12 @@ import math
 import pytest
 import torch
 
-from mmdiffkd.engine.loss_sizes import LossSize, describe, loss_sizes
+from mmdiffkd.engine.loss_sizes import (
+    LossSize,
+    likely_causes,
+    loss_sizes,
+    outsized,
+)
 
 
 def total(value):
@@ -83,10 +88,12 @@ def test_half_precision_keeps_small_and_large_gradients():
 )
 def test_from_a_factor_of_a_hundred_on(value, gradient, told):
     size = LossSize('distill.loss_kd', value, 1.0, gradient, 'fpn')
-    text = describe([size], dict(teacher=1e7, student=0.5))
-    assert bool(text) == told
-    if told:
-        assert '1e+07' in text and '0.5' in text
+    assert bool(outsized([size])) == told == size.outsized
+
+
+def test_the_causes_name_the_size_of_both_sides():
+    text = ' '.join(likely_causes(dict(teacher=1e7, student=0.5)))
+    assert '1e+07' in text and '0.5' in text
 
 
 def test_a_task_of_zero():

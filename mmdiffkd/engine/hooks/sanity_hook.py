@@ -16,7 +16,7 @@ from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError
 
 from ..annotations import check_built_data
-from ..loss_sizes import describe
+from ..loss_sizes import likely_causes, outsized
 from ..sanity import FirstIteration, check_optimizer, teacher_loss
 from .rng_state_hook import _noise_sources
 
@@ -163,6 +163,7 @@ class SanityHook(Hook):
 
     def _judge(self, runner: Runner, batch: Any, outputs: dict) -> None:
         look, model = self._look, self._model(runner)
+        assert look is not None  # set before the iteration
         self._report_records(runner, look)
         self._report_losses(outputs)
         self._judge_gradients(look, model)
@@ -173,10 +174,15 @@ class SanityHook(Hook):
                 'the base for these levels, so that the log says what it says '
                 'for other configs'
             )
-        warning = describe(look.sizes, look.sides)
-        if warning:
-            self._add('CHECK', warning)
-            runner.logger.warning(warning)
+        told = outsized(look.sizes)
+        if told:
+            causes = likely_causes(look.sides)
+            for i, line in enumerate([*told, *causes]):
+                self._add('' if i else 'CHECK', line)
+            runner.logger.warning(
+                'distillation is out of proportion to the task: '
+                + '. '.join([*told, ' '.join(causes)])
+            )
         self._judge_noise(model)
         if self.teacher_hint and hasattr(model, 'teacher_input'):
             self._hint(runner, model, batch, outputs)

@@ -1,0 +1,133 @@
+# Copyright (c) mmdiffkd contributors.
+"""What a message tells to set is set, and the distillation runs."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmdiffkd.utils import UserError
+
+from . import task_toys, toys, two_stage_toys
+
+CONNECTOR = 'distiller.connectors.diff_p3.'
+MAPPING = 'distiller.connector_forward_mappings.diff_p3.'
+
+
+def set_all(cfg, options):
+    """The options, as ``--cfg-options model....`` sets them."""
+    config = Config(dict(model=copy.deepcopy(cfg)))
+    config.merge_from_dict({f'model.{k}': v for k, v in options.items()})
+    return config.model.to_dict()
+
+
+def losses(task, cfg):
+    model = task_toys.build(task, cfg)
+    model.init_weights()
+    model.train()
+    data = task_toys.batch(task)
+    out = model(**model.data_preprocessor(data, True), mode='loss')
+    total, _ = model.parse_losses(out)
+    total.backward()
+    return out
+
+
+def two_stage(**teacher):
+    """Regression alone, of the student's RoIs."""
+    cfg = two_stage_toys.algorithm()
+    cfg['teacher'] = two_stage_toys.faster_rcnn(
+        width=12, channels=24, **teacher
+    )
+    for key in ('distill_losses', 'loss_forward_mappings'):
+        cfg['distiller'][key].pop('loss_cls')
+    return cfg
+
+
+STDS = [0.05, 0.05, 0.1, 0.1]
+CASES = {
+    # The mistake, words of the message, and what they tell to do.
+    'channels': (
+        {CONNECTOR + 'student_channels': 8},
+        'set student_channels=16',
+        {CONNECTOR + 'student_channels': 16},
+    ),
+    'size': (
+        {MAPPING + 't_feature.data_idx': 1},
+        r"pair levels of equal stride, or set resize='bilinear'",
+        {CONNECTOR + 'resize': 'bilinear'},
+    ),
+    'size, much larger': (
+        {MAPPING + 't_feature.data_idx': 2},
+        "set resize='area'",
+        {CONNECTOR + 'resize': 'area'},
+    ),
+    'index of a tensor': (
+        {
+            'distiller.student_recorders.fpn.source': 'neck.fpn_convs.0',
+            'distiller.connectors': {},
+        },
+        'set data_idx=None for a Tensor',
+        {MAPPING + 's_feature.data_idx': None},
+    ),
+    'no weights': (
+        {'allow_random_teacher': False},
+        'model.allow_random_teacher=True',
+        {'allow_random_teacher': True},
+    ),
+}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_of_a_detector(case):
+    mistake, words, remedy = CASES[case]
+    cfg = toys.algorithm(distiller=toys.distiller(levels=1))
+    mistake = {k: v for k, v in mistake.items() if v != {}}
+    cfg = set_all(cfg, mistake)
+    with pytest.raises(UserError, match=words):
+        losses('det', cfg)
+    out = losses('det', set_all(cfg, remedy))
+    assert out['distill.loss_kd_p3'].isfinite()
+
+
+def test_of_rois_that_are_not_the_students():
+    cfg = set_all(two_stage(), {'distiller.student_rois': False})
+    with pytest.raises(UserError, match=r'model\.distiller\.student_rois=Tr'):
+        losses('det', cfg)
+    out = losses('det', set_all(cfg, {'distiller.student_rois': True}))
+    assert out['distill.loss_reg'].isfinite()
+
+
+def test_of_boxes_encoded_otherwise():
+    cfg = two_stage(stds=STDS)
+    words = "give the student the teacher's roi_head.bbox_head.bbox_coder"
+    with pytest.raises(UserError, match=words):
+        losses('det', cfg)
+    coder = cfg['teacher']['roi_head']['bbox_head']['bbox_coder']
+    cfg['architecture']['roi_head']['bbox_head']['bbox_coder'] = coder
+    assert losses('det', cfg)['distill.loss_reg'].isfinite()
+
+
+def test_of_features_that_are_recomputed():
+    cfg = task_toys.algorithm('cls')
+    cfg['architecture']['backbone']['with_cp'] = True
+    record = dict(type='ModuleOutputs', source='backbone.layer3.0.conv1')
+    cfg['distiller'].update(
+        student_recorders=dict(out=record),
+        teacher_recorders=dict(out=dict(record)),
+    )
+    connector = cfg['distiller']['connectors']['diff_out']
+    connector.pop('denoiser')
+    connector.update(student_channels=32, teacher_channels=48)
+    with pytest.raises(UserError, match='set with_cp=False, or record a mod'):
+        losses('cls', cfg)
+    torch.manual_seed(0)
+    cfg['architecture']['backbone']['with_cp'] = False
+    assert losses('cls', cfg)['distill.loss_kd'].isfinite()
+    # The other way: a module around what is recomputed.
+    cfg['architecture']['backbone']['with_cp'] = True
+    for side in ('student', 'teacher'):
+        cfg['distiller'][f'{side}_recorders']['out']['source'] = (
+            'backbone.layer3.0'
+        )
+    assert losses('cls', cfg)['distill.loss_kd'].isfinite()
