@@ -1,12 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
-"""Levels of a detector's feature pyramid, and the base file for them."""
+"""Levels of a detector's feature pyramid, and the base for them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from torch import nn
-
-import mmdiffkd
 
 
 def level_numbers(model: nn.Module) -> list[int]:
@@ -42,33 +39,28 @@ def _numbers(strides: Sequence) -> list[int]:
     return numbers
 
 
-def base_for(levels: Sequence[int], start: str = 'diffkd') -> str:
-    """Say which base to take for some levels, without box regression.
+def base_for(student: Sequence[int], teacher: Sequence[int] = ()) -> str:
+    """Say which base compares pyramids alone, and what to set in it.
 
     Args:
-        levels (Sequence[int]): From :func:`level_numbers`.
-        start (str): First word of the file's name. Defaults to 'diffkd'.
+        student (Sequence[int]): From :func:`level_numbers`.
+        teacher (Sequence[int]): The same of the teacher. Defaults to none:
+            not known, or those of the student.
 
     Returns:
-        str: Such as ``for its levels P2 to P6, diffkd_fpn_p2_p6.py``.
+        str: Such as ``diffkd_fpn.py with pairs.kd.outputs=['p2', 'p3',
+        'p4', 'p5', 'p6']``.
     """
-    if not levels:
-        return f'for its levels (the {start}_fpn*.py)'
-    low, high = min(levels), max(levels)
-    where = f'for its levels P{low} to P{high}'
-    folders = [
-        parent / 'configs/_base_/distillers'
-        for package in [Path(mmdiffkd.__file__).resolve().parent]
-        for parent in (package / '.mim', package.parent)
-    ]
-    # The pyramid of most one-stage detectors has no suffix.
-    for suffix in ('', f'_p{low}_p{high}'):
-        if not suffix and (low, high) != (3, 7):
-            continue
-        name = f'{start}_fpn{suffix}.py'
-        if any((folder / name).is_file() for folder in folders):
-            return f'{where}, {name}'
-    return (
-        f'{where} (none is shipped: copy {start}_fpn.py, and give it these '
-        'levels)'
-    )
+    base = 'diffkd_fpn.py'
+    if not student:
+        return f"{base}, with the student's levels as pairs.kd.outputs"
+    settings = []
+    if list(student) != [3, 4, 5, 6, 7]:  # those of the base itself
+        settings.append(f'pairs.kd.outputs={_names(student)}')
+    if teacher and list(teacher) != list(student):
+        settings.append(f'pairs.kd.teacher.outputs={_names(teacher)}')
+    return ' with '.join([base, *filter(None, [' and '.join(settings)])])
+
+
+def _names(levels: Sequence[int]) -> list[str]:
+    return [f'p{level}' for level in levels]

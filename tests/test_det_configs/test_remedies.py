@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """A remedy that a message names is followed, and helps."""
 
+import ast
 import copy
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from mmengine.hub import get_config
 from mmengine.registry import MODELS, init_default_scope
 from test_models import toys, two_stage_toys
 
+from mmdiffkd.models.distillers.pairs import expand_distiller
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.pyramid import base_for, level_numbers
 
@@ -62,9 +64,11 @@ def fcos():
     return cfg
 
 
-def distiller(base):
-    """A shipped base for the toys' width."""
-    cfg = Config.fromfile(BASES / base).distiller
+def distiller(base, settings):
+    """A shipped base for the toys' width, and what a message sets in it."""
+    cfg = Config.fromfile(BASES / base)
+    cfg.merge_from_dict({f'distiller.{k}': v for k, v in settings.items()})
+    cfg = cfg.distiller
 
     def narrow(item):
         if isinstance(item, dict):
@@ -78,7 +82,7 @@ def distiller(base):
     return cfg
 
 
-def train(base, student, teacher):
+def train(base, student, teacher, **settings):
     """One step, and the names of its levels against their strides."""
     init_default_scope('mmdet')
     cfg = dict(
@@ -86,7 +90,7 @@ def train(base, student, teacher):
         architecture=copy.deepcopy(student),
         teacher=copy.deepcopy(teacher),
         allow_random_teacher=True,
-        distiller=distiller(base),
+        distiller=distiller(base, settings),
     )
     model = MODELS.build(Config(dict(model=cfg)).model)
     sizes = []
@@ -100,46 +104,62 @@ def train(base, student, teacher):
         for key in losses
         if (match := re.fullmatch(r'distill\.loss_kd_p(\d)', key))
     }
-    assert named == {(size // width).bit_length() - 1 for width in sizes}
+    strides = {(size // width).bit_length() - 1 for width in sizes}
+    assert named == strides & set(level_numbers(model.teacher))
     return losses
 
 
+ANCHORS = dict(
+    type='mmdet.AnchorGenerator',
+    octave_base_scale=4,
+    scales_per_octave=2,
+    ratios=[1.0],
+    strides=[8, 16, 32, 64, 128],
+)
+OTHER_ANCHORS = retina()
+OTHER_ANCHORS['bbox_head']['anchor_generator'] = ANCHORS
 MISTAKES = [
-    # What is tried, of which student and teacher, and the remedy.
-    ('diffkd_faster_rcnn.py', mask_rcnn(), mask_rcnn(80),
-     'diffkd_fpn_p2_p6.py'),
-    ('diffkd_retina.py', retina(), retina(classes=3) | dict(bbox_head=dict(
-        retina()['bbox_head'], anchor_generator=dict(
-            type='mmdet.AnchorGenerator', octave_base_scale=4,
-            scales_per_octave=2, ratios=[1.0],
-            strides=[8, 16, 32, 64, 128]))), 'diffkd_fpn.py'),
-    ('diffkd_faster_rcnn.py', retina(), mask_rcnn(low=3, high=7),
-     'diffkd_fpn.py'),
-    ('diffkd_faster_rcnn.py', fcos(), fcos(), 'diffkd_fpn.py'),
-    ('diffkd_faster_rcnn.py', mask_rcnn(), retina(2, 6),
-     'diffkd_fpn_p2_p6.py'),
-]  # fmt: skip
+    # What is tried, of which student and teacher.
+    ('diffkd_faster_rcnn.py', mask_rcnn(), mask_rcnn(80)),
+    ('diffkd_retina.py', retina(), OTHER_ANCHORS),
+    ('diffkd_faster_rcnn.py', retina(), mask_rcnn(low=3, high=7)),
+    ('diffkd_faster_rcnn.py', fcos(), fcos()),
+    ('diffkd_faster_rcnn.py', mask_rcnn(), retina(2, 6)),
+    ('diffkd_faster_rcnn.py', mask_rcnn(), retina()),
+    ('diffkd_faster_rcnn.py', retina(3, 5), retina(3, 5)),
+]
 
 
-@pytest.mark.parametrize('base, student, teacher, remedy', MISTAKES)
-def test_the_base_that_is_recommended(base, student, teacher, remedy):
+def remedy_of(message):
+    """The base that a message names, and the settings."""
+    (base,) = set(re.findall(r'\w+\.py', message))
+    settings = {
+        key: ast.literal_eval(value)
+        for key, value in re.findall(r"(pairs[\w.]+)=(\['.*?'\])", message)
+    }
+    return base, settings
+
+
+@pytest.mark.parametrize('base, student, teacher', MISTAKES)
+def test_the_base_that_is_recommended(base, student, teacher):
     with pytest.raises(UserError) as mistake:
         train(base, student, teacher)
-    (named,) = set(re.findall(r'\w+\.py', str(mistake.value)))
-    assert named == remedy
-    losses = train(named, student, teacher)
+    named, settings = remedy_of(str(mistake.value))
+    losses = train(named, student, teacher, **settings)
     assert not any('loss_reg' in name for name in losses)
 
 
-def test_other_levels_of_the_teacher_are_named():
-    with pytest.raises(UserError, match='student has .*P2 to P6.*P3 to P7'):
-        train('diffkd_faster_rcnn.py', mask_rcnn(), retina())
+@pytest.mark.parametrize('base, student, teacher', MISTAKES[:2])
+def test_dropping_the_pair_is_the_other_remedy(base, student, teacher):
+    with pytest.raises(UserError, match=r'pairs\.reg=None'):
+        train(base, student, teacher)
+    losses = train(base, student, teacher, **{'pairs.reg': None})
+    assert not any('loss_reg' in name for name in losses)
 
 
-def test_levels_that_no_base_has():
-    base = base_for([3, 4, 5])
-    assert 'P3 to P5' in base and 'none is shipped' in base
-    assert 'diffkd_fpn' in base_for([])
+def test_levels_that_are_not_known():
+    assert 'diffkd_fpn.py' in base_for([])
+    assert base_for([3, 4, 5, 6, 7]) == 'diffkd_fpn.py'
 
 
 @pytest.mark.parametrize(
@@ -172,8 +192,6 @@ def test_names_of_levels_are_their_strides(path):
     student = cfg.model.architecture
     student.backbone.pop('init_cfg', None)
     levels = level_numbers(MODELS.build(student))
-    from mmdiffkd.models.distillers.pairs import expand_distiller
-
     parts = expand_distiller(cfg.model.distiller.to_dict())
     checked = 0
     for part in ('connector_forward_mappings', 'loss_forward_mappings'):

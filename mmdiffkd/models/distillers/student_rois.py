@@ -154,17 +154,6 @@ class StudentRoIs:
                 recorder._source = f'{box_head}{stage[0]}.{name}'
 
 
-def _remedy(model: nn.Module, student: Sequence[int]) -> str:
-    own = level_numbers(model)
-    if own and student and own != student:
-        return (
-            f'the student has the levels P{student[0]} to P{student[-1]}, the '
-            f'teacher P{own[0]} to P{own[-1]}, and only those of both can be '
-            'compared'
-        )
-    return base_for(student or own)
-
-
 def _roi_head(
     model: nn.Module, side: str, levels: Sequence[int] = ()
 ) -> tuple[nn.Module, tuple]:
@@ -172,14 +161,14 @@ def _roi_head(
 
     ``levels`` are those of the student, for the advice of an error.
     """
-    head = getattr(model, HEAD, None)
+    head, own = getattr(model, HEAD, None), level_numbers(model)
     for name in ('bbox_head', 'bbox_roi_extractor', '_bbox_forward'):
         if not hasattr(head, name):
             raise UserError(
                 f'student_rois=True needs two two-stage detectors of '
                 f'MMDetection, but the {side} {type(model).__name__} has no '
                 f'{HEAD}.{name}; take a base that asks no RoI head '
-                f'(student_rois=False): {_remedy(model, levels)}'
+                f'(student_rois=False): {base_for(levels or own, own)}'
             )
     return head, (0,) if isinstance(head.bbox_head, nn.ModuleList) else ()
 

@@ -100,7 +100,7 @@ def _advice(student: Tensor, teacher: Tensor, base: str) -> str:
         return (
             'Both heads need the same anchors (or points) a position and '
             'the same classes: compare anchor_generator, num_classes and '
-            'reg_class_agnostic. Or take, for the student, a base without '
-            f'regression {base}'
+            'reg_class_agnostic. Or leave regression out: drop its pair '
+            f'(pairs.reg=None), or take {base}'
         )
     return 'Both need the same input size and the same strides'
