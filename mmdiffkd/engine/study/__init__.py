@@ -1,0 +1,23 @@
+# Copyright (c) mmdiffkd contributors.
+"""Compare methods fairly: tune each alike, then run each on other seeds."""
+
+from .conduct import conduct
+from .definition import DataSet, Method, Parameter, Study, load_study
+from .ledger import Ledger
+from .processes import Interrupted, Tools
+from .run import Run
+from .tables import tables
+
+__all__ = [
+    'DataSet',
+    'Interrupted',
+    'Ledger',
+    'Method',
+    'Parameter',
+    'Run',
+    'Study',
+    'Tools',
+    'conduct',
+    'load_study',
+    'tables',
+]

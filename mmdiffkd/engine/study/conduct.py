@@ -1,0 +1,297 @@
+# Copyright (c) mmdiffkd contributors.
+"""Do what is missing of a study."""
+
+import os
+import os.path as osp
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import mmdiffkd
+
+from ..latest import latest_checkpoint
+from .definition import Study
+from .ledger import Ledger
+from .processes import TRAINED, FailedRun, Interrupted, Tools
+from .run import TEACHER, Run, distils, scaled
+from .timing import time_factors
+from .tune import Tuning
+
+
+def say(line: str) -> None:
+    """Print a line so that a log file has it at once."""
+    print(line, flush=True)
+
+
+class Conductor:
+    """Teachers, then tuning, then the comparison, then it at equal time.
+
+    Within each of these, runs are made side by side. The comparison goes
+    through all methods seed by seed, so that half a study has whole seeds.
+
+    Args:
+        study (Study): What to compare.
+        ledger (Ledger): Where results are found and put.
+        work_dir (str): Folder of runs and trials.
+        tools (Tools): How a run is made.
+        workers (int): Runs at a time.
+        tell (Callable): Shows a line of progress. Defaults to
+            :func:`say`.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        ledger: Ledger,
+        work_dir: str,
+        tools: Tools,
+        workers: int,
+        tell: Callable[[str], None] = say,
+    ) -> None:
+        self.study, self.ledger, self.tools = study, ledger, tools
+        self.work_dir, self.workers, self.tell = work_dir, workers, tell
+        self.failures: list[str] = []
+        self._commit = commit()
+        self._teachers = threading.Lock()
+        self._done: set[str] = set()
+        self._start = time.monotonic()
+
+    def __call__(self) -> None:
+        """Go through the whole study, as far as it is not done."""
+        os.makedirs(self.work_dir, exist_ok=True)
+        study = self.study
+        pairs = [(d, m) for d, s in study.data_sets.items() for m in s.methods]
+        self._all(lambda pair: self._tune(*pair), pairs)
+        for purpose in ('test', 'time') if study.equal_time else ('test',):
+            self._all(self.make, list(self._comparison(purpose)))
+
+    def teacher(self, data_set: str) -> Run | None:
+        """The run that trains the teacher of a data set, if there is one."""
+        cfg = self.study.data_sets[data_set].teacher
+        if cfg is None:
+            return None
+        return Run(
+            data_set,
+            TEACHER,
+            TEACHER,
+            cfg['config'],
+            cfg.get('seed', 0),
+            cfg.get('options', {}),
+        )
+
+    def run(
+        self,
+        data_set: str,
+        method: str,
+        purpose: str,
+        seed: int,
+        options: dict[str, Any],
+    ) -> Run:
+        """A run of a method under some options."""
+        settings = self.study.data_sets[data_set]
+        cfg = settings.methods[method]
+        teacher = self.teacher(data_set)
+        taught = distils(cfg.config)
+        return Run(
+            data_set,
+            method,
+            purpose,
+            cfg.config,
+            seed,
+            {**settings.options, **cfg.options, **options},
+            teacher.key if teacher and taught else None,
+        )
+
+    def make(self, run: Run) -> float | None:
+        """Make a run unless it is in the ledger.
+
+        Returns:
+            float | None: Its result on the validation images, None if it
+            failed.
+        """
+        row = self.ledger.get(run.key)
+        self._done.add(run.key)
+        if row is None:
+            row = self._make(run)
+        return row['val']
+
+    def _make(self, run: Run) -> dict[str, Any]:
+        settings = self.study.data_sets[run.data_set]
+        teacher_ckpt = None
+        if run.teacher is not None:
+            teacher_ckpt = self._checkpoint(run.data_set)
+        folder = osp.join(self.work_dir, 'runs', run.folder)
+        try:
+            result = self.tools.execute(
+                run, folder, teacher_ckpt, settings.metric
+            )
+        except FailedRun as error:
+            result = dict(val=None, error=str(error))
+        row = dict(
+            result,
+            key=run.key,
+            study=self.study.name,
+            data_set=run.data_set,
+            method=run.method,
+            purpose=run.purpose,
+            config=run.config,
+            options=dict(run.options),
+            seed=run.seed,
+            metric=settings.metric,
+            commit=self._commit,
+        )
+        if self.ledger.get(run.key) is None:
+            self.ledger.append(row)
+        self._tell_row(run, row)
+        return row
+
+    def _checkpoint(self, data_set: str) -> str:
+        """The teacher's weights; it is trained when they are first needed.
+
+        A ledger that came from another machine has the teacher's result, and
+        not its weights.
+        """
+        run = self.teacher(data_set)
+        assert run is not None  # or no run would have its key
+        folder = osp.join(self.work_dir, 'runs', run.folder)
+        with self._teachers:
+            if not osp.isfile(osp.join(folder, TRAINED)):
+                self._make(run)
+            path = latest_checkpoint(folder) if osp.isdir(folder) else None
+        if path is None:
+            raise FailedRun(f'the teacher of {data_set} has no checkpoint')
+        return osp.abspath(path)
+
+    def _tune(self, data_set: str, method: str) -> None:
+        tuning = self.tuning(data_set, method)
+
+        def evaluate(options: dict[str, Any]) -> list[float]:
+            values = [
+                self.make(self.run(data_set, method, 'tune', seed, options))
+                for seed in self.study.tuning_seeds
+            ]
+            known = [v for v in values if v is not None]
+            return known if len(known) == len(values) else []
+
+        tuning.search(evaluate)
+
+    def tuning(self, data_set: str, method: str) -> Tuning:
+        """The trials of a method."""
+        return Tuning(
+            osp.join(self.work_dir, 'trials.log'),
+            f'{self.study.name}/{data_set}/{method}',
+            self.study.data_sets[data_set].parameters(method),
+            self.study.trials,
+        )
+
+    def _comparison(self, purpose: str) -> Iterable[Run]:
+        best: dict[tuple[str, str], dict[str, Any] | None] = {
+            (d, m): self.tuning(d, m).best()
+            for d, s in self.study.data_sets.items()
+            for m in s.methods
+        }
+        for seed in self.study.seeds:
+            for (data_set, method), options in best.items():
+                if options is None:
+                    self.failures.append(
+                        f'{data_set} {method}: every trial failed, see '
+                        f'`error` in {self.ledger.path}'
+                    )
+                    continue
+                if purpose == 'time':
+                    factor = time_factors(
+                        self.study, self.ledger, data_set
+                    ).get(method)
+                    if factor is None:
+                        continue
+                    settings = self.study.data_sets[data_set]
+                    options = {**options, **scaled(settings, factor)}
+                yield self.run(data_set, method, purpose, seed, options)
+
+    def _all(self, do: Callable[[Any], Any], items: Iterable[Any]) -> None:
+        """Side by side; a failure of one does not stop the others."""
+        with ThreadPoolExecutor(self.workers) as pool:
+            futures = [pool.submit(do, item) for item in items]
+        interrupted = False
+        for future in futures:
+            error = future.exception()
+            if isinstance(error, Interrupted):
+                interrupted = True
+            elif isinstance(error, (FailedRun, RuntimeError)):
+                self.failures.append(str(error))
+            elif error is not None:
+                raise error
+        if interrupted:
+            raise Interrupted
+
+    def _tell_row(self, run: Run, row: dict[str, Any]) -> None:
+        value = row.get('test', row['val'])
+        what = 'failed: ' + row['error'] if value is None else f'{value:.4g}'
+        minutes = (time.monotonic() - self._start) / 60
+        self.tell(
+            f'[{minutes:6.1f} min, {len(self._done)}/{self.total()}] '
+            f'{run}: {what} ({row.get("seconds", 0):.0f} s)'
+        )
+
+    def total(self) -> int:
+        """Runs of methods in the whole study."""
+        study = self.study
+        comparisons = 2 if study.equal_time else 1
+        return sum(
+            (study.trials if data_set.parameters(method) else 0)
+            * len(study.tuning_seeds)
+            + comparisons * len(study.seeds)
+            for data_set in study.data_sets.values()
+            for method in data_set.methods
+        )
+
+
+def conduct(
+    study: Study,
+    ledger: Ledger,
+    work_dir: str,
+    tools: Tools | None = None,
+    workers: int = 2,
+    tell: Callable[[str], None] = say,
+) -> list[str]:
+    """Do what is missing of a study.
+
+    Args:
+        study (Study): What to compare.
+        ledger (Ledger): Results so far; those of this call are added.
+        work_dir (str): Folder for runs and trials.
+        tools (Tools, optional): How to make a run. Defaults to the project's
+            tools.
+        workers (int): Runs at a time. Defaults to 2.
+        tell (Callable): Shows a line of progress. Defaults to
+            :func:`say`.
+
+    Returns:
+        list[str]: What could not be done.
+
+    Raises:
+        Interrupted: If it was told to stop.
+    """
+    conductor = Conductor(
+        study, ledger, work_dir, tools or Tools(), workers, tell
+    )
+    conductor()
+    return conductor.failures
+
+
+def commit() -> str:
+    """The commit of this checkout, marked if files differ from it."""
+    root = osp.dirname(osp.dirname(osp.abspath(mmdiffkd.__file__)))
+    try:
+        return subprocess.run(
+            ['git', 'describe', '--always', '--dirty', '--abbrev=12'],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return f'v{mmdiffkd.__version__}'

@@ -1,0 +1,250 @@
+# Copyright (c) mmdiffkd contributors.
+"""What a study compares, read from a short Python file."""
+
+import os.path as osp
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+from mmdiffkd.utils import UserError, closest
+from mmdiffkd.utils.config import load_config
+
+CLOCKS = ('wall', 'cpu')
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number or choice that is tuned.
+
+    Args:
+        keys (Sequence[str]): Config keys that all take its value.
+        low (float, optional): Smallest value.
+        high (float, optional): Largest value.
+        log (bool): Whether it is drawn on a logarithmic scale. Defaults to
+            False.
+        choices (Sequence, optional): Values to choose from, in the place of
+            ``low`` and ``high``.
+        start (Any, optional): Value of the first trial. Defaults to None: the
+            sampler's.
+    """
+
+    keys: Sequence[str]
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: Sequence[Any] | None = None
+    start: Any = None
+
+    def check(self, where: str) -> None:
+        """Raise UserError unless there is a range, or else choices."""
+        if isinstance(self.keys, str) or not self.keys:
+            raise UserError(f'{where}.keys must be a list of config keys')
+        if (self.low is None or self.high is None) != bool(self.choices):
+            raise UserError(f'{where} needs low and high, or else choices')
+        if self.low is None or self.high is None:
+            return
+        if not self.low < self.high:
+            raise UserError(f'{where}: low must be less than high')
+        if self.log and self.low <= 0:
+            raise UserError(f'{where}: a logarithmic scale needs low > 0')
+        if isinstance(self.low, int) != isinstance(self.high, int):
+            raise UserError(
+                f'{where}: low and high must be of one kind, integers or not'
+            )
+
+
+@dataclass(frozen=True)
+class Method:
+    """A config, and what may be tuned of it.
+
+    Args:
+        config (str): Its file.
+        options (Mapping): Values of config keys. Defaults to none.
+        tune (Mapping[str, Parameter]): By name. Defaults to nothing.
+    """
+
+    config: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tune: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Methods on one data set.
+
+    Args:
+        metric (str): What is compared, as the log names it; more is better.
+        methods (Mapping[str, Method]): By name.
+        teacher (Mapping, optional): ``config`` and ``seed`` of the teacher,
+            which is trained first and serves all methods. Defaults to None:
+            what the configs name.
+        length (Mapping): Config keys that make up the length of a run, with
+            their values: iterations or epochs, and what goes with them.
+        options (Mapping): Values of config keys for all methods.
+        tune (Mapping[str, Parameter]): What is tuned in all methods.
+    """
+
+    metric: str
+    methods: Mapping[str, Method]
+    teacher: Mapping[str, Any] | None = None
+    length: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tune: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def parameters(self, method: str) -> dict[str, Parameter]:
+        """All that is tuned of one method."""
+        return {**self.tune, **self.methods[method].tune}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison under one budget.
+
+    Args:
+        name (str): Of the file.
+        data_sets (Mapping[str, DataSet]): By name.
+        seeds (Sequence[int]): Of the comparison.
+        trials (int): Settings tried of each method that has something to
+            tune. Defaults to 0: every method as its config is.
+        tuning_seeds (Sequence[int]): On which each setting is tried, not
+            among ``seeds``. Defaults to seed 0.
+        alone (str): The method without distillation. Defaults to
+            ``'alone'``.
+        control (str): What the others are compared with besides. Defaults to
+            ``'control'``.
+        equal_time (str, optional): Method whose time all others are given in
+            a second comparison. Defaults to None: there is none.
+        clock (str): ``'wall'``, or ``'cpu'``, the processor's time, for runs
+            of one thread on a busy machine. Defaults to ``'wall'``.
+    """
+
+    name: str
+    data_sets: Mapping[str, DataSet]
+    seeds: Sequence[int]
+    trials: int = 0
+    tuning_seeds: Sequence[int] = (0,)
+    alone: str = 'alone'
+    control: str = 'control'
+    equal_time: str | None = None
+    clock: str = 'wall'
+
+    def check(self) -> None:
+        """Raise UserError if the comparison would not be fair, or possible."""
+        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+            raise UserError('study: seeds must be numbers, each once')
+        shared = sorted(set(self.seeds) & set(self.tuning_seeds))
+        if shared:
+            raise UserError(
+                f'study: seeds {shared} are tuned on, so they cannot take '
+                'part in the comparison; choose others'
+            )
+        if self.trials < 0 or (self.trials and not self.tuning_seeds):
+            raise UserError('study: trials need tuning_seeds')
+        if self.clock not in CLOCKS:
+            raise UserError(
+                f'study: clock must be one of {CLOCKS}, got {self.clock!r}'
+            )
+        for name, data_set in self.data_sets.items():
+            named = {self.alone, self.control, self.equal_time or self.alone}
+            for method in sorted(named - set(data_set.methods)):
+                raise UserError(
+                    f'data_sets.{name} has no method {method!r}'
+                    f'{closest(method, data_set.methods)}'
+                )
+            if self.equal_time and not data_set.length:
+                raise UserError(
+                    f'data_sets.{name}: equal_time needs length, the keys '
+                    'that make a run shorter or longer'
+                )
+
+
+def load_study(path: str) -> Study:
+    """Read a study file.
+
+    Args:
+        path (str): A Python file as configs are, with the arguments of
+            :class:`Study`.
+
+    Returns:
+        Study: Checked.
+
+    Raises:
+        UserError: If something in it is unknown, missing or impossible.
+    """
+    cfg = load_config(path).to_dict()
+    data_sets = _mapping(cfg.pop('data_sets', None), 'data_sets')
+    # A helper of the file, such as a list of levels, has a name with _.
+    cfg = {key: value for key, value in cfg.items() if key[0] != '_'}
+    study = _build(
+        Study,
+        'study',
+        name=osp.splitext(osp.basename(path))[0],
+        data_sets={
+            name: _data_set(f'data_sets.{name}', value)
+            for name, value in data_sets.items()
+        },
+        **cfg,
+    )
+    study.check()
+    return study
+
+
+def _data_set(where: str, cfg: Any) -> DataSet:
+    cfg = _mapping(cfg, where)
+    methods = _mapping(cfg.pop('methods', None), f'{where}.methods')
+    tune = _parameters(f'{where}.tune', cfg.pop('tune', {}))
+    built = {}
+    for name, value in methods.items():
+        here = f'{where}.methods.{name}'
+        value = _mapping(value, here)
+        own = _parameters(f'{here}.tune', value.pop('tune', {}))
+        built[name] = _build(Method, here, tune=own, **value)
+        if not osp.isfile(built[name].config):
+            raise UserError(
+                f'{here}: config {built[name].config!r} does not exist'
+            )
+    data_set = _build(DataSet, where, methods=built, tune=tune, **cfg)
+    for here, options in (
+        (where, data_set.options),
+        *((f'{where}.methods.{m}', built[m].options) for m in built),
+    ):
+        for key, value in options.items():
+            if isinstance(value, Mapping):
+                raise UserError(
+                    f'{here}.options: the value of {key!r} is a dict, which '
+                    'a command line cannot take; write a config for it'
+                )
+    return data_set
+
+
+def _parameters(where: str, cfg: Any) -> dict[str, Parameter]:
+    built = {}
+    for name, value in _mapping(cfg, where).items():
+        here = f'{where}.{name}'
+        built[name] = _build(Parameter, here, **_mapping(value, here))
+        built[name].check(here)
+    return built
+
+
+def _mapping(value: Any, where: str) -> dict:
+    if not isinstance(value, Mapping):
+        raise UserError(f'{where} must be a dict, got {value!r}')
+    return dict(value)
+
+
+def _build(kind: Any, where: str, **values: Any) -> Any:
+    """A dataclass of a config, whose mistakes are told by name."""
+    known = {f.name: f for f in fields(kind)}
+    for name in values:
+        if name not in known:
+            raise UserError(
+                f'{where} has the unknown key {name!r}{closest(name, known)}'
+            )
+    for name, f in known.items():
+        if (
+            name not in values
+            and f.default is MISSING
+            and f.default_factory is MISSING
+        ):
+            raise UserError(f'{where} needs {name!r}')
+    return kind(**values)

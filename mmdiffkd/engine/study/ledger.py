@@ -1,0 +1,72 @@
+# Copyright (c) mmdiffkd contributors.
+"""The results of a study: a file of JSON lines, one a finished run."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+
+class Ledger:
+    """Results by the key of their run.
+
+    A line is appended in one write and is on the disk before it counts. A
+    line that a power cut left incomplete is passed over, and its run is made
+    again.
+
+    Args:
+        path (str): The file; it need not exist.
+        with_failed (bool): Whether runs that failed count as finished.
+            Defaults to True.
+    """
+
+    def __init__(self, path: str, with_failed: bool = True) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._rows = {
+            row['key']: row
+            for row in _read(path)
+            if with_failed or 'error' not in row
+        }
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The result of a run, if it is finished."""
+        return self._rows.get(key)
+
+    def rows(self, **values: Any) -> Iterator[dict[str, Any]]:
+        """Results in which these names have these values."""
+        for row in list(self._rows.values()):
+            if all(row.get(name) == value for name, value in values.items()):
+                yield row
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a finished run; ``row`` has its ``key``."""
+        line = json.dumps(row, sort_keys=True).encode() + b'\n'
+        with self._lock:
+            os.makedirs(os.path.dirname(self.path) or '.', exist_ok=True)
+            handle = os.open(
+                self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644
+            )
+            try:
+                size = os.fstat(handle).st_size
+                if size and os.pread(handle, 1, size - 1) != b'\n':
+                    line = b'\n' + line  # the last line was cut
+                os.write(handle, line)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            self._rows[row['key']] = row
+
+
+def _read(path: str) -> Iterator[dict[str, Any]]:
+    if not os.path.exists(path):
+        return
+    with open(path, encoding='utf-8', errors='replace') as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and 'key' in row:
+                yield row

@@ -1,0 +1,60 @@
+# Copyright (c) mmdiffkd contributors.
+"""A picture of a study: every seed of every method, and their means."""
+
+import matplotlib
+
+matplotlib.use('Agg')
+from matplotlib import pyplot as plt
+
+from .definition import Study
+from .ledger import Ledger
+from .tables import TITLES, results, summary
+
+
+def draw(study: Study, ledger: Ledger, path: str) -> bool:
+    """Draw the results on the test images.
+
+    Args:
+        study (Study): What was compared.
+        ledger (Ledger): Its results.
+        path (str): Where to write it; the ending names the format.
+
+    Returns:
+        bool: Whether there was something to draw.
+    """
+    panels = [
+        (data_set, purpose)
+        for data_set in study.data_sets
+        for purpose in TITLES
+        if any(ledger.rows(data_set=data_set, purpose=purpose))
+    ]
+    if not panels:
+        return False
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(5 * len(panels), 3.6), squeeze=False
+    )
+    for ax, (data_set, purpose) in zip(axes[0], panels):
+        _panel(ax, study, ledger, data_set, purpose)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+    return True
+
+
+def _panel(ax, study: Study, ledger: Ledger, data_set: str, purpose: str):
+    methods = list(study.data_sets[data_set].methods)
+    for y, method in enumerate(methods):
+        values = list(
+            results(study, ledger, data_set, method, purpose).values()
+        )
+        if not values:
+            continue
+        middle, deviation = summary(values)
+        ax.plot(values, [y] * len(values), 'o', alpha=0.4, color='tab:blue')
+        ax.errorbar(
+            middle, y, xerr=deviation, fmt='|', color='black', capsize=4
+        )
+    ax.set_yticks(range(len(methods)), methods)
+    ax.set_xlabel(f'{study.data_sets[data_set].metric}, test images')
+    ax.set_title(f'{data_set}, {TITLES[purpose]}')
+    ax.grid(axis='x', alpha=0.3)

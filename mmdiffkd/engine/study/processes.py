@@ -1,0 +1,285 @@
+# Copyright (c) mmdiffkd contributors.
+"""Train and test in processes of their own, which can be told to stop."""
+
+import fcntl
+import json
+import os
+import os.path as osp
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import IO, Any, NamedTuple
+
+from mmdiffkd.utils import UserError
+from mmdiffkd.utils.atomic import write_text_durably
+
+from ..latest import latest_checkpoint
+from .run import Run
+
+MISTAKE = 2
+"""Exit code of the tools where the run itself is at fault; a loss that is
+not finite is among that."""
+TRAINED = 'trained.json'
+
+
+class Interrupted(Exception):
+    """The study was told to stop; this run goes on next time."""
+
+
+class FailedRun(Exception):
+    """A run that cannot succeed, such as one that diverged."""
+
+
+class Usage(NamedTuple):
+    """What a process took, in seconds: of the wall clock, and of a core."""
+
+    wall: float
+    cpu: float
+
+
+class Tools:
+    """The commands of a study.
+
+    Args:
+        train (Sequence[str]): Command that trains, to which config, work dir,
+            seed and options are added as ``tools/train.py`` takes them.
+            Defaults to that script.
+        test (Sequence[str]): Likewise ``tools/test.py``.
+        threads (int): OMP_NUM_THREADS of each. Defaults to 1.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[str] = (sys.executable, 'tools/train.py'),
+        test: Sequence[str] = (sys.executable, 'tools/test.py'),
+        threads: int = 1,
+    ) -> None:
+        self.train, self.test = list(train), list(test)
+        self.threads = threads
+        self._stopping = threading.Event()
+        self._running: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """Let every process save and leave; further ones do not start."""
+        self._stopping.set()
+        with self._lock:
+            for process in self._running:
+                process.send_signal(signal.SIGTERM)
+
+    def execute(
+        self, run: Run, folder: str, teacher_ckpt: str | None, metric: str
+    ) -> dict[str, Any]:
+        """Train, and test if that is the run's purpose.
+
+        Args:
+            run (Run): What to do.
+            folder (str): Its work dir. A run that was interrupted there goes
+                on.
+            teacher_ckpt (str, optional): The teacher's weights.
+            metric (str): Name of the result.
+
+        Returns:
+            Dict[str, Any]: ``val`` and ``test`` of the metric, ``seconds``
+            and ``cpu_seconds`` of the training, ``iterations``,
+            ``seconds_per_iteration``, and ``resumed``.
+
+        Raises:
+            Interrupted: If the study was told to stop.
+            FailedRun: If the run cannot succeed.
+        """
+        os.makedirs(folder, exist_ok=True)
+        options = dict(run.options)
+        if teacher_ckpt is not None:
+            options['model.teacher_ckpt'] = teacher_ckpt
+        # Held by the process too: one that outlived a killed study is waited
+        # for, and not given a rival in its work dir.
+        with open(osp.join(folder, 'lock'), 'w') as lock:
+            self._wait_for(lock)
+            result = self._train(run, folder, options, metric, lock)
+            if run.tests:
+                result['test'] = self._test(run, folder, options, metric, lock)
+        return result
+
+    def _train(
+        self, run: Run, folder: str, options: dict, metric: str, lock: IO
+    ) -> dict[str, Any]:
+        note = osp.join(folder, TRAINED)
+        if osp.isfile(note):
+            return json.loads(Path(note).read_text())
+        resumed = bool(_scalars(folder))
+        command = [*self.train, run.config, '--work-dir', folder]
+        command += ['--seed', str(run.seed), '--resume']
+        usage = self._run(command, options, folder, 'train', lock)
+        result = training_log(folder, metric)
+        if result['val'] is None and resumed:
+            # It had been killed between the last checkpoint and the
+            # validation: nothing is left to resume, nor anything to read.
+            _empty(folder)
+            return self._train(run, folder, options, metric, lock)
+        if result['val'] is None:
+            raise FailedRun(f'{run}: the log holds no {metric}')
+        result.update(
+            seconds=round(usage.wall, 1),
+            cpu_seconds=round(usage.cpu, 1),
+            resumed=resumed,
+        )
+        write_text_durably(note, json.dumps(result))
+        return result
+
+    def _test(
+        self, run: Run, folder: str, options: dict, metric: str, lock: IO
+    ) -> float:
+        checkpoint = latest_checkpoint(folder)
+        if checkpoint is None:
+            raise FailedRun(f'{run}: no checkpoint in {folder}')
+        out = osp.join(folder, 'test')
+        command = [*self.test, run.config, checkpoint, '--work-dir', out]
+        self._run(command, options, folder, 'test', lock)
+        for path in sorted(Path(out).glob('*/*.json'), reverse=True):
+            values = json.loads(path.read_text())
+            if metric in values:
+                return values[metric]
+        raise FailedRun(f'{run}: the test has no {metric}')
+
+    def _run(
+        self,
+        command: list[str],
+        options: Mapping,
+        folder: str,
+        name: str,
+        lock,
+    ) -> Usage:
+        """One process to its end, its output in ``NAME.log``."""
+        if options:
+            command = [
+                *command,
+                '--cfg-options',
+                *map(_option, options.items()),
+            ]
+        start = time.monotonic()
+        with open(osp.join(folder, f'{name}.log'), 'a') as log:
+            print('$', shlex.join(command), file=log, flush=True)
+            with self._lock:
+                if self._stopping.is_set():
+                    raise Interrupted(name)
+                process = subprocess.Popen(
+                    command,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    # Ctrl-C is for the study, which passes it on once.
+                    start_new_session=True,
+                    pass_fds=[lock.fileno()],
+                    env=dict(os.environ, OMP_NUM_THREADS=str(self.threads)),
+                )
+                self._running.add(process)
+            try:
+                _, status, used = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+            finally:
+                with self._lock:
+                    self._running.discard(process)
+        if self._stopping.is_set() and process.returncode != 0:
+            raise Interrupted(name)
+        if process.returncode == MISTAKE:
+            raise FailedRun(_last_error(folder, name))
+        if process.returncode != 0:
+            raise RuntimeError(
+                f'exit code {process.returncode} of: {shlex.join(command)}; '
+                f'see {osp.join(folder, name)}.log'
+            )
+        return Usage(time.monotonic() - start, used.ru_utime + used.ru_stime)
+
+    def _wait_for(self, lock: IO) -> None:
+        while not self._stopping.is_set():
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                self._stopping.wait(1)
+        raise Interrupted(lock.name)
+
+
+def training_log(folder: str, metric: str) -> dict[str, Any]:
+    """What a run's logs tell.
+
+    Args:
+        folder (str): Work dir.
+        metric (str): Name of the validation's result.
+
+    Returns:
+        Dict[str, Any]: ``val``, the last one, None if there is none;
+        ``iterations``; ``seconds_per_iteration``, the median.
+    """
+    value: float | None = None
+    times: list[float] = []
+    iterations = 0
+    for row in _scalars(folder):
+        value = row.get(metric, value)
+        if 'loss' in row:
+            iterations = max(iterations, row.get('iter', row['step']))
+            times += [row['time']] if 'time' in row else []
+    return dict(
+        val=value,
+        iterations=iterations,
+        seconds_per_iteration=round(median(times), 5) if times else None,
+    )
+
+
+def _scalars(folder: str) -> list[dict[str, Any]]:
+    """Rows of all starts of a run, in their order."""
+    rows = []
+    for path in sorted(Path(folder).glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                continue  # a killed run leaves half of its last line
+    return rows
+
+
+def _empty(folder: str) -> None:
+    """All but the lock."""
+    for path in Path(folder).iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != 'lock':
+            path.unlink()
+
+
+def _option(item: tuple[str, Any]) -> str:
+    key, value = item
+    return f'{key}={value}'.replace(', ', ',')
+
+
+def _last_error(folder: str, name: str) -> str:
+    lines = Path(folder, f'{name}.log').read_text().splitlines()
+    told = [line for line in lines if 'error: ' in line]
+    return (told or lines or ['no output'])[-1][:500]
+
+
+def hold(work_dir: str) -> Any:
+    """Keep other studies out of a work dir, as long as the result lives.
+
+    Raises:
+        UserError: If another process works there.
+    """
+    os.makedirs(work_dir, exist_ok=True)
+    lock = open(osp.join(work_dir, 'lock'), 'w')  # noqa: SIM115
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise UserError(
+            f'another process works on the study in {work_dir!r}; wait for '
+            'it, or choose another --work-dir'
+        ) from None
+    return lock

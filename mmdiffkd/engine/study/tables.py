@@ -1,0 +1,171 @@
+# Copyright (c) mmdiffkd contributors.
+"""Tables of a study, from its results alone."""
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import mean, stdev
+from typing import NamedTuple
+
+from scipy.stats import t as student_t
+
+from .definition import Study
+from .ledger import Ledger
+from .timing import seconds_per_iteration, time_factors
+
+TITLES = {'test': 'equal iterations', 'time': 'equal time'}
+
+
+class Difference(NamedTuple):
+    """A paired difference with its 95 % interval.
+
+    Attributes:
+        mean (float): Of the differences.
+        low (float | None): Lower end; None where there are fewer than two
+            pairs.
+        high (float | None): Upper end.
+        pairs (int): How many seeds both have.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    pairs: int
+
+
+def paired_difference(
+    ours: dict[int, float], theirs: dict[int, float], level: float = 0.95
+) -> Difference | None:
+    """Compare two methods seed by seed, by Student's t.
+
+    Args:
+        ours (Dict[int, float]): Result by seed.
+        theirs (Dict[int, float]): Likewise; seeds that one side lacks are
+            left out.
+        level (float): Of the interval. Defaults to 0.95.
+
+    Returns:
+        Difference | None: None if they share no seed.
+    """
+    shared = sorted(ours.keys() & theirs.keys())
+    if not shared:
+        return None
+    differences = [ours[seed] - theirs[seed] for seed in shared]
+    middle, count = mean(differences), len(differences)
+    if count < 2:
+        return Difference(middle, None, None, count)
+    half = (
+        student_t.ppf((1 + level) / 2, count - 1)
+        * stdev(differences)
+        / sqrt(count)
+    )
+    return Difference(middle, middle - half, middle + half, count)
+
+
+def results(
+    study: Study, ledger: Ledger, data_set: str, method: str, purpose: str
+) -> dict[int, float]:
+    """Results on the test images by seed."""
+    if purpose == 'time' and (
+        time_factors(study, ledger, data_set).get(method) == 1
+    ):
+        purpose = 'test'  # the same runs, which are not made twice
+    return {
+        row['seed']: row['test']
+        for row in ledger.rows(
+            data_set=data_set, method=method, purpose=purpose
+        )
+        if row.get('test') is not None
+    }
+
+
+def trials(ledger: Ledger, data_set: str, method: str) -> int:
+    """Settings that were tried of a method."""
+    return len(
+        {
+            repr(sorted(row['options'].items()))
+            for row in ledger.rows(
+                data_set=data_set, method=method, purpose='tune'
+            )
+        }
+    )
+
+
+def tables(study: Study, ledger: Ledger) -> str:
+    """All tables, in Markdown.
+
+    Args:
+        study (Study): What was compared.
+        ledger (Ledger): Its results, complete or not.
+
+    Returns:
+        str: For each data set a table at equal iterations and, where there
+        are results, one at equal time; the best method last.
+    """
+    parts = []
+    for data_set in study.data_sets:
+        for purpose in TITLES:
+            if any(ledger.rows(data_set=data_set, purpose=purpose)):
+                parts.append(_table(study, ledger, data_set, purpose))
+    commits = sorted(
+        {row['commit'] for row in ledger.rows() if 'commit' in row}
+    )
+    if commits:
+        parts.append(f'Commits: {", ".join(commits)}.')
+    return '\n\n'.join(parts) or 'No results yet.'
+
+
+def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
+    methods = study.data_sets[data_set].methods
+    metric = study.data_sets[data_set].metric
+    found = {m: results(study, ledger, data_set, m, purpose) for m in methods}
+    digits = 3 if _largest(found) <= 1 else 2
+    lines = [
+        f'**{data_set}, {TITLES[purpose]}**: {metric} on the test images, '
+        f'{len(study.seeds)} seeds planned; differences are paired by seed, '
+        'with 95 % intervals.',
+        '',
+        '| method | seeds | mean | deviation | to '
+        f'{study.alone} | to {study.control} | s/iteration | trials |',
+        '|---|---|---|---|---|---|---|---|',
+    ]
+    order = sorted(
+        methods, key=lambda m: mean(found[m].values()) if found[m] else -1e9
+    )
+    for method in order:
+        values = list(found[method].values())
+        took = seconds_per_iteration(study, ledger, data_set, method)
+        cells = [
+            method,
+            str(len(values)),
+            f'{mean(values):.{digits}f}' if values else '-',
+            f'{stdev(values):.{digits}f}' if len(values) > 1 else '-',
+            _difference(found[method], found[study.alone], digits),
+            _difference(found[method], found[study.control], digits),
+            f'{took:.3g}' if took else '-',
+            str(trials(ledger, data_set, method)),
+        ]
+        lines.append(f'| {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def _largest(found: dict[str, dict[int, float]]) -> float:
+    return max((abs(v) for f in found.values() for v in f.values()), default=0)
+
+
+def _difference(
+    ours: dict[int, float], theirs: dict[int, float], digits: int
+) -> str:
+    difference = paired_difference(ours, theirs)
+    if ours is theirs or difference is None:
+        return '-'
+    text = f'{difference.mean:+.{digits}f}'
+    if difference.low is not None:
+        text += (
+            f' ({difference.low:+.{digits}f} to {difference.high:+.{digits}f})'
+        )
+    return text
+
+
+def summary(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and deviation, 0 of a single value."""
+    return mean(values), stdev(values) if len(values) > 1 else 0.0

@@ -1,0 +1,123 @@
+# Copyright (c) mmdiffkd contributors.
+"""Search the settings of one method, by Optuna."""
+
+from collections.abc import Callable, Mapping
+from statistics import mean
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from .definition import Parameter
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Tuning:
+    """The trials of one method, kept in a file.
+
+    A study that was killed finds its trials again: those that are finished
+    count, and those that were running are run on, with the same values.
+
+    Args:
+        path (str): Journal file, shared by all methods of a study.
+        name (str): Of data set and method.
+        parameters (Mapping[str, Parameter]): What is searched.
+        trials (int): How many.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        name: str,
+        parameters: Mapping[str, Parameter],
+        trials: int,
+    ) -> None:
+        self.parameters = parameters
+        self.trials = trials if parameters else 0
+        self._study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(path)),
+            study_name=name,
+            direction='maximize',
+            load_if_exists=True,
+        )
+
+    def search(
+        self, evaluate: Callable[[dict[str, Any]], list[float]]
+    ) -> None:
+        """Make what is missing of the trials.
+
+        Args:
+            evaluate (Callable): Gives the results of some options, one a
+                tuning seed, none where the run failed.
+        """
+        while trial := self._next():
+            results = evaluate(self._options(trial.params))
+            if results:
+                self._study.tell(trial.number, mean(results))
+            else:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+
+    def best(self) -> dict[str, Any] | None:
+        """Options of the best trial, none where there is nothing to tune.
+
+        Returns:
+            Dict[str, Any] | None: None if every trial failed.
+        """
+        if not self.trials:
+            return {}
+        if not any(t.state == TrialState.COMPLETE for t in self._past()):
+            return None
+        return self._options(self._study.best_trial.params)
+
+    def counted(self) -> int:
+        """Trials that are finished, whether they failed or not."""
+        return sum(t.state.is_finished() for t in self._past())
+
+    def _past(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _next(self) -> FrozenTrial | None:
+        past = self._past()
+        for trial in past:
+            if trial.state == TrialState.RUNNING and set(trial.params) == set(
+                self.parameters
+            ):
+                return trial
+        if self.counted() >= self.trials:
+            return None
+        if not past:
+            start = {
+                name: p.start
+                for name, p in self.parameters.items()
+                if p.start is not None
+            }
+            if start:
+                self._study.enqueue_trial(start)
+        # A seed of the trial's own: a study that is resumed would draw the
+        # numbers of its first trials again.
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=len(past), n_startup_trials=max(self.trials // 2, 1)
+        )
+        asked = self._study.ask()
+        for name, p in self.parameters.items():
+            _suggest(asked, name, p)
+        return self._past()[asked.number]
+
+    def _options(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: values[name]
+            for name, p in self.parameters.items()
+            for key in p.keys
+        }
+
+
+def _suggest(trial: optuna.Trial, name: str, p: Parameter) -> None:
+    if p.choices:
+        trial.suggest_categorical(name, p.choices)
+    elif isinstance(p.low, int) and isinstance(p.high, int):
+        trial.suggest_int(name, p.low, p.high, log=p.log)
+    elif p.low is not None and p.high is not None:
+        trial.suggest_float(name, p.low, p.high, log=p.log)

@@ -1,0 +1,255 @@
+# Copyright (c) mmdiffkd contributors.
+"""A study from its start to its tables, stopped, killed and gone on with."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from mmdiffkd.engine.study import tables
+from mmdiffkd.engine.study.processes import hold
+from mmdiffkd.utils import UserError
+
+
+def test_every_method_has_the_same_trials_and_other_seeds_for_the_test(
+    finished,
+):
+    ledger = finished.ledger()
+    for method, tried in (('alone', 0), ('control', 4), ('diffkd', 4)):
+        rows = list(ledger.rows(method=method, purpose='tune'))
+        assert len({str(row['options']) for row in rows}) == tried
+        assert {row['seed'] for row in rows} <= {0, 1}
+        assert not any('test' in row for row in rows)
+        rows = list(ledger.rows(method=method, purpose='test'))
+        assert {row['seed'] for row in rows} == {5, 6, 7}
+        assert all(row['test'] - row['val'] == 10 for row in rows)
+    assert [row['seed'] for row in ledger.rows(method='teacher')] == [3]
+
+
+def test_the_best_trial_is_what_is_compared(finished):
+    ledger = finished.ledger()
+    for method in ('control', 'diffkd'):
+        rows = [
+            row
+            for row in ledger.rows(method=method, purpose='tune')
+            if row['val'] is not None
+        ]
+        best = min(rows, key=lambda row: abs(row['options']['x'] - 0.3))
+        for row in ledger.rows(method=method, purpose='test'):
+            assert row['options'] == best['options']
+
+
+def test_a_run_that_diverges_is_a_trial_and_does_not_stop_the_study(finished):
+    """The control starts with x = 0.95, which does."""
+    ledger = finished.ledger()
+    first = [
+        row
+        for row in ledger.rows(method='control', purpose='tune')
+        if row['options']['x'] == 0.95
+    ]
+    assert {row['seed'] for row in first} == {0, 1}
+    assert all(row['error'] == 'error: the loss is NaN' for row in first)
+    before = finished.calls()
+    finished.conduct()
+    assert finished.calls() == before  # nor is it made again, unless asked for
+    finished.conduct(with_failed=False)
+
+
+def test_a_study_that_is_done_runs_nothing(place):
+    assert place.conduct()
+    before = place.calls()
+    assert max(before.values()) == 1
+    assert place.conduct() == []
+    assert place.calls() == before
+
+
+def test_a_lost_line_costs_one_run(place):
+    place.conduct()
+    before = place.calls()
+    path = Path(place.results)
+    lines = path.read_text().splitlines(keepends=True)
+    lost = next(i for i, line in enumerate(lines) if '"test":' in line)
+    path.write_text(''.join(lines[:lost] + lines[lost + 1 :]))
+    assert len(place.conduct()) == 1
+    # The training's own note is still there: it is tested again, no more.
+    (again,) = (place.calls() - before).elements()
+    assert again.startswith('test ')
+
+
+def test_a_run_killed_before_its_validation_is_made_anew(place):
+    """Its last checkpoint leaves nothing to resume, and no result."""
+    place.conduct()
+    ledger = place.ledger()
+    row = next(ledger.rows(method='alone', purpose='test'))
+    (folder,) = Path(place.work_dir, 'runs/toys').glob(f'*{row["key"][:8]}')
+    log = folder / '1/vis_data/scalars.json'
+    log.write_text('\n'.join(log.read_text().splitlines()[:-1]) + '\n')
+    (folder / 'trained.json').unlink()
+    (folder / 'resume_adds_nothing').touch()
+    lines = Path(place.results).read_text().splitlines(keepends=True)
+    Path(place.results).write_text(
+        ''.join(line for line in lines if row['key'] not in line)
+    )
+    place.conduct()
+    assert place.ledger().get(row['key'])['test'] == row['test']
+
+
+def test_at_equal_time_each_method_gets_the_seconds_of_the_named_one(finished):
+    """diffkd takes 1 s an iteration and 8 of them, the others 0.5 s."""
+    ledger = finished.ledger()
+    iterations = {
+        method: {r['iterations'] for r in ledger.rows(method=method, **where)}
+        for method, where in (
+            ('alone', dict(purpose='time')),
+            ('control', dict(purpose='time')),
+            # Its own time is that of the first comparison: the same runs.
+            ('diffkd', dict(purpose='test')),
+        )
+    }
+    assert iterations == dict(alone={16}, control={16}, diffkd={8})
+    assert not list(ledger.rows(purpose='time', method='diffkd'))
+
+
+def test_results_of_one_seed_come_before_those_of_the_next(finished):
+    finished.conduct()
+    seeds = [row['seed'] for row in finished.ledger().rows(purpose='test')]
+    assert sorted(seeds[:2]) == [5, 5] and sorted(seeds[-2:]) == [7, 7]
+
+
+DRIVER = """
+import signal
+from conftest import Place, tools
+from pathlib import Path
+from mmdiffkd.engine.study import Interrupted, conduct
+
+place, made = Place(Path.cwd()), tools()
+signal.signal(signal.SIGTERM, lambda *_: made.stop())
+try:
+    conduct(place.study(), place.ledger(), place.work_dir, made, workers=2)
+except Interrupted:
+    raise SystemExit(130)
+"""
+
+
+def start(place):
+    (place.root / 'driver.py').write_text(textwrap.dedent(DRIVER))
+    folder = str(Path(__file__).parent)
+    path = os.pathsep.join([folder, os.environ.get('PYTHONPATH', '')])
+    return subprocess.Popen(
+        [sys.executable, 'driver.py'],
+        env=dict(os.environ, PYTHONPATH=path),
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def wait_for(condition, process):
+    for _ in range(6000):
+        if condition():
+            return
+        assert process.poll() is None
+        time.sleep(0.01)
+    raise AssertionError('waited in vain')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGKILL'])
+@pytest.mark.parametrize('finished', [0, 7])
+def test_a_study_that_is_killed_goes_on_without_loss(place, name, finished):
+    """At its first runs, and in the middle of the trials."""
+    if finished:
+        # The gate shuts behind the runs that are done by then.
+        lines = Path(place.results)
+        process = start(place)
+        wait_for(
+            lambda: (
+                lines.exists()
+                and len(lines.read_text().splitlines()) >= finished
+            ),
+            process,
+        )
+        place.hold.touch()
+    else:
+        place.hold.touch()
+        process = start(place)
+    # At first all wait for the teacher, later two run side by side.
+    wait_for(lambda: len(held(place)) >= (2 if finished else 1), process)
+    process.send_signal(getattr(signal, name))
+    if name == 'SIGTERM':
+        assert process.wait(60) == 130
+    else:
+        process.wait(60)
+        assert held(place)  # those that it started live on
+    done = [row['key'] for row in place.ledger().rows()]
+    place.hold.unlink()
+    place.conduct()
+    ledger = place.ledger()
+    assert len(list(ledger.rows())) == 1 + 2 * 4 * 2 + 3 * 3 + 2 * 3
+    lines = Path(place.results).read_text().splitlines()
+    assert len(lines) == len(list(ledger.rows()))
+    for key in done:
+        assert ledger.get(key) is not None
+    # Only the two that were running may have been started a second time.
+    again = [call for call, times in place.calls().items() if times > 1]
+    assert len(again) <= 2 and max(place.calls().values()) <= 2
+    for method in ('control', 'diffkd'):
+        tried = ledger.rows(method=method, purpose='tune')
+        assert len({str(row['options']) for row in tried}) == 4
+
+
+def held(place):
+    """Folders of trainings that have started and have not ended."""
+    folders = Path(place.work_dir, 'runs').glob('*/*')
+    return [
+        folder
+        for folder in folders
+        if (folder / '1').exists()
+        and not (folder / 'last.pth').exists()
+        # one that diverged has no checkpoint either
+        and 'error' not in (folder / 'train.log').read_text()
+    ]
+
+
+def test_two_studies_do_not_share_a_work_dir(tmp_path):
+    with (
+        hold(str(tmp_path)),
+        pytest.raises(UserError, match='another process works on'),
+    ):
+        hold(str(tmp_path))
+    hold(str(tmp_path)).close()
+
+
+def test_a_crash_is_told_and_the_others_are_made(place):
+    place.write()
+    (place.root / 'control.py').write_text(
+        'offset = "none"\nseconds = 1.0\nmodel = dict(teacher=dict())\n'
+    )
+    with pytest.raises(AssertionError, match='exit code 1 of: '):
+        place.conduct()
+    rows = place.ledger().rows(purpose='test', method='diffkd')
+    assert {row['seed'] for row in rows} == {5, 6, 7}
+    rows = place.ledger().rows(method='control')
+    assert all(row['val'] is None for row in rows)
+
+
+def test_tables_tell_methods_seeds_and_trials(finished):
+    text = tables(finished.study(), finished.ledger())
+    parts = text.split('\n\n')
+    assert len(parts) == 5
+    assert 'toys, equal iterations' in parts[0]
+    assert 'toys, equal time' in parts[2]
+    rows = {
+        line.split('|')[1].strip(): [c.strip() for c in line.split('|')[2:-1]]
+        for line in parts[1].splitlines()
+        if line.startswith('| ')
+    }
+    # Means of seeds 5, 6, 7 and 10 for the test images; x is 0 for alone.
+    assert rows['alone'][:3] == ['3', '10.97', '0.01']
+    assert rows['alone'][3:] == ['-', rows['alone'][4], '0.5', '0']
+    assert rows['control'][4] == '-' and rows['control'][6] == '4'
+    assert rows['diffkd'][5:] == ['1', '4']
+    assert parts[4].startswith('Commits: ')

@@ -1,0 +1,160 @@
+# Copyright (c) mmdiffkd contributors.
+"""Definition, key, results file, statistics and picture of a study."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from mmdiffkd.engine.study import Ledger, Run, load_study, tables
+from mmdiffkd.engine.study.picture import draw
+from mmdiffkd.engine.study.run import scaled
+from mmdiffkd.engine.study.tables import paired_difference
+from mmdiffkd.utils import UserError
+
+from .conftest import STUDY
+
+
+def test_difference_has_the_interval_of_a_paired_t_test():
+    ours = {1: 0.35, 2: 0.31, 3: 0.39, 4: 0.33, 9: 1.0}
+    theirs = {1: 0.30, 2: 0.30, 3: 0.31, 4: 0.34, 8: 0.0}
+    pairs = [(ours[s], theirs[s]) for s in (1, 2, 3, 4)]
+    expected = stats.ttest_rel(*zip(*pairs)).confidence_interval(0.95)
+    found = paired_difference(ours, theirs)
+    assert found.pairs == 4
+    assert found.mean == pytest.approx(0.0325)
+    assert [found.low, found.high] == pytest.approx(list(expected))
+
+
+def test_few_or_equal_pairs_have_no_false_interval():
+    assert paired_difference({1: 0.5}, {2: 0.5}) is None
+    one = paired_difference({1: 0.5}, {1: 0.25})
+    assert (one.mean, one.low, one.high) == (0.25, None, None)
+    same = paired_difference({1: 1.5, 2: 2.5}, {1: 1.0, 2: 2.0})
+    assert (same.low, same.high) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    'old, new, told',
+    [
+        ('seeds = [5', 'seeds = [0', r'seeds \[0\] are tuned on'),
+        ('seeds = [5, 6', 'seeds = [6, 6', 'each once'),
+        ("'alone.py'", "'aloen.py'", "'aloen.py' does not exist"),
+        ('alone=', 'lonely=', "no method 'alone'.*'lonely'"),
+        ('low=0.0', 'lo=0.0', "unknown key 'lo'.*'low'"),
+        ('low=0.0, high=1.0,', '', 'needs low and high, or else choices'),
+        ('low=0.0', 'low=2.0', 'low must be less than high'),
+        ('low=0.0', 'log=True, low=0.0', 'logarithmic scale needs low > 0'),
+        ('low=0.0', 'low=0', 'of one kind'),
+        ("keys=['x']", "keys='x'", 'must be a list of config keys'),
+        ("metric='score',", '', "data_sets.toys needs 'metric'"),
+        ('length=dict(iters=8),', '', 'equal_time needs length'),
+        ('length=dict(iters=8)', 'options=dict(a={})', "'a' is a dict"),
+        ('trials = 4', "clock = 'sun'", 'clock must be one of'),
+        ('trials = 4', 'trails = 4', "unknown key 'trails'.*'trials'"),
+        ('seeds = [5, 6, 7]', '', "study needs 'seeds'"),
+        ('data_sets = dict(', 'data_sets = list(', 'TypeError|must be a dict'),
+    ],
+)
+def test_mistakes_in_a_study_are_told(place, old, new, told):
+    assert old in STUDY
+    place.write(STUDY.replace(old, new, 1))
+    with pytest.raises(UserError, match=told):
+        load_study('study.py')
+
+
+def run(**changes):
+    values = dict(
+        data_set='toys',
+        method='alone',
+        purpose='test',
+        config='a.py',
+        seed=1,
+        options=dict(a=1, b=2),
+    )
+    return Run(**{**values, **changes})
+
+
+def test_key_is_of_all_that_decides_the_result(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('base.py').write_text("root = '{{$ROOT:data}}'\nlr = 1.0\n")
+    Path('a.py').write_text("_base_ = 'base.py'\n")
+    Path('same.py').write_text("_base_ = 'base.py'\n# but for a comment\n")
+    key = run().key
+    # Neither the folder of the data, nor the order of options, nor a name.
+    monkeypatch.setenv('ROOT', '/elsewhere')
+    assert run(options=dict(b=2, a=1)).key == key
+    assert run(method='lonely', config='same.py').key == key
+    different = [
+        run(seed=2),
+        run(options=dict(a=1)),
+        run(teacher='0123'),
+        run(purpose='tune'),
+    ]
+    Path('other_base.py').write_text("_base_ = 'base.py'\nlr = 2.0\n")
+    Path('b.py').write_text("_base_ = 'other_base.py'\n")
+    different.append(run(config='b.py'))
+    keys = {key, *(other.key for other in different)}
+    assert len(keys) == len(different) + 1
+
+
+def test_length_is_scaled_as_a_whole(place):
+    place.write(
+        STUDY.replace('length=dict(iters=8)', 'length=dict(a=8, b=[2, 1])')
+    )
+    data_set = place.study().data_sets['toys']
+    assert scaled(data_set, 1) == {}
+    assert scaled(data_set, 1.6) == dict(a=13, b=[3, 2])
+    assert scaled(data_set, 0.1) == dict(a=1, b=[1, 1])
+
+
+def test_a_line_that_was_cut_is_passed_over(tmp_path):
+    path = str(tmp_path / 'results.jsonl')
+    Ledger(path).append(dict(key='a', val=1.0))
+    with open(path, 'a') as file:
+        file.write('{"key": "b", "val"')
+    ledger = Ledger(path)
+    assert ledger.get('b') is None
+    ledger.append(dict(key='c', val=3.0))
+    found = Ledger(path)
+    assert found.get('a')['val'] == 1.0 and found.get('c')['val'] == 3.0
+
+
+def test_lines_of_several_threads_stay_whole(tmp_path):
+    ledger = Ledger(str(tmp_path / 'results.jsonl'))
+    names = [f'{i}-{"x" * 5000}' for i in range(40)]
+    threads = [
+        threading.Thread(target=ledger.append, args=[dict(key=name)])
+        for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {row['key'] for row in Ledger(ledger.path).rows()} == set(names)
+
+
+def test_half_a_study_has_tables_and_a_picture(place):
+    ledger = place.ledger()
+    study = place.study()
+    assert tables(study, ledger) == 'No results yet.'
+    assert not draw(study, ledger, str(place.root / 'none.png'))
+    for seed, method, value in ((5, 'alone', 0.5), (5, 'control', 0.75)):
+        ledger.append(
+            dict(
+                key=f'{method}{seed}',
+                data_set='toys',
+                method=method,
+                purpose='test',
+                seed=seed,
+                test=value,
+                commit='abc',
+            )
+        )
+    text = tables(study, ledger)
+    assert '| diffkd | 0 | - | - | - | - | - | 0 |' in text
+    assert '| control | 1 | 0.750 | - | +0.250 | - | - | 0 |' in text
+    assert '3 seeds planned' in text and text.endswith('Commits: abc.')
+    assert draw(study, ledger, str(place.root / 'half.png'))
+    assert (place.root / 'half.png').stat().st_size > 2000

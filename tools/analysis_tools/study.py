@@ -1,0 +1,105 @@
+#!/usr/bin/env python
+# Copyright (c) mmdiffkd contributors.
+"""Compare distillation methods: tune each alike, then run each on other seeds.
+
+STUDY is a short Python file, see docs/en/studies. Every method gets the same
+number of trials, tuned on the validation images with tuning seeds; then every
+method, at its best, is run on other seeds and on the test images. A study that
+is stopped goes on where it was; no finished run is made again.
+"""
+
+import argparse
+import os.path as osp
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
+    sys.path.insert(0, str(ROOT))
+
+import mmdiffkd  # noqa: E402,F401
+from mmdiffkd.engine.study import (  # noqa: E402
+    Interrupted,
+    Ledger,
+    Tools,
+    conduct,
+    load_study,
+    tables,
+)
+from mmdiffkd.engine.study.picture import draw  # noqa: E402
+from mmdiffkd.engine.study.processes import hold  # noqa: E402
+from mmdiffkd.utils.cli import command_line  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('study', help='study file')
+    parser.add_argument(
+        '--work-dir',
+        help='folder for runs and trials; default: work_dirs/studies/STUDY',
+    )
+    parser.add_argument(
+        '--results',
+        help='file of results, a JSON line a run; default: results.jsonl in '
+        'the work dir',
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=2,
+        help='runs at a time, of one thread each; default: %(default)s',
+    )
+    parser.add_argument(
+        '--tables',
+        action='store_true',
+        help='only print the tables of the results so far',
+    )
+    parser.add_argument(
+        '--picture', metavar='FILE', help='also draw the results, e.g. a .png'
+    )
+    parser.add_argument(
+        '--retry-failed',
+        action='store_true',
+        help='make runs that failed again',
+    )
+    return parser.parse_args()
+
+
+@command_line
+def main() -> None:
+    args = parse_args()
+    study = load_study(args.study)
+    work_dir = args.work_dir or osp.join('work_dirs/studies', study.name)
+    path = args.results or osp.join(work_dir, 'results.jsonl')
+    ledger = Ledger(path, with_failed=not args.retry_failed)
+    failures = []
+    if not args.tables:
+        tools = Tools(
+            train=[sys.executable, str(ROOT / 'tools/train.py')],
+            test=[sys.executable, str(ROOT / 'tools/test.py')],
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: tools.stop())
+        lock = hold(work_dir)
+        try:
+            failures = conduct(study, ledger, work_dir, tools, args.workers)
+        except Interrupted:
+            print('stopped; the same command goes on from here')
+            sys.exit(130)
+        finally:
+            lock.close()
+    print(tables(study, ledger))
+    if args.picture and not draw(study, ledger, args.picture):
+        print('no results to draw yet')
+    for failure in failures:
+        print(f'not done: {failure}', file=sys.stderr)
+    if failures:
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    main()
