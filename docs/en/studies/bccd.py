@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 # Blood cells, 208 iterations: what is left of DiffKD's gain without diffusion?
-# No trials: every method as its config is. DiffKD's recipe, and with it that of
-# the control, was chosen on the validation images with seed 0.
+# No trials: every method as its config is. DiffKD's recipe, and the control's
+# with it, was chosen on the validation images with seed 0.
 data_sets = dict(
     bccd=dict(
         metric='coco/bbox_mAP',

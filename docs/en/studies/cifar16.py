@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 # CIFAR-10 at 16 x 16, to the end of the run. No trials: weights of the bases,
 # those of standardised KD as in its paper.
-_loss = 'model.distiller.distill_losses.loss_kd.'
+_loss = 'model.distiller.pairs.kd.loss.'
 data_sets = dict(
     cifar16=dict(
         metric='accuracy/top1',
