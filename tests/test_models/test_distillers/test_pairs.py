@@ -637,6 +637,18 @@ def test_a_variant_is_a_key_of_the_command_line(checkout):
     }
 
 
+def test_another_loss_on_the_command_line(checkout):
+    cfg = load_config(
+        str(checkout / 'configs/_base_/distillers/diffkd_fpn.py'),
+        options(
+            'distiller.pairs.kd.loss._delete_=True',
+            'distiller.pairs.kd.loss.type=mmdiffkd.AttentionMSELoss',
+        ),
+    )
+    for loss in expand_distiller(cfg.distiller).distill_losses.values():
+        assert loss == dict(type='mmdiffkd.AttentionMSELoss')
+
+
 def test_a_dumped_config_keeps_the_pairs(tmp_path):
     cfg = Config(dict(distiller=toys.pairs()))
     cfg.dump(tmp_path / 'dumped.py')
