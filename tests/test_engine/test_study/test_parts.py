@@ -12,6 +12,7 @@ from mmdiffkd.engine.study.picture import draw
 from mmdiffkd.engine.study.run import scaled
 from mmdiffkd.engine.study.tables import paired_difference
 from mmdiffkd.utils import UserError
+from mmdiffkd.utils.config import load_config
 
 from .conftest import STUDY
 
@@ -158,3 +159,32 @@ def test_half_a_study_has_tables_and_a_picture(place):
     assert '3 seeds planned' in text and text.endswith('Commits: abc.')
     assert draw(study, ledger, str(place.root / 'half.png'))
     assert (place.root / 'half.png').stat().st_size > 2000
+
+
+def test_shipped_studies_and_the_example_can_be_read(
+    checkout, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(checkout)
+    folder = checkout / 'docs/en/studies'
+    example = (folder / 'README.md').read_text().split('```python\n')[1]
+    (tmp_path / 'example.py').write_text(example.split('```')[0])
+    paths = [*sorted(folder.glob('*.py')), tmp_path / 'example.py']
+    assert len(paths) >= 3
+    for path in paths:
+        study = load_study(str(path))
+        for data_set in study.data_sets.values():
+            for method in data_set.methods.values():
+                # Misspelt keys would be added, and read by nobody.
+                cfg = load_config(method.config)
+                keys = [*data_set.length, *method.options]
+                keys += [k for p in method.tune.values() for k in p.keys]
+                for key in keys:
+                    assert has(cfg, key.split('.')), (path, key)
+    assert study.trials == 8 and study.equal_time == 'diffkd'
+
+
+def has(cfg, names):
+    """Whether the place is there, the last name but for a new option."""
+    for name in names[:-1]:
+        cfg = cfg[int(name) if isinstance(cfg, list) else name]
+    return isinstance(cfg, dict)
