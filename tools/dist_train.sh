@@ -7,6 +7,9 @@
 # SIGTERM and SIGUSR1 make all processes save and leave; the exit code is then
 # 85, and --resume goes on.
 set -euo pipefail
+# shellcheck source=tools/_shell/help.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_shell/help.sh"
+help_if_asked "${BASH_SOURCE[0]}" "$@"
 
 if [[ $# -lt 2 || ! $2 =~ ^[1-9][0-9]*$ ]]; then
     echo "error: usage: $0 CONFIG GPUS [arguments of train.py];" \
@@ -16,10 +19,10 @@ fi
 config=$1
 gpus=$2
 shift 2
-# shellcheck source=tools/torchrun.sh
-source "$(dirname "${BASH_SOURCE[0]}")/torchrun.sh"
-# shellcheck source=tools/forward.sh
-source "$(dirname "${BASH_SOURCE[0]}")/forward.sh"
+# shellcheck source=tools/_shell/torchrun.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_shell/torchrun.sh"
+# shellcheck source=tools/_shell/forward.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_shell/forward.sh"
 # torchrun passes SIGTERM on, but not the exit code of its processes.
 folder=$(mktemp -d)
 export MMDIFFKD_PREEMPTED_FILE=$folder/preempted

@@ -5,6 +5,9 @@
 #   bash tools/run_tests.sh               # linters, fast tests, slow tests
 #   bash tools/run_tests.sh -k sampler    # arguments go to pytest
 set -euo pipefail
+# shellcheck source=tools/_shell/help.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_shell/help.sh"
+help_if_asked "${BASH_SOURCE[0]}" "$@"
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"

@@ -9,6 +9,9 @@
 #   sbatch --requeue --signal=USR1@120 --ntasks=8 ... --wrap \
 #       "tools/slurm_train.sh PARTITION JOB CONFIG WORK_DIR"
 set -euo pipefail
+# shellcheck source=tools/_shell/help.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_shell/help.sh"
+help_if_asked "${BASH_SOURCE[0]}" "$@"
 
 if [[ $# -lt 4 ]]; then
     echo "error: usage: $0 PARTITION JOB CONFIG WORK_DIR" \
@@ -20,10 +23,10 @@ job=$2
 config=$3
 work_dir=$4
 shift 4
-# shellcheck source=tools/srun.sh
-source "$(dirname "${BASH_SOURCE[0]}")/srun.sh"
-# shellcheck source=tools/forward.sh
-source "$(dirname "${BASH_SOURCE[0]}")/forward.sh"
+# shellcheck source=tools/_shell/srun.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_shell/srun.sh"
+# shellcheck source=tools/_shell/forward.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_shell/forward.sh"
 code=0
 run_and_forward USR1 srun_python "$partition" "$job" train.py "$config" \
     --work-dir "$work_dir" --launcher slurm "$@" || code=$?

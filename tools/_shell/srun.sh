@@ -19,5 +19,5 @@ srun_python() {
         --kill-on-bad-exit=1 \
         ${extra[@]+"${extra[@]}"} \
         "${PYTHON:-python}" -u \
-        "$(dirname "${BASH_SOURCE[0]}")/$script" "$@"
+        "$(dirname "${BASH_SOURCE[0]}")/../$script" "$@"
 }

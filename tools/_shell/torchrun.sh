@@ -20,5 +20,5 @@ with socket.socket() as s:
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \
         --master_port="${port:-29500}" \
         --nproc_per_node="$gpus" \
-        "$(dirname "${BASH_SOURCE[0]}")/$script" "$@"
+        "$(dirname "${BASH_SOURCE[0]}")/../$script" "$@"
 }
