@@ -11,6 +11,30 @@ from .errors import UserError
 ENTRIES = ('configs', 'tools', 'model-index.yml')
 
 
+def bases(*names: str) -> list[str]:
+    """Name the bases of a config that any train script can read.
+
+    MMEngine reads the files of ``_base_`` before ``custom_imports``, and
+    knows ``mmdiffkd::...`` only where mmdiffkd has been imported. The train
+    scripts of the host libraries do not import it; MMEngine evaluates
+    ``_base_`` as an expression, so the config does it there.
+
+    Args:
+        *names (str): The bases, as in any config.
+
+    Returns:
+        list[str]: The same names.
+
+    Example:
+        >>> _base_ = __import__('mmdiffkd').bases(
+        ...     'mmdet::retinanet/retinanet_r50_fpn_2x_coco.py',
+        ...     'mmdiffkd::_base_/distillers/diffkd_retina.py',
+        ... )
+    """
+    link_own_configs()
+    return list(names)
+
+
 def link_own_configs() -> None:
     """Make the links of a checkout that ``python setup.py link_mim`` makes.
 

@@ -31,6 +31,12 @@ def test_links_are_made(clone):
     assert (mim / 'configs').resolve() == clone / 'configs'
 
 
+def test_bases_are_named_as_they_are_and_can_be_found(clone):
+    names = ('mmdet::a/b.py', 'mmdiffkd::c/d.py')
+    assert mmdiffkd.bases(*names) == list(names)
+    assert (clone / 'mmdiffkd/.mim/configs').exists()
+
+
 def test_folder_that_cannot_be_written_is_told(clone):
     (clone / 'mmdiffkd' / '.mim').touch()  # nobody, not even root, can
     with pytest.raises(UserError, match='setup.py link_mim'):

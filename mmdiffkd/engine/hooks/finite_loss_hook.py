@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmdiffkd.diffusion import IterationCount
+from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import NonFiniteLossError, UserError
 from mmdiffkd.utils.batch_dump import (
@@ -108,6 +109,7 @@ class FiniteLossHook(Hook):
         self._runner, self._model = runner, model
         self._sources = list(rng._noise_sources(model))
         model.nonfinite_guard = self
+        attend(model, self)
         if self.skip:
             self._guard_steps(runner.optim_wrapper)
 

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmdiffkd.diffusion import NoiseSource
+from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 
 KEY = 'rng_states'
@@ -73,6 +74,7 @@ class RNGStateHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Restore the states, once everything has been set up."""
+        attend(runner.model, self)
         # Else each start of workers draws from the global generator.
         runner.train_dataloader.generator = torch.Generator().manual_seed(
             runner.seed or 0

@@ -12,6 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError
 
@@ -72,6 +73,7 @@ class SanityHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check what can be checked without data."""
         model = self._model(runner)
+        attend(model, self)
         learner = getattr(model, 'architecture', model)
         for line in check_built_data(runner, learner):
             runner.logger.warning(line)
@@ -87,7 +89,7 @@ class SanityHook(Hook):
                 'teacher',
                 f'{type(teacher).__name__}, '
                 f'{len(teacher.state_dict())} weights, '
-                + self._origin(runner, model)
+                + self._origin(model)
                 + (', frozen' if frozen else ', trained'),
             )
             for option in getattr(model, 'teacher_options', ()):
@@ -146,15 +148,11 @@ class SanityHook(Hook):
         return model
 
     @staticmethod
-    def _origin(runner: Runner, model: Any) -> str:
+    def _origin(model: Any) -> str:
         source = getattr(model, 'teacher_ckpt', None)
         if source:
             return f'all from {source}'
         if getattr(model, 'allow_random_teacher', False):
-            runner.logger.warning(
-                'the teacher has RANDOM weights, as '
-                'allow_random_teacher=True permits'
-            )
             return 'RANDOM'
         return 'as built'
 

@@ -13,6 +13,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 
+from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import isolated_rng
 from mmdiffkd.utils.checkpoint import write_checkpoint
@@ -52,6 +53,7 @@ class StudentCheckpointHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Remember what is resumed from."""
+        attend(runner.model, self)
         self._cfg = plain_config(runner.cfg)
         self._seen = self._noted(runner)
         self._last_iter: int | None = None

@@ -25,6 +25,7 @@ from mmdiffkd.utils import (
 
 from ..distillers.config_checks import check_distiller
 from ..distillers.student_rois import StudentRoIs
+from .announcements import announce_absent_hooks, announce_teacher
 from .early_exit import EarlyExit
 from .inheritance import check_inheritance, inherit
 from .nonfinite import nonfinite_parts
@@ -146,6 +147,8 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         check_inheritance(self.student, self.teacher, inherit_teacher)
         self.inherit_teacher = tuple(inherit_teacher)
         self.nonfinite_guard: Any = None
+        # Names of the hooks that look after this model.
+        self.attending_hooks: set[str] = set()
         self.teacher_input: TeacherInput | None = None
         if not teacher_trainable:
             self._hide_teacher()
@@ -163,6 +166,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
                 self.teacher_input = None if adapter.identity else adapter
             self._early_exit = EarlyExit(self.teacher, self.distiller)
             self._first_iteration = True
+        announce_teacher(self.teacher, teacher_ckpt, allow_random_teacher)
 
     @property
     def teacher(self) -> BaseModel:
@@ -237,6 +241,9 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         if self._first_iteration:
             self._check_student_gradient()
             self._first_iteration = False
+            # In a run alone; a step by hand has no hooks.
+            if self.training and _iterations_done() is not None:
+                announce_absent_hooks(self.attending_hooks)
         losses.update(
             add_prefix(self.distiller.compute_distill_losses(), 'distill')
         )
@@ -328,12 +335,12 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             if guard is not None:
                 guard.good_batch()
             return loss, log_vars
-        done = MessageHub.get_current_instance().get_info('iter')
+        done = _iterations_done()
         # Counted as MMEngine's checkpoints and log lines are.
-        at = '' if done is None else f' at iteration {done + 1}'
+        at = 'unknown' if done is None else done + 1
         bad = nonfinite_parts(losses, self.distiller)
         message = (
-            f'loss is not finite{at}: '
+            f'loss is not finite at iteration {at}: '
             f'{", ".join(bad) or "only their sum"}. No step was taken with '
             'it. Lower the learning rate or the weight of that loss, clip '
             'gradients, or use bfloat16 instead of float16'
@@ -396,6 +403,11 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         if not self.teacher_trainable:
             _to_own_keys(state_dict, prefix, self.architecture.state_dict())
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _iterations_done() -> int | None:
+    """What the runner has counted; None without one."""
+    return MessageHub.get_current_instance().get_info('iter')
 
 
 def _to_own_keys(
