@@ -16,6 +16,7 @@ from mmengine.runner.checkpoint import weights_to_cpu
 from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import isolated_rng
+from mmdiffkd.utils.atomic import write_text_durably
 from mmdiffkd.utils.checkpoint import write_checkpoint
 from mmdiffkd.utils.export import check_fit, plain_checkpoint, plain_config
 
@@ -97,10 +98,11 @@ class StudentCheckpointHook(Hook):
         for key, path in noted.items():
             if path == self._seen.get(key):
                 continue
-            if key == 'last_ckpt':
+            best = BEST.fullmatch(key)
+            if best is None:
                 name = 'last'
             else:
-                metric = BEST.fullmatch(key).group(1)
+                metric = best.group(1)
                 name = 'best' + (f'_{metric}' if metric else '')
             self._write(runner, name.replace('/', '_'), epoch, iteration)
         self._seen = noted
@@ -142,7 +144,6 @@ class StudentCheckpointHook(Hook):
                 "load_from = '{{ fileDirname }}/student_last.pth'\n"
                 + self._cfg.pretty_text
             )
-            with open(
-                osp.join(runner.work_dir, 'student_last.py'), 'w'
-            ) as file:
-                file.write(text)
+            write_text_durably(
+                osp.join(runner.work_dir, 'student_last.py'), text
+            )

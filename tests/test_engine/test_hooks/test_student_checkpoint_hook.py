@@ -1,8 +1,10 @@
 # Copyright (c) mmdiffkd contributors.
 """Plain student files, in the hands of the stock libraries."""
 
+import builtins
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -135,6 +137,36 @@ def test_without_training_checkpoints_the_end_is_kept(tmp_path):
         read(tmp_path / 'student_last.pth')['state_dict'],
         dict(runner.model.student.state_dict()),
     )
+
+
+def test_a_run_killed_while_it_writes_the_config_keeps_the_old_one(tmp_path):
+    runner = run(tmp_path, hooks=[HOOK], epochs=1)
+    (hook,) = (h for h in runner.hooks if isinstance(h, StudentCheckpointHook))
+    path = tmp_path / 'student_last.py'
+    whole = path.read_text()
+    # As if there were a newer training checkpoint to follow.
+    runner.message_hub.update_info('last_ckpt', 'another')
+    child = os.fork()
+    if child == 0:
+        plain_open = open
+
+        def open_and_die(name, mode='r', *args, **kwargs):
+            file = plain_open(name, mode, *args, **kwargs)
+            if 'student_last.py' in str(name) and 'w' in mode:
+                file.write(whole[: len(whole) // 2])
+                file.flush()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return file
+
+        builtins.open = open_and_die
+        try:
+            hook.after_train_epoch(runner)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    assert path.read_text() == whole
+    assert Config.fromfile(path).load_from == f'{tmp_path}/student_last.pth'
 
 
 @HOOKS.register_module(force=True)
