@@ -103,7 +103,7 @@ def _mmengine_finds_packages() -> bool:
         return True  # MMEngine asks for the module, too
     # MMEngine looks beside the metadata only; the code of an editable install
     # is elsewhere.
-    return osp.exists(mmdiffkd.locate_file('mmdiffkd'))
+    return osp.exists(str(mmdiffkd.locate_file('mmdiffkd')))
 
 
 def _module_of(package: str) -> str:

@@ -4,6 +4,8 @@
 import cv2
 import numpy as np
 
+INK = (1.0,)  # a colour of OpenCV: full opacity, one channel
+
 
 def make_backdrop(
     rng: np.random.Generator, height: int, width: int
@@ -18,7 +20,7 @@ def make_backdrop(
     Returns:
         np.ndarray: RGB, float64, about 0 to 255, shape (height, width, 3).
     """
-    canvas = np.empty((height, width, 3))
+    canvas: np.ndarray = np.empty((height, width, 3))
     canvas[:] = rng.uniform(60, 195) + rng.uniform(-40, 40, 3)
     for cells, strength in ((3, 30), (9, 16), (40, 10)):
         # Mostly brightness, a little colour, as in paper, cloth and stone.
@@ -61,7 +63,7 @@ def _stroke(shape: tuple, rng: np.random.Generator) -> np.ndarray:
     centre = [int(rng.integers(side)) for side in (width, height)]
     if rng.random() < 0.5:
         end = [int(c + rng.normal(0, 0.2 * width)) for c in centre]
-        cv2.line(alpha, centre, end, 1.0, int(rng.integers(2, 6)), cv2.LINE_AA)
+        cv2.line(alpha, centre, end, INK, int(rng.integers(2, 6)), cv2.LINE_AA)
     else:
         axes = [int(rng.uniform(0.05, 0.3) * width) for _ in range(2)]
         start = rng.uniform(0, 360)
@@ -72,7 +74,7 @@ def _stroke(shape: tuple, rng: np.random.Generator) -> np.ndarray:
             rng.uniform(0, 180),
             start,
             start + rng.uniform(60, 220),
-            1.0,
+            INK,
             int(rng.integers(2, 6)),
             cv2.LINE_AA,
         )
@@ -91,7 +93,7 @@ def _scrambled(
     # A cyclic shift moves every quarter; a turn breaks up what still fits.
     shift = rng.integers(1, 4)
     quarters = [
-        np.rot90(quarters[(i + shift) % 4], rng.integers(1, 4))
+        np.rot90(quarters[(i + shift) % 4], int(rng.integers(1, 4)))
         for i in range(4)
     ]
     glyph = np.block([quarters[:2], quarters[2:]])

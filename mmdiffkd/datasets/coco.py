@@ -29,7 +29,8 @@ def write_coco_split(root: Path, split: str, scenes: Iterable[Scene]) -> dict:
     """
     (root / split).mkdir(parents=True)
     (root / 'annotations').mkdir(exist_ok=True)
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for image_id, scene in enumerate(scenes, start=1):
         name = f'{image_id:06d}.jpg'
         write_image(root / split / name, scene.image)

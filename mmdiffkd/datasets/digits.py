@@ -53,7 +53,7 @@ def load_digit_pools(seed: int = 0) -> dict[str, DigitPool]:
     digits = load_digits()
     images = (digits.images / 16).astype(np.float32)
     rng = np.random.default_rng(seed)
-    parts = {split: [] for split in SPLIT_SHARES}
+    parts: dict[str, list[np.ndarray]] = {split: [] for split in SPLIT_SHARES}
     for label in range(len(CLASSES)):
         rows = rng.permutation(np.flatnonzero(digits.target == label))
         # Rounded, not truncated: 0.7 + 0.1 is 0.7999... in floating point.
@@ -61,7 +61,7 @@ def load_digit_pools(seed: int = 0) -> dict[str, DigitPool]:
         for split, chosen in zip(parts, np.split(rows, ends.astype(int)[:-1])):
             parts[split].append(chosen)
     pools = {}
-    for split, chosen in parts.items():
-        ids = np.sort(np.concatenate(chosen))
+    for split, of_classes in parts.items():
+        ids = np.sort(np.concatenate(of_classes))
         pools[split] = DigitPool(images[ids], digits.target[ids], ids)
     return pools

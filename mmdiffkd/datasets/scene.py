@@ -109,10 +109,11 @@ class SceneComposer:
         draw_clutter(
             canvas,
             rng,
-            rng.integers(*style.clutter, endpoint=True),
+            int(rng.integers(*style.clutter, endpoint=True)),
             self.pool.images,
         )
-        digits, inks = [], []
+        digits: list[SceneDigit] = []
+        inks: list[int] = []  # pixels of each, before others hid some
         for _ in range(rng.integers(*style.digits, endpoint=True)):
             alpha, row = self._place(rng, digits, inks)
             if alpha is None:
@@ -125,7 +126,7 @@ class SceneComposer:
                     int(self.pool.labels[row]), int(self.pool.ids[row]), mask
                 )
             )
-            inks.append(mask.sum())
+            inks.append(int(mask.sum()))
         canvas += rng.normal(0, rng.uniform(0, style.noise), canvas.shape)
         return Scene(np.clip(np.rint(canvas), 0, 255).astype(np.uint8), digits)
 
@@ -136,7 +137,7 @@ class SceneComposer:
         inks: list[int],
     ) -> tuple[np.ndarray | None, int]:
         """Find a place for a digit that hides little of the others."""
-        row = rng.integers(len(self.pool.labels))
+        row = int(rng.integers(len(self.pool.labels)))
         for _ in range(20):
             alpha = self._warp(self.pool.images[row], rng)
             mask = alpha > 0.5

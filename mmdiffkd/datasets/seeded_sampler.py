@@ -2,7 +2,7 @@
 """Augmentation that depends on the sample only, not on who loads it."""
 
 import random
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,15 +50,17 @@ class SeededSampler(Sampler):
     Samples that are not named by an integer are left as they are.
 
     Args:
-        dataset (Sized): The dataset; gets a method ``__getitems__``, which a
+        dataset (Any): The dataset; gets a method ``__getitems__``, which a
             data loader calls with the indices of a batch.
         sampler (dict): Config of the sampler.
         seed (int, optional): Seed of the run, equal on all ranks. Defaults
             to None: a number that the ranks agree on.
     """
 
+    seed: int
+
     def __init__(
-        self, dataset: Sized, sampler: dict, seed: int | None = None
+        self, dataset: Any, sampler: dict, seed: int | None = None
     ) -> None:
         self.dataset = dataset
         self.epoch = 0
@@ -102,7 +104,7 @@ class SeededSampler(Sampler):
             if isinstance(index, (int, np.integer)):
                 # Samplers deal their indices out to the ranks in turn.
                 position = count * world_size + rank
-                index = SampleIndex(index, (seed, epoch, position))
+                index = SampleIndex(int(index), (seed, epoch, position))
             yield index
 
 

@@ -38,7 +38,7 @@ def latest_checkpoint(work_dir: str) -> str | None:
                 f'{osp.join(work_dir, names[-1])}'
             )
         return None
-    skipped = []
+    skipped: list[str] = []
     for path in _candidates(work_dir, noted):
         problem = damage(path)
         if problem is None:

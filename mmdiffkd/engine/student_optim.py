@@ -4,13 +4,12 @@
 import re
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_CONSTRUCTORS,
 )
-from torch import nn
 
 from mmdiffkd.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmdiffkd.utils.errors import UserError
@@ -56,11 +55,11 @@ class StudentOptimWrapperConstructor:
                 'missing; name the constructor for the student'
             )
 
-    def __call__(self, model: nn.Module) -> OptimWrapper:
+    def __call__(self, model: Any) -> OptimWrapper:
         """Build the optimizer of a distillation.
 
         Args:
-            model (nn.Module): The algorithm, with ``architecture`` and
+            model (Any): The algorithm, a module with ``architecture`` and
                 ``distiller``; a wrapper around it is taken off.
 
         Returns:
@@ -107,7 +106,8 @@ def show_student_to_constructor(cfg: Config) -> str | None:
     Returns:
         str | None: What was done, for the log.
     """
-    model, optim = cfg.get('model') or {}, cfg.get('optim_wrapper') or {}
+    model = cfg.get('model') or ConfigDict()
+    optim = cfg.get('optim_wrapper') or ConfigDict()
     constructor = optim.get('constructor')
     if (
         not str(model.get('type')).endswith('FrozenTeacherDistill')

@@ -133,7 +133,9 @@ def add_dump(runner: Runner, path: str | None) -> None:
         return
     dump = DumpResults
     if runner.cfg.get('default_scope') == 'mmdet':
-        from mmdet.evaluation import DumpDetResults as dump
+        from mmdet.evaluation import DumpDetResults
+
+        dump = DumpDetResults
     runner.test_evaluator.metrics.append(dump(out_file_path=path))
 
 

@@ -5,7 +5,7 @@ import ast
 import copy
 import os.path as osp
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -55,10 +55,12 @@ def student_config(cfg: Config) -> Config:
             'reliable',
         ):
             cfg.pop(key)
-    sampler = (cfg.get('train_dataloader') or {}).get('sampler')
-    if str((sampler or {}).get('type')).endswith('SeededSampler'):
+    sampler = (cfg.get('train_dataloader') or {}).get(
+        'sampler'
+    ) or ConfigDict()
+    if str(sampler.get('type')).endswith('SeededSampler'):
         cfg.train_dataloader.sampler = sampler.sampler
-    optim = cfg.get('optim_wrapper') or {}
+    optim = cfg.get('optim_wrapper') or ConfigDict()
     if str(optim.get('constructor')).endswith(
         'StudentOptimWrapperConstructor'
     ):
@@ -173,10 +175,13 @@ def student_weights(checkpoint: Mapping, ema: bool = True) -> OrderedDict:
     # Versions of the layers, which some need to read older weights.
     versions = getattr(state, '_metadata', None) or {}
     if student is not state and versions:
-        student._metadata = OrderedDict(
-            (key[len(PREFIX) :], value)
-            for key, value in versions.items()
-            if f'{key}.'.startswith(PREFIX)
+        _set_versions(
+            student,
+            (
+                (key[len(PREFIX) :], value)
+                for key, value in versions.items()
+                if f'{key}.'.startswith(PREFIX)
+            ),
         )
     return student
 
@@ -204,11 +209,21 @@ def _unwrapped(state: Mapping) -> OrderedDict:
         for key, value in state.items()
         if key != 'steps'
     )
-    result._metadata = OrderedDict(
-        (key[len(wrapper) :] if key.startswith(wrapper) else key, value)
-        for key, value in (getattr(state, '_metadata', None) or {}).items()
+    _set_versions(
+        result,
+        (
+            (key[len(wrapper) :] if key.startswith(wrapper) else key, value)
+            for key, value in (getattr(state, '_metadata', None) or {}).items()
+        ),
     )
     return result
+
+
+def _set_versions(
+    state: OrderedDict, versions: Iterable[tuple[str, Any]]
+) -> None:
+    """Attach the layers' versions where ``load_state_dict`` looks."""
+    vars(state)['_metadata'] = OrderedDict(versions)
 
 
 def key_prefixes(state: Mapping) -> str:
@@ -234,9 +249,12 @@ def config_from_text(text: str, trust: bool = False) -> Config:
     try:
         values = {}
         for statement in ast.parse(text).body:
-            (target,) = statement.targets
-            values[target.id] = _literal(statement.value)
-    except (AttributeError, SyntaxError, TypeError, ValueError) as error:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    values[name] = _literal(value)
+                case _:
+                    raise ValueError('not of the kind NAME = VALUE')
+    except (SyntaxError, TypeError, ValueError) as error:
         if trust:
             return Config.fromstring(text, file_format='.py')
         line: int | None = getattr(error, 'lineno', None)
@@ -248,8 +266,10 @@ def config_from_text(text: str, trust: bool = False) -> Config:
     return Config(values)
 
 
-def _literal(node: ast.expr) -> Any:
+def _literal(node: ast.expr | None) -> Any:
     """Evaluate literals, containers and ``dict(key=value)``."""
+    if node is None:  # in the place of a key
+        raise ValueError('{**OTHER} is no literal')
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)

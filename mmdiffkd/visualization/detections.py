@@ -89,11 +89,11 @@ class DetectionView(TaskView):
             )
 
 
-def read_predictions(path: str, score: float) -> dict[int, list[Box]]:
+def read_predictions(path: str | Path, score: float) -> dict[int, list[Box]]:
     """Read the detections that ``CocoMetric(outfile_prefix=...)`` wrote.
 
     Args:
-        path (str): File that ends in ``.bbox.json``.
+        path (str | Path): File that ends in ``.bbox.json``.
         score (float): Detections below it are left out.
 
     Returns:
@@ -101,7 +101,7 @@ def read_predictions(path: str, score: float) -> dict[int, list[Box]]:
     """
     with open(path) as file:
         rows = json.load(file)
-    found = {}
+    found: dict[int, list[Box]] = {}
     for row in sorted(rows, key=lambda row: -row['score']):
         if row['score'] >= score:
             box = Box(row['bbox'], row['category_id'], row['score'])

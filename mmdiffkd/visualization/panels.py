@@ -1,12 +1,14 @@
 # Copyright (c) mmdiffkd contributors.
 """The single panels of a report on a distillation."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from .run_log import Curve
-from .style import GUIDE, level_colours
+from .style import GUIDE, Colour, level_colours
 
 
 def smooth(values: np.ndarray, width: int = 9) -> np.ndarray:
@@ -26,7 +28,7 @@ def draw_bars(
     axes: Axes,
     title: str,
     bars: dict[str, dict[str, float]],
-    colours: dict[str, str],
+    colours: Mapping[str, Colour],
 ) -> None:
     """Draw the metrics of several models beside each other.
 
@@ -34,7 +36,7 @@ def draw_bars(
         axes (Axes): Where to draw.
         title (str): Headline.
         bars (Dict[str, Dict[str, float]]): Height by metric and model.
-        colours (Dict[str, str]): Colours by model.
+        colours (Mapping[str, Colour]): Colours by model.
     """
     names = list(next(iter(bars.values())))
     width = 0.8 / len(bars)
@@ -59,7 +61,7 @@ def draw_curves(
     axes: Axes,
     title: str,
     curves: dict[str, Curve],
-    colours: dict[str, str],
+    colours: Mapping[str, Colour],
     log: bool = False,
     smoothed: bool = True,
 ) -> None:
@@ -69,7 +71,7 @@ def draw_curves(
         axes (Axes): Where to draw.
         title (str): Name of the quantity.
         curves (Dict[str, Curve]): Curves by name.
-        colours (Dict[str, str]): Colours by name.
+        colours (Mapping[str, Colour]): Colours by name.
         log (bool): Whether the scale of the values is logarithmic.
             Defaults to False.
         smoothed (bool): Whether to draw a running mean over the points.

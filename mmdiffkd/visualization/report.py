@@ -1,10 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 """One picture of a distillation: what was measured, learned and found."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 from .panels import draw_bars, draw_curves, draw_levels
 from .run_log import Curve, RunLog, read_metrics, read_run
@@ -139,28 +142,28 @@ class Report:
             figure.savefig(out, dpi=100)
             plt.close(figure)
 
-    def _panels(self) -> list:
+    def _panels(self) -> list[Callable[[Axes], None]]:
         """Return one drawing function for each panel of curves or bars."""
         alone = self.models['student alone'].run.train
         distilled = self.models['student distilled'].run
         students = ['student alone', 'student distilled']
         key, name = self.view.headline, self.view.metrics[self.view.headline]
-        panels = [
-            lambda axes: draw_bars(
-                axes,
-                f'{name} on the test images',
-                {model: self.test_metrics(model) for model in self.models},
-                self.colours,
+        panels: list[Callable[[Axes], None]] = [
+            partial(
+                draw_bars,
+                title=f'{name} on the test images',
+                bars={m: self.test_metrics(m) for m in self.models},
+                colours=self.colours,
             ),
-            lambda axes: draw_curves(
-                axes,
-                f'{name} on the validation images',
-                {
+            partial(
+                draw_curves,
+                title=f'{name} on the validation images',
+                curves={
                     model: self._in_percent(measured.run.val[key])
                     for model, measured in self.models.items()
                     if key in measured.run.val
                 },
-                self.colours,
+                colours=self.colours,
                 smoothed=False,
             ),
         ]
@@ -169,17 +172,17 @@ class Report:
                 title = 'Task loss' if loss == 'loss' else f'Task loss: {loss}'
                 curves = [curve, distilled.train[f'student.{loss}']]
                 panels.append(
-                    lambda axes, title=title, curves=curves: draw_curves(
-                        axes, title, dict(zip(students, curves)), self.colours
+                    partial(
+                        draw_curves,
+                        title=title,
+                        curves=dict(zip(students, curves)),
+                        colours=self.colours,
                     )
                 )
         families = distilled.families()
         for family in sorted(families, key=_reading_order):
-            levels = families[family]
             panels.append(
-                lambda axes, family=family, levels=levels: draw_levels(
-                    axes, family, levels
-                )
+                partial(draw_levels, family=family, levels=families[family])
             )
         return panels
 

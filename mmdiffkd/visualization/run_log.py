@@ -44,7 +44,7 @@ class RunLog(NamedTuple):
         }
         owners = {name.rpartition('.')[0] for name in names} - {''}
         levels = {owner.split('_')[-1] for owner in owners}
-        found = defaultdict(dict)
+        found: dict[str, dict[str, Curve]] = defaultdict(dict)
         for name in sorted(names):
             family, level = _split_name(name, levels)
             found[family][level] = names[name]
@@ -70,7 +70,7 @@ def find_log(work_dir: str, pattern: str) -> Path:
     return found[-1]
 
 
-def read_scalars(path: str) -> list[dict]:
+def read_scalars(path: str | Path) -> list[dict]:
     """Read a file of one JSON object a line.
 
     A last line that a killed run left half written is dropped; any other
@@ -97,7 +97,8 @@ def read_run(work_dir: str) -> RunLog:
         work_dir (str): Work folder that the run was given.
     """
     rows = read_scalars(find_log(work_dir, '*/vis_data/scalars.json'))
-    train, val = defaultdict(list), defaultdict(list)
+    train: dict[str, list] = defaultdict(list)
+    val: dict[str, list] = defaultdict(list)
     iteration = 0
     for row in rows:
         if 'iter' in row:  # only training logs one
@@ -136,7 +137,8 @@ def _split_name(name: str, levels: set[str]) -> tuple[str, str]:
 
 def _to_curves(points: dict[str, list]) -> dict[str, Curve]:
     """Turn lists of (iteration, value) into pairs of arrays."""
-    return {
-        key: tuple(np.array(column, float) for column in zip(*rows))
-        for key, rows in points.items()
-    }
+    curves = {}
+    for key, rows in points.items():
+        steps, values = zip(*rows)
+        curves[key] = np.array(steps, float), np.array(values, float)
+    return curves

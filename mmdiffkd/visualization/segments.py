@@ -2,6 +2,7 @@
 """Draw label maps over grey images."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib.pyplot as plt
@@ -44,13 +45,17 @@ class SegmentationView(TaskView):
         """Return the image files."""
         return sorted((self.data / 'leftImg8bit' / 'test').rglob('*' + IMAGE))
 
-    def draw_images(self, figure: SubFigure, *args) -> None:
+    def draw_images(
+        self, figure: SubFigure, predictions: dict[str, Any], count: int
+    ) -> None:
         """See :class:`TaskView`; colours are explained above."""
-        super().draw_images(figure, *args)
+        super().draw_images(figure, predictions, count)
         figure.legend(
             handles=[
-                Patch(color=np.array(colour) / 255, label=name)
-                for name, colour in zip(SEGMENTATION_CLASSES, PALETTE)
+                Patch(color=(red / 255, green / 255, blue / 255), label=name)
+                for name, (red, green, blue) in zip(
+                    SEGMENTATION_CLASSES, PALETTE
+                )
             ],
             loc='outside upper right',
             ncols=len(PALETTE),

@@ -6,6 +6,9 @@ The colours are those of Okabe and Ito, told apart with any colour vision.
 
 import matplotlib
 
+# By a name or '#rrggbb', or red, green, blue and opacity from 0 to 1.
+Colour = str | tuple[float, float, float, float]
+
 TEACHER, ALONE, DISTILLED = '#0072B2', '#E69F00', '#009E73'
 TRUTH, FOUND, FALSE = '#000000', '#0072B2', '#D55E00'
 GUIDE = '#555555'
@@ -28,7 +31,7 @@ SETTINGS = {
 }
 
 
-def level_colours(count: int) -> list[tuple]:
+def level_colours(count: int) -> list[Colour]:
     """Return ordered colours for the levels of a pyramid, dark to light."""
     scale = matplotlib.colormaps['viridis']
     return [scale(0.88 * i / max(count - 1, 1)) for i in range(count)]

@@ -48,6 +48,9 @@ class AtomicCheckpointHook(CheckpointHook):
         *args, **kwargs: As for MMEngine's ``CheckpointHook``.
     """
 
+    file_backend: Any
+    keep_ckpt_ids: deque[int]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._saved: dict[str, int] | None = None

@@ -193,12 +193,13 @@ class FeatureVisualizationHook(Hook):
 
 def _as_maps(feature: Any, side: str, connector: nn.Module) -> Tensor | None:
     """Maps (N, C, H, W) of more than one position, or None."""
+    diffusion = getattr(connector, 'diffusion', None)
     if (
         isinstance(feature, Tensor)
         and feature.dim() == 3
-        and hasattr(connector, 'diffusion')
+        and diffusion is not None
     ):
-        feature = connector.diffusion.as_map(feature, side)  # of tokens
+        feature = diffusion.as_map(feature, side)  # of tokens
     if (
         not isinstance(feature, Tensor)
         or feature.dim() != 4

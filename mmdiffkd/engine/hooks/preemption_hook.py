@@ -89,7 +89,7 @@ class PreemptionHook(Hook):
             )
         self.interval = interval
         self.signals = [getattr(signal, name) for name in signals]
-        self._received: int | None = None
+        self._received = 0  # number of the signal
         self._pid = os.getpid()
         self._previous: dict[int, Any] = {}
         self._training = False
@@ -184,7 +184,7 @@ class PreemptionHook(Hook):
 
     def _agreed(self) -> bool:
         """Whether any rank has received a signal; called on all ranks."""
-        number = torch.tensor(self._received or 0)
+        number = torch.tensor(self._received)
         all_reduce(number, 'max')
         if int(number) == 0:
             return False  # and keep what came in the meantime

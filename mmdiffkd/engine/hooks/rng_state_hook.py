@@ -154,10 +154,18 @@ class RNGStateHook(Hook):
 def _get_global() -> dict[str, Any]:
     """States that ``torch.load(weights_only=True)`` can read."""
     version, words, gauss = random.getstate()
-    name, keys, *rest = np.random.get_state()
+    numpy = np.random.get_state(legacy=False)
+    keys = torch.from_numpy(numpy['state']['key'].astype(np.int64))
     state = dict(
         python=[version, torch.tensor(words, dtype=torch.int64), gauss],
-        numpy=[name, torch.from_numpy(keys.astype(np.int64)), *rest],
+        # In the order of the tuple that `set_state` takes.
+        numpy=[
+            numpy['bit_generator'],
+            keys,
+            numpy['state']['pos'],
+            numpy['has_gauss'],
+            numpy['gauss'],
+        ],
         torch=torch.get_rng_state(),
     )
     if torch.cuda.is_available() and torch.cuda.is_initialized():
@@ -187,5 +195,5 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _bare(model: nn.Module) -> nn.Module:
+def _bare(model: Any) -> Any:
     return model.module if is_model_wrapper(model) else model

@@ -58,6 +58,7 @@ class StopDistillHook(Hook):
             )
         self.stop_epoch = stop_epoch
         self.stop_iter = stop_iter
+        self._stop: int = value
 
     def before_train(self, runner: Runner) -> None:
         """Check model and loop, and set the state that is resumed."""
@@ -74,14 +75,14 @@ class StopDistillHook(Hook):
                     f'{type(runner.train_loop).__name__} counts iterations '
                     'and has no epochs; set stop_iter'
                 )
-            last, stop = runner.max_epochs, self.stop_epoch
+            last = runner.max_epochs
         else:
-            last, stop = runner.max_iters, self.stop_iter
-        if stop >= last:
+            last = runner.max_iters
+        if self._stop >= last:
             runner.logger.log(
                 logging.WARNING,
                 'StopDistillHook never stops: the training '
-                f'ends at {last}, not after {stop}',
+                f'ends at {last}, not after {self._stop}',
             )
         self._update(runner)
 

@@ -5,18 +5,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from mmrazor.models.distillers import ConfigurableDistiller
+from torch import Tensor
 
 
 def nonfinite_parts(
-    losses: Mapping[str, Any], distiller: nn.Module
+    losses: Mapping[str, Any], distiller: ConfigurableDistiller
 ) -> list[str]:
     """Name component, level and connector of each loss that is not finite.
 
     Args:
         losses (Mapping): What the algorithm's ``loss`` returned: scalars, or
             lists of them, of which heads return one a level.
-        distiller (nn.Module): Knows which loss uses which connector.
+        distiller (ConfigurableDistiller): Knows which loss uses which
+            connector.
 
     Returns:
         list[str]: Such as ``distill.loss_kd_p3 = nan (connector 'diff_p3')``
@@ -35,7 +37,7 @@ def nonfinite_parts(
     return named
 
 
-def _connectors(name: str, distiller: nn.Module) -> str:
+def _connectors(name: str, distiller: ConfigurableDistiller) -> str:
     name = name[len('distill.') :] if name.startswith('distill.') else ''
     mapping = distiller.loss_forward_mappings.get(name, {})
     used = {record.get('connector') for record in mapping.values()}

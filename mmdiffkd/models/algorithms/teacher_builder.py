@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.hub import get_config
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, BaseModule
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 from mmrazor.registry import MODELS
@@ -141,7 +141,7 @@ def load_teacher(teacher: nn.Module, checkpoint: str) -> None:
         )
     # MMEngine must not initialise what has been loaded.
     for module in teacher.modules():
-        if hasattr(module, '_is_init'):
+        if isinstance(module, BaseModule):
             module._is_init = True
 
 

@@ -26,6 +26,9 @@ class TeacherInput(nn.Module):
         UserError: If a preprocessor is of a kind that cannot be compared.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
         super().__init__()
         # MMSegmentation has a name of its own for it.

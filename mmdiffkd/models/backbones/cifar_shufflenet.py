@@ -105,7 +105,8 @@ class CIFARShuffleNetV1(StagedBackbone):
         norm_cfg: dict = BATCH_NORM,
         **kwargs: Any,
     ) -> None:
-        stages, width = [], STEM_CHANNELS
+        stages: list[nn.Module] = []
+        width = STEM_CHANNELS
         for out, depth in zip(channels, depths):
             units = []
             for j in range(depth):

@@ -140,13 +140,13 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         with torch.autocast(s_feature.device.type, enabled=False):
             student = self._vectors(s_feature.to(dtype))
             target = self._vectors(t_feature.detach().to(dtype))
-            loss = 0.0
+            terms = []
             if self.mse_weight:
-                loss = self.mse_weight * F.mse_loss(student, target)
+                terms.append(self.mse_weight * F.mse_loss(student, target))
             if self.hash_weight:
-                loss = loss + self.hash_weight * self._hash_loss(
-                    student, target
-                )
+                hashed = self._hash_loss(student, target)
+                terms.append(self.hash_weight * hashed)
+            loss = sum(terms[1:], start=terms[0])
         return self.loss_weight * loss
 
     def codes(self, feature: Tensor) -> Tensor:
