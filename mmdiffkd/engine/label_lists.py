@@ -43,13 +43,14 @@ def check_label_list(cfg: Config, key: str, dataset: Mapping) -> None:
     with open(path, encoding='utf-8', errors='replace') as lines:
         for number, line in enumerate(lines, 1):
             words = line.strip().rsplit(' ', 1)
-            if len(words) < 2 or _label(words[1]) is None:
+            label = _label(words[1]) if len(words) == 2 else None
+            if label is None:
                 raise UserError(
                     f'line {number} of label file {path!r} is '
                     f'{line.strip()[:60]!r}; {key} needs an image and the '
                     "number of its class, such as 'cat/1.jpg 3'"
                 )
-            if not 0 <= _label(words[1]) < num_classes:
+            if not 0 <= label < num_classes:
                 raise UserError(
                     f'line {number} of label file {path!r} has the label '
                     f'{words[1]}, but the student has {num_classes} classes, '
@@ -59,7 +60,7 @@ def check_label_list(cfg: Config, key: str, dataset: Mapping) -> None:
 
 
 def _label(word: str) -> int | None:
-    """The number, as MMPretrain will read it, or None if it is none."""
+    """The number, as MMPretrain will read it, or None if it is not one."""
     try:
         return int(word)
     except ValueError:
@@ -78,11 +79,8 @@ def _is_custom(cfg: Config, dataset: Mapping) -> bool:
     with DATASETS.switch_scope_and_registry(None) as registry:
         kind = registry.get(dataset.get('type'))
     # A subclass may read its file in a way of its own.
-    return (
-        isinstance(kind, type)
-        and issubclass(kind, CustomDataset)
-        and kind.load_data_list is CustomDataset.load_data_list
-    )
+    load = getattr(kind, 'load_data_list', None)
+    return load is CustomDataset.load_data_list
 
 
 def _num_classes(cfg: Config) -> Any:

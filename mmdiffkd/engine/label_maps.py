@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 
 from mmdiffkd.utils.errors import UserError
@@ -102,7 +102,7 @@ def _check_ids(
 
 def _num_classes(cfg: Config) -> Any:
     """Classes of the student's head, or None if there is no such head."""
-    model = cfg.get('model') or {}
+    model = cfg.get('model') or ConfigDict()
     if is_distill_config(cfg):
         model = model.architecture
     head = model.get('decode_head')

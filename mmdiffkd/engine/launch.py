@@ -26,8 +26,8 @@ from .norms import replace_sync_bn
 class _Trust(argparse.Action):
     """Let ``torch.load`` read objects, here and in the libraries."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, nargs=0, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(nargs=0, **kwargs)
 
     def __call__(self, *_: Any) -> None:
         # PyTorch asks for it at each call that does not say otherwise.
@@ -199,7 +199,7 @@ def init_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
 
 
 def _check_environment(launcher: str) -> None:
-    """Tell a launcher that was only named from one that is there."""
+    """Check that the named launcher really started this process."""
     needed, script = {
         'pytorch': ('RANK', 'tools/dist_train.sh CONFIG GPUS'),
         'slurm': ('SLURM_PROCID', 'tools/slurm_train.sh'),

@@ -61,7 +61,7 @@ def loss_gradients(model: nn.Module, batches: Iterable[Any]) -> list[Pull]:
     return [Pull(*key, *(pull / count).tolist()) for key, pull in sums.items()]
 
 
-def _pulls_of_batch(model: nn.Module, batch: Any) -> dict[tuple, Tensor]:
+def _pulls_of_batch(model: Any, batch: Any) -> dict[tuple, Tensor]:
     records: dict[str, list[Tensor]] = {}
     distiller = model.distiller
     compute = distiller.compute_distill_losses
@@ -80,7 +80,7 @@ def _pulls_of_batch(model: nn.Module, batch: Any) -> dict[tuple, Tensor]:
         losses = model(**model.data_preprocessor(batch, True), mode='loss')
     finally:
         vars(distiller).pop('compute_distill_losses')
-    totals = {'task': 0.0}
+    totals: dict[str, Any] = {'task': 0.0}
     for name, value in losses.items():
         if 'loss' in name:
             total = sum(t.mean() for t in tensors_of(value))
@@ -101,7 +101,7 @@ def _pulls_of_batch(model: nn.Module, batch: Any) -> dict[tuple, Tensor]:
 
 def _gradient(total: Any, features: Sequence[Tensor]) -> Tensor:
     """All in one vector of double precision; zeros where there is none."""
-    gradients = [None] * len(features)
+    gradients: Sequence[Tensor | None] = [None] * len(features)
     if isinstance(total, Tensor) and total.requires_grad:
         gradients = torch.autograd.grad(
             total, features, retain_graph=True, allow_unused=True

@@ -22,11 +22,11 @@ class FirstIteration:
     the losses are taken with respect to the recorded student features alone.
 
     Args:
-        model (nn.Module): A distillation algorithm of MMRazor or this
+        model (Any): A distillation algorithm, a module of MMRazor or this
             package.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
         #: Shapes of each side's records: side -> recorder -> texts.
         self.records: dict[str, dict[str, list[str]]] = {}
@@ -103,7 +103,7 @@ class FirstIteration:
             for t in tensors_of(value)
         )
         self.has_losses = isinstance(total, Tensor)
-        if self.has_losses and total.requires_grad:
+        if isinstance(total, Tensor) and total.requires_grad:
             self._into_student(total, student)
         return losses
 
@@ -145,18 +145,18 @@ class FirstIteration:
             buffer.data.copy_(saved)
 
 
-def teacher_loss(model: nn.Module, batch: Any) -> tuple[dict[str, float], str]:
+def teacher_loss(model: Any, batch: Any) -> tuple[dict[str, float], str]:
     """Compute the teacher's own task losses on a batch.
 
     Args:
-        model (nn.Module): A ``FrozenTeacherDistill``.
+        model (Any): A ``FrozenTeacherDistill``.
         batch (Any): What the data loader gave.
 
     Returns:
         tuple[dict[str, float], str]: The losses, and why there are none.
     """
     classes = [num_classes(model.teacher), num_classes(model.student)]
-    # Labels beyond the teacher's classes would end a GPU process.
+    # Labels beyond the teacher's classes would abort a CUDA process.
     if classes[0] is None or classes[0] != classes[1]:
         return (
             {},
@@ -179,11 +179,11 @@ def teacher_loss(model: nn.Module, batch: Any) -> tuple[dict[str, float], str]:
         return {}, f'{type(error).__name__}: {str(error).splitlines()[:1]}'
 
 
-def check_optimizer(model: nn.Module, wrapper: Any) -> tuple[int, int]:
+def check_optimizer(model: Any, wrapper: Any) -> tuple[int, int]:
     """Check whose parameters are trained.
 
     Args:
-        model (nn.Module): The algorithm.
+        model (Any): The algorithm.
         wrapper (OptimWrapper | OptimWrapperDict): Built optimizer.
 
     Returns:
@@ -225,10 +225,11 @@ def check_optimizer(model: nn.Module, wrapper: Any) -> tuple[int, int]:
             'the optimizer holds parameters of the frozen '
             'teacher; check optim_wrapper.constructor'
         )
-    return tuple(
+    student, distiller = (
         sum(id(p) in trained for p in part.parameters())
         for part in (model.architecture, model.distiller)
     )
+    return student, distiller
 
 
 def tensors_of(data: Any) -> list[Tensor]:

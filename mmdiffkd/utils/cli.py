@@ -22,8 +22,8 @@ VARIABLE = 'MMDIFFKD_TRACEBACK'
 class _ShowTraceback(argparse.Action):
     """Set the variable, for this process and those that it starts."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, nargs=0, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(nargs=0, **kwargs)
 
     def __call__(self, *_: Any) -> None:
         os.environ[VARIABLE] = '1'

@@ -1,5 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
-"""Tell a distillation that cannot work at its first iteration."""
+"""Detect, in the first iteration, a distillation that cannot work."""
 
 import hashlib
 import logging
@@ -120,11 +120,12 @@ class SanityHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Judge it, and report."""
-        if self._look is not None and not self._done:
+        look = self._look
+        if look is not None and not self._done:
             self._done = True
-            self._look.end()
+            look.end()
             if 'skipped_steps' not in (outputs or {}):
-                self._judge(runner, data_batch, outputs or {})
+                self._judge(runner, look, data_batch, outputs or {})
             self._look = None
         if self._seen < self.zero_patience:
             self._watch_zeros(runner, outputs or {})
@@ -159,9 +160,10 @@ class SanityHook(Hook):
     def _add(self, topic: str, text: str) -> None:
         self._lines.append(f'  {topic:<10} {text}')
 
-    def _judge(self, runner: Runner, batch: Any, outputs: dict) -> None:
-        look, model = self._look, self._model(runner)
-        assert look is not None  # set before the iteration
+    def _judge(
+        self, runner: Runner, look: FirstIteration, batch: Any, outputs: dict
+    ) -> None:
+        model = self._model(runner)
         self._report_records(runner, look)
         self._report_losses(outputs)
         self._judge_gradients(look, model)

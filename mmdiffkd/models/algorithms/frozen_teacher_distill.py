@@ -363,6 +363,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         activation its output, whether in place or not.
         """
         if isinstance(architecture, nn.Module):
+            module: Any  # the switch is of some classes only
             for module in architecture.modules():
                 if hasattr(module, 'inplace'):
                     module.inplace = False

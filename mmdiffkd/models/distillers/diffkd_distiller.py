@@ -154,7 +154,10 @@ class DiffKDDistiller(ConfigurableDistiller):
         Raises:
             UserError: If nothing was recorded under these indices.
         """
-        if connector in self.connector_forward_mappings:
+        if (
+            connector is not None
+            and connector in self.connector_forward_mappings
+        ):
             paired = self._paired[connector]
             side = paired.student if from_student else paired.teacher
             if connector_idx is not None and not (

@@ -156,12 +156,13 @@ class StudentRoIs:
 
 def _roi_head(
     model: nn.Module, side: str, levels: Sequence[int] = ()
-) -> tuple[nn.Module, tuple]:
+) -> tuple[Any, tuple[int, ...]]:
     """The RoI head, and the stage that is meant: (0, ), or () without.
 
     ``levels`` are those of the student, for the advice of an error.
     """
-    head, own = getattr(model, HEAD, None), level_numbers(model)
+    head: Any = getattr(model, HEAD, None)
+    own = level_numbers(model)
     for name in ('bbox_head', 'bbox_roi_extractor', '_bbox_forward'):
         if not hasattr(head, name):
             raise UserError(
@@ -173,7 +174,7 @@ def _roi_head(
     return head, (0,) if isinstance(head.bbox_head, nn.ModuleList) else ()
 
 
-def _coder(head: nn.Module, stage: tuple[int, ...]) -> str:
+def _coder(head: Any, stage: tuple[int, ...]) -> str:
     """How the boxes are encoded, in comparable words."""
     box_head = head.bbox_head[stage[0]] if stage else head.bbox_head
     coder = getattr(box_head, 'bbox_coder', None)

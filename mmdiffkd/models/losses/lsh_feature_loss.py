@@ -57,6 +57,10 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         UserError: If a number is impossible.
     """
 
+    weight: Tensor
+    median: Tensor
+    deviation: Tensor
+
     def __init__(
         self,
         channels: int,

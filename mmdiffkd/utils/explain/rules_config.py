@@ -105,6 +105,8 @@ def explain_wrong_argument(error: BaseException, frames: Frames) -> str | None:
         return None
     given = build.f_locals.get('args', {})
     built = build.f_locals.get('obj_cls')
+    if built is None:  # it failed before it looked the class up
+        return None
     name = getattr(built, '__name__', str(built))
     place = config_key(frames, build.f_locals.get('cfg'))
     where = f' (config key {place})' if place else ''
