@@ -12,10 +12,10 @@ shim                       what fails without it
                            where a fork provides ``mmseg``
 ``_package_lookup``        every ``'mmdet::...'`` base without
                            ``pkg_resources`` (setuptools >= 81)
-``_checkpoint_globals``    resuming and loading own checkpoints on
-                           torch >= 2.6 (``weights_only`` by default)
+``_checkpoint_globals``    resuming and loading own checkpoints
+                           (``weights_only`` is PyTorch's default)
 ``_mmrazor_import``        ``import mmrazor`` with a newer mmcv, and
-                           ``import mmrazor.models`` on torch >= 2.0
+                           ``import mmrazor.models``
 ``mend_pkd_loss``          MMRazor's ``PKDLoss`` on one value per channel: the
                            last level of a small image, batch 1, gives NaN
 =========================  ==================================================
@@ -168,9 +168,6 @@ def _checkpoint_globals() -> None:
 
     They hold the training log as ``HistoryBuffer`` objects of NumPy arrays.
     """
-    add_safe_globals = getattr(torch.serialization, 'add_safe_globals', None)
-    if add_safe_globals is None:  # torch < 2.4 has no allow list
-        return
     import numpy as np
     from mmengine.logging import HistoryBuffer
 
@@ -188,12 +185,7 @@ def _checkpoint_globals() -> None:
         for package in ('numpy._core', 'numpy.core')
     ]
     named.append((_history_buffer_attribute, 'builtins.getattr'))
-    try:
-        add_safe_globals(safe + named)
-    except (TypeError, ValueError, AttributeError):
-        # torch 2.4 and 2.5 know no names, and do not need the list either:
-        # their `torch.load` still reads everything.
-        add_safe_globals(safe)
+    torch.serialization.add_safe_globals(safe + named)
 
 
 @contextmanager

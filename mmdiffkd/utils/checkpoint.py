@@ -82,7 +82,7 @@ def unreadable(path: str, error: BaseException) -> str:
 def _unsafe_names(path: str) -> str:
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # older PyTorch, or a damaged file: an extra, no more
+    except Exception:  # a damaged file; the names are only a hint
         return ''
     return f' ({", ".join(sorted(names)[:5])})' if names else ''
 
