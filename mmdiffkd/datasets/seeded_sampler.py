@@ -72,7 +72,7 @@ class SeededSampler(Sampler):
             dataset.__getitems__ = _SeededLoading(dataset)
 
     def restart(self, seed: int | None = None) -> None:
-        """Make the sampler anew, as if nothing had been drawn from it.
+        """Build the sampler again, as if nothing had been drawn from it.
 
         Args:
             seed (int, optional): Another seed. Defaults to None: the same.
@@ -92,7 +92,7 @@ class SeededSampler(Sampler):
         return len(self.sampler)
 
     def set_epoch(self, epoch: int) -> None:
-        """Shuffle and augment otherwise than in other epochs."""
+        """Shuffle and augment differently in each epoch."""
         self.epoch = epoch
         if hasattr(self.sampler, 'set_epoch'):
             self.sampler.set_epoch(epoch)
@@ -121,7 +121,7 @@ class _SeededLoading:
 
     def __call__(self, indices: Sequence[Any]) -> list[Any]:
         with isolated_rng():
-            if self.batch is not None:  # the dataset has one of its own
+            if self.batch is not None:  # the dataset's own
                 _seed(indices[0])
                 return self.batch([_plain(index) for index in indices])
             samples = []

@@ -177,10 +177,9 @@ def _check_option_names(cfg: Config, options: dict) -> None:
 
 
 def _check_template(cfg: Config, option: str, name: str) -> None:
-    """Tell that a variable of the file has been used up when it is read.
+    """Warn that overriding this variable of the file has no effect.
 
-    Its value was copied to where the file uses it; to change it afterwards
-    changes nothing.
+    Its value was copied to where the file uses it when the file was read.
     """
     if name in cfg and name in cfg.get('model', {}):
         raise UserError(

@@ -15,10 +15,12 @@ SIDE = 2.2  # of a panel, in inches
 
 
 def spatial_attention(feature: Tensor, temperature: float = 0.5) -> Tensor:
-    """Tell where a feature is active (appendix F.1 of DiffKD).
+    """Show where a feature is active (appendix F.1 of DiffKD).
 
     ``V = H * W * softmax(mean_c(X) / temperature)``, the softmax over all
-    positions, so that 1 is what an even map has everywhere.
+    positions, so that 1 is what an even map has everywhere. The weights of
+    :class:`~mmdiffkd.models.AttentionMSELoss` are another such softmax, of
+    absolute values in units of their standard deviation.
 
     Args:
         feature (Tensor): X, shape (C, H, W).

@@ -29,7 +29,7 @@ data_preprocessor = dict(
     to_rgb=True,
 )
 
-# No flipping: a mirrored digit is none.
+# No flipping: a mirrored digit is no digit.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomCrop', crop_size=32, padding=2),

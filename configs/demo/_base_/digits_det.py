@@ -22,7 +22,7 @@ metainfo = dict(
     )
 )
 
-# No resizing: scenes are 128 x 128. No flipping: a mirrored digit is none.
+# No resizing: scenes are 128 x 128. No flipping: a mirrored digit is no digit.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),

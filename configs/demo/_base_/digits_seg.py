@@ -39,7 +39,7 @@ dataset = dict(
     ),
 )
 
-# No resizing: scenes are 64 x 64. No flipping: a mirrored digit is none.
+# No resizing: scenes are 64 x 64. No flipping: a mirrored digit is no digit.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),

@@ -43,12 +43,12 @@ class FiniteLossHook(Hook):
     it is good. Schedulers count on.
 
     Cost in an iteration: a copy of the buffers, and under 'skip' an
-    all-reduce of one number. Neither adds to the one wait for the device that
-    the algorithm's check is.
+    all-reduce of one number. Neither adds a wait for the device; the
+    algorithm's check has one already.
 
-    Note: losses are looked at before the loss scale of float16. Gradients
-    that overflow with a finite loss are the business of MMEngine's
-    ``AmpOptimWrapper``, whose scaler leaves such a step out by itself.
+    Note: the hook sees losses before the loss scale of float16. Where a loss
+    is finite and its gradients overflow, the scaler of MMEngine's
+    ``AmpOptimWrapper`` skips the step by itself.
 
     Args:
         on_nonfinite (str): ``'stop'`` or ``'skip'``. Defaults to ``'stop'``.

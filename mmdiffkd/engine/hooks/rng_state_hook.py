@@ -33,7 +33,7 @@ class RNGStateHook(Hook):
     With several processes, a checkpoint holds the states of all of them if
     :class:`AtomicCheckpointHook` writes it. A run resumed with another number
     of processes, or on another kind of device, cannot go on with them: it
-    warns, and seeds all generators anew from seed, rank and iteration.
+    warns, and seeds all generators from seed, rank and iteration.
     """
 
     # After all others in `before_train`: what they drew by then is undone.
@@ -75,7 +75,7 @@ class RNGStateHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Restore the states, once everything has been set up."""
         attend(runner.model, self)
-        # Else each start of workers draws from the global generator.
+        # Otherwise every start of workers draws from the global generator.
         runner.train_dataloader.generator = torch.Generator().manual_seed(
             runner.seed or 0
         )

@@ -17,7 +17,9 @@ class AttentionMSELoss(BaseModule):
     positions, where ``a`` is the mean over the channels of the absolute
     teacher feature, in units of that feature's standard deviation. The
     weights of an image average to one, so an even attention gives the plain
-    mean squared error.
+    mean squared error. Pictures of features show another attention, which
+    takes the plain mean
+    (:func:`~mmdiffkd.visualization.feature_maps.spatial_attention`).
 
     Args:
         temperature (float): Small values concentrate on few positions.

@@ -46,7 +46,7 @@ def explain_absent_image(error: BaseException, frames: Frames) -> str | None:
 
 
 def explain_broken_image(error: BaseException, frames: Frames) -> str | None:
-    """An image file that is there and is none, also in a worker's words."""
+    """A file that is no readable image, also if a worker reports it."""
     match = re.search(r'failed to load image: (.+)', str(error))
     name = match.group(1).strip() if match else None
     if name is None and type(error).__module__.startswith('cv2'):
