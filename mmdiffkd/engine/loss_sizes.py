@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 FACTOR = 100.0
 """From here on, a distillation loss is told as out of proportion."""
@@ -134,7 +134,7 @@ def size_of(tensors: Sequence[Tensor]) -> float:
     )
 
 
-def saved_buffers(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+def saved_buffers(model: Any) -> list[tuple[Tensor, Tensor]]:
     """Copies of the buffers of what is trained, to put back."""
     return [
         (buffer, buffer.clone())

@@ -17,7 +17,7 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
 from mmengine.config import Config  # noqa: E402
 
 from mmdiffkd.models.distillers.pairs import expand_distiller  # noqa: E402
-from mmdiffkd.utils.cli import command_line  # noqa: E402
+from mmdiffkd.utils.cli import add_traceback, command_line  # noqa: E402
 from mmdiffkd.utils.config import CfgOptions, load_config  # noqa: E402
 from mmdiffkd.utils.errors import UserError  # noqa: E402
 from mmdiffkd.utils.hints import closest  # noqa: E402
@@ -39,6 +39,7 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='settings of the config to override',
     )
+    add_traceback(parser)
     return parser.parse_args()
 
 
