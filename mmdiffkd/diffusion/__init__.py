@@ -12,7 +12,7 @@ from .guidance import ClassifierGuidance
 from .iteration_count import IterationCount
 from .noise_matching import AdaptiveNoiseMatching
 from .noise_schedule import NoiseSchedule
-from .noise_source import NoiseDraw, NoiseSource
+from .noise_source import NoiseDraw, NoiseSource, noise_sources
 from .paired_output import PairedOutput
 from .recipes import RECIPES
 from .self_diffusion import SelfDiffusion
@@ -37,4 +37,5 @@ __all__ = [
     'PairedOutput',
     'SelfDiffusion',
     'TeacherDiffusion',
+    'noise_sources',
 ]

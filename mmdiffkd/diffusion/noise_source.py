@@ -1,12 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 """Random numbers of one feature pair."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class NoiseDraw(NamedTuple):
@@ -134,3 +135,11 @@ class NoiseSource:
         generator = state['generator']
         self._state = None if generator is None else generator.cpu()
         self._generator = None
+
+
+def noise_sources(module: nn.Module) -> Iterator[tuple[str, NoiseSource]]:
+    """Each source of noise in a module, behind the name it has there."""
+    for name, part in module.named_modules():
+        for key, value in vars(part).items():
+            if isinstance(value, NoiseSource):
+                yield f'{name}.{key}', value

@@ -7,10 +7,10 @@ MMEngine loads whatever fits and warns of the rest.
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor
 
+from mmdiffkd.utils.distillation import unwrap
 from mmdiffkd.utils.errors import UserError
 
 # Settings of a group of parameters that tell kinds of optimizers apart.
@@ -48,8 +48,7 @@ def check_belonging(runner: Runner, checkpoint: Any) -> None:
         isinstance(value, Tensor) for value in state.values()
     ):
         raise UserError(f'{path!r} is not a checkpoint: it holds no weights')
-    model = runner.model
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrap(runner.model)
     own = model.state_dict()
     found = {
         str(key)[7 if str(key).startswith('module.') else 0 :]: value

@@ -11,6 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdiffkd.utils.distillation import is_distillation
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.scopes import check_scope
 from mmdiffkd.utils.student import is_distill_config
@@ -62,12 +63,7 @@ def check_training(cfg: Config, path: str) -> None:
         if isinstance(student, Mapping)
         else None
     )
-    if (
-        given
-        and own
-        and given != own
-        and str(algorithm.get('type')).endswith('FrozenTeacherDistill')
-    ):
+    if given and own and given != own and is_distillation(cfg):
         raise UserError(
             'model.data_preprocessor is not used, because the student has '
             'one; set model.architecture.data_preprocessor in its place'

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError
-
-from .sanity import tensors_of
+from mmdiffkd.utils.distillation import tensors_of
 
 
 class Pull(NamedTuple):

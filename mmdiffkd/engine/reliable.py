@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 
+from mmdiffkd.utils.distillation import is_distillation
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.hints import closest
 from mmdiffkd.utils.student import is_distill_config
@@ -107,9 +108,7 @@ def _concerns(part: str, cfg: Config) -> bool:
     if part in ('student_checkpoint', 'sanity'):
         return is_distill_config(cfg)
     if part == 'finite_loss':
-        return str((cfg.get('model') or {}).get('type')).endswith(
-            'FrozenTeacherDistill'
-        )
+        return is_distillation(cfg)
     return True
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError, isolated_rng
+from mmdiffkd.utils.distillation import tensors_of
 
 from .class_checks import num_classes
 from .level_names import misnamed_levels
@@ -230,15 +231,6 @@ def check_optimizer(model: Any, wrapper: Any) -> tuple[int, int]:
         for part in (model.architecture, model.distiller)
     )
     return student, distiller
-
-
-def tensors_of(data: Any) -> list[Tensor]:
-    """Tensors inside nested lists and tuples."""
-    if isinstance(data, Tensor):
-        return [data]
-    if isinstance(data, (list, tuple)):
-        return [t for item in data for t in tensors_of(item)]
-    return []
 
 
 def shape_text(tensor: Tensor) -> str:

@@ -5,13 +5,13 @@ import re
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_CONSTRUCTORS,
 )
 
 from mmdiffkd.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmdiffkd.utils.distillation import is_distillation, unwrap
 from mmdiffkd.utils.errors import UserError
 
 NAME = 'StudentOptimWrapperConstructor'
@@ -65,8 +65,7 @@ class StudentOptimWrapperConstructor:
         Returns:
             OptimWrapper: With the student's groups first.
         """
-        while is_model_wrapper(model):
-            model = model.module
+        model = unwrap(model)
         wrapper = MMENGINE_CONSTRUCTORS.build(
             dict(
                 type=self.student_constructor,
@@ -110,7 +109,7 @@ def show_student_to_constructor(cfg: Config) -> str | None:
     optim = cfg.get('optim_wrapper') or ConfigDict()
     constructor = optim.get('constructor')
     if (
-        not str(model.get('type')).endswith('FrozenTeacherDistill')
+        not is_distillation(cfg)
         or model.get('teacher_trainable')
         or not re.search('(Layer|LearningRate)Decay', str(constructor))
     ):

@@ -8,10 +8,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 
 from mmdiffkd.utils.checkpoint import NOT_A_DICT
+from mmdiffkd.utils.distillation import unwrap
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.student import (
     key_prefixes,
@@ -34,9 +35,9 @@ class StudentWeightsHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Strip the distillation in memory, and check that something fits."""
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
+        model = unwrap(runner.model)
+        while isinstance(model, BaseTTAModel):
+            model = unwrap(model.module)
         path = runner._load_from
         if not isinstance(checkpoint, dict):
             raise UserError(NOT_A_DICT.format(path, type(checkpoint).__name__))

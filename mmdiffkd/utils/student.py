@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
+from .distillation import is_distillation
 from .errors import UserError
 
 PREFIX = 'architecture.'
@@ -20,7 +21,11 @@ DISTILL_NAMES = ('distill', 'student', 'teacher')
 
 
 def is_distill_config(cfg: Config) -> bool:
-    """Whether a config's model is an MMRazor algorithm around a student."""
+    """Whether a config's model is an algorithm around a student.
+
+    MMRazor's own are among them; see
+    :func:`~mmdiffkd.utils.distillation.is_distillation` for this package's.
+    """
     return 'architecture' in cfg.get('model', {})
 
 
@@ -41,8 +46,8 @@ def student_config(cfg: Config) -> Config:
     if not is_distill_config(cfg):
         return cfg
     algorithm = cfg.model
+    ours = is_distillation(cfg)
     cfg.model = _architecture(algorithm.architecture, cfg)
-    ours = str(algorithm.type).endswith('FrozenTeacherDistill')
     if algorithm.get('data_preprocessor') is not None and not (
         ours and cfg.model.get('data_preprocessor')
     ):

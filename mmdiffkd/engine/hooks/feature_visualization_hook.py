@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError, closest
-
-from .stop_distill_hook import _model
+from mmdiffkd.utils.distillation import unwrap
 
 
 @HOOKS.register_module()
@@ -72,7 +71,7 @@ class FeatureVisualizationHook(Hook):
         from mmdiffkd.visualization import feature_maps
 
         self._maps, self._runner = feature_maps, runner
-        model = _model(runner)
+        model = unwrap(runner.model)
         paired = getattr(
             getattr(model, 'distiller', None),
             'connector_forward_mappings',
@@ -107,7 +106,7 @@ class FeatureVisualizationHook(Hook):
             and is_main_process()
         ):
             return
-        model = _model(runner)
+        model = unwrap(runner.model)
         if getattr(model, 'distillation_stopped', False):
             self._tell('distillation has stopped; no features are drawn')
             return

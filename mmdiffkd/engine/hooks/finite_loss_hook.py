@@ -7,12 +7,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmdiffkd.diffusion import IterationCount
+from mmdiffkd.diffusion import IterationCount, noise_sources
 from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import NonFiniteLossError, UserError
@@ -23,8 +22,8 @@ from mmdiffkd.utils.batch_dump import (
     rebuild_batch,
 )
 from mmdiffkd.utils.checkpoint import write_checkpoint
-
-from . import rng_state_hook as rng
+from mmdiffkd.utils.distillation import Distillation, unwrap
+from mmdiffkd.utils.rng import get_rng_states, set_rng_states
 
 
 @HOOKS.register_module()
@@ -99,15 +98,15 @@ class FiniteLossHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Put the guard into the algorithm."""
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        if not hasattr(model, 'nonfinite_guard'):
+        model = unwrap(runner.model)
+        guarded = isinstance(model, Distillation)
+        if not guarded:
             raise UserError(
                 f'FiniteLossHook guards mmdiffkd.FrozenTeacherDistill, not a '
                 f'{type(model).__name__}; remove the hook'
             )
         self._runner, self._model = runner, model
-        self._sources = list(rng._noise_sources(model))
+        self._sources = list(noise_sources(model))
         model.nonfinite_guard = self
         attend(model, self)
         if self.skip:
@@ -124,7 +123,7 @@ class FiniteLossHook(Hook):
         """Remember what an iteration starts from."""
         self._batch = data_batch
         self._states = {
-            'global': rng._get_global(),
+            'global': get_rng_states(),
             'noise': {name: source.state() for name, source in self._sources},
         }
         # Batch statistics, which the forward pass updates. Finding them costs
@@ -283,7 +282,7 @@ def restore_dump(model: nn.Module, dump: dict[str, Any]) -> Any:
         Any: The batch, for ``model.data_preprocessor(batch, True)``.
     """
     model.load_state_dict(dump['state_dict'])
-    rng._set_global(dump['generators']['global'])
-    for name, source in rng._noise_sources(model):
+    set_rng_states(dump['generators']['global'])
+    for name, source in noise_sources(model):
         source.set_state(dump['generators']['noise'][name])
     return rebuild_batch(dump['batch'])

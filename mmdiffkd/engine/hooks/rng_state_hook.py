@@ -2,20 +2,20 @@
 """Random numbers go on where a checkpoint was written."""
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdiffkd.diffusion import NoiseSource
+from mmdiffkd.diffusion import noise_sources
 from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
+from mmdiffkd.utils.distillation import unwrap
+from mmdiffkd.utils.rng import get_rng_states, set_rng_states
 
 KEY = 'rng_states'
 """Where they are in a checkpoint."""
@@ -67,7 +67,7 @@ class RNGStateHook(Hook):
                 'resumed run draws other numbers than an uninterrupted one'
             )
             return
-        model = _bare(runner.model)
+        model = unwrap(runner.model)
         if hasattr(model, 'distillation_stopped'):
             # Now: a hook that stops it may decide anew in `before_train`.
             model.distillation_stopped = self._saved['ranks'][0]['stopped']
@@ -84,7 +84,7 @@ class RNGStateHook(Hook):
             return
         ranks, size = self._saved['ranks'], self._saved['world_size']
         self._saved = None
-        kind = _device(_bare(runner.model)).type
+        kind = _device(unwrap(runner.model)).type
         if (size, len(ranks), ranks[0]['device']) != (
             get_world_size(),
             get_world_size(),
@@ -99,8 +99,8 @@ class RNGStateHook(Hook):
             self._reseed(runner)
             return
         state = ranks[get_rank()]
-        _set_global(state['global'])
-        for name, source in _noise_sources(_bare(runner.model)):
+        set_rng_states(state['global'])
+        for name, source in noise_sources(unwrap(runner.model)):
             if name in state['noise']:
                 source.set_state(state['noise'][name])
 
@@ -116,23 +116,23 @@ class RNGStateHook(Hook):
         run = runner.val_loop.run
 
         def isolated() -> Any:
-            self._before_val = _get_global()
+            self._before_val = get_rng_states()
             try:
                 return run()
             finally:
-                _set_global(self._before_val)
+                set_rng_states(self._before_val)
                 self._before_val = None
 
         # On the instance: no hook is both the first and the last.
         runner.val_loop.run = isolated
 
     def _state(self, runner: Runner) -> dict:
-        model = _bare(runner.model)
+        model = unwrap(runner.model)
         return {
             # A checkpoint may be written during validation.
-            'global': self._before_val or _get_global(),
+            'global': self._before_val or get_rng_states(),
             'noise': {
-                name: source.state() for name, source in _noise_sources(model)
+                name: source.state() for name, source in noise_sources(model)
             },
             'stopped': bool(getattr(model, 'distillation_stopped', False)),
             'device': _device(model).type,
@@ -146,54 +146,10 @@ class RNGStateHook(Hook):
         random.seed(int(words[0]))
         np.random.seed(words[1])
         torch.manual_seed(int(words[2]))
-        model = _bare(runner.model)
-        for i, (_, source) in enumerate(_noise_sources(model)):
+        model = unwrap(runner.model)
+        for i, (_, source) in enumerate(noise_sources(model)):
             source.generator(_device(model)).manual_seed(int(words[3]) + i)
-
-
-def _get_global() -> dict[str, Any]:
-    """States that ``torch.load(weights_only=True)`` can read."""
-    version, words, gauss = random.getstate()
-    numpy = np.random.get_state(legacy=False)
-    keys = torch.from_numpy(numpy['state']['key'].astype(np.int64))
-    state = dict(
-        python=[version, torch.tensor(words, dtype=torch.int64), gauss],
-        # In the order of the tuple that `set_state` takes.
-        numpy=[
-            numpy['bit_generator'],
-            keys,
-            numpy['state']['pos'],
-            numpy['has_gauss'],
-            numpy['gauss'],
-        ],
-        torch=torch.get_rng_state(),
-    )
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        state['cuda'] = torch.cuda.get_rng_state()
-    return state
-
-
-def _set_global(state: dict[str, Any]) -> None:
-    version, words, gauss = state['python']
-    random.setstate((version, tuple(words.tolist()), gauss))
-    name, keys, *rest = state['numpy']
-    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))
-    # A runner may load its checkpoint onto the GPU; states belong to the CPU.
-    torch.set_rng_state(state['torch'].cpu())
-    if 'cuda' in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state['cuda'].cpu())
-
-
-def _noise_sources(model: nn.Module) -> Iterator[tuple[str, NoiseSource]]:
-    for name, module in model.named_modules():
-        for key, value in vars(module).items():
-            if isinstance(value, NoiseSource):
-                yield f'{name}.{key}', value
 
 
 def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
-
-
-def _bare(model: Any) -> Any:
-    return model.module if is_model_wrapper(model) else model

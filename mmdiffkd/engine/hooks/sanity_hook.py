@@ -12,14 +12,15 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmdiffkd.diffusion import noise_sources
 from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError
+from mmdiffkd.utils.distillation import unwrap
 
 from ..annotations import check_built_data
 from ..loss_sizes import likely_causes, outsized
 from ..sanity import FirstIteration, check_optimizer, teacher_loss
-from .rng_state_hook import _noise_sources
 
 
 @HOOKS.register_module()
@@ -138,15 +139,13 @@ class SanityHook(Hook):
     @staticmethod
     def _model(runner: Runner) -> Any:
         model = runner.model
-        if is_model_wrapper(model):
-            if 'FullySharded' in type(model).__name__:
-                raise UserError(
-                    f'{type(model).__name__} splits the parameters of the '
-                    'student, and a distillation needs it whole; use '
-                    'MMDistributedDataParallel (leave model_wrapper_cfg out)'
-                )
-            model = model.module
-        return model
+        if is_model_wrapper(model) and 'FullySharded' in type(model).__name__:
+            raise UserError(
+                f'{type(model).__name__} splits the parameters of the '
+                'student, and a distillation needs it whole; use '
+                'MMDistributedDataParallel (leave model_wrapper_cfg out)'
+            )
+        return unwrap(model)
 
     @staticmethod
     def _origin(model: Any) -> str:
@@ -286,7 +285,7 @@ class SanityHook(Hook):
         device = next(model.parameters()).device
         states = [
             source.generator(device).get_state().numpy().tobytes()
-            for _, source in _noise_sources(model)
+            for _, source in noise_sources(model)
         ]
         if not states:
             return

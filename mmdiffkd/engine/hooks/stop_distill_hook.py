@@ -5,11 +5,11 @@ import logging
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError
+from mmdiffkd.utils.distillation import unwrap
 
 
 @HOOKS.register_module()
@@ -62,10 +62,11 @@ class StopDistillHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check model and loop, and set the state that is resumed."""
-        if not hasattr(_model(runner), 'distillation_stopped'):
+        model = unwrap(runner.model)
+        if not hasattr(model, 'distillation_stopped'):
             raise UserError(
                 'StopDistillHook: the model, a '
-                f'{type(_model(runner)).__name__}, does not distil; remove '
+                f'{type(model).__name__}, does not distil; remove '
                 'the hook, or wrap the model in mmdiffkd.FrozenTeacherDistill'
             )
         if self.stop_epoch is not None:
@@ -103,15 +104,10 @@ class StopDistillHook(Hook):
             stopped = runner.epoch >= self.stop_epoch
         else:
             stopped = runner.iter >= self.stop_iter
-        model = _model(runner)
+        model = unwrap(runner.model)
         if stopped and not model.distillation_stopped:
             runner.logger.info(
                 f'distillation stops after epoch {runner.epoch}, iteration '
                 f'{runner.iter}; the student trains on alone'
             )
         model.distillation_stopped = stopped
-
-
-def _model(runner: Runner) -> Any:
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model

@@ -9,7 +9,6 @@ from typing import Any
 import mmengine
 from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 
@@ -18,6 +17,7 @@ from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import isolated_rng
 from mmdiffkd.utils.atomic import write_text_durably
 from mmdiffkd.utils.checkpoint import write_checkpoint
+from mmdiffkd.utils.distillation import unwrap
 from mmdiffkd.utils.export import check_fit, plain_checkpoint, plain_config
 
 BEST = re.compile(r'best_ckpt(?:_(.+))?')
@@ -110,8 +110,7 @@ class StudentCheckpointHook(Hook):
     def _write(
         self, runner: Runner, name: str, epoch: int, iteration: int
     ) -> None:
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrap(runner.model)
         meta = dict(
             epoch=epoch,
             iter=iteration,

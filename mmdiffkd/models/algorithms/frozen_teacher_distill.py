@@ -22,19 +22,20 @@ from mmdiffkd.utils import (
     UserError,
     isolated_rng,
 )
+from mmdiffkd.utils.distillation import Distillation, tensors_of
 
 from ..distillers.config_checks import check_distiller
 from ..distillers.student_rois import StudentRoIs
 from .announcements import announce_absent_hooks, announce_teacher
 from .early_exit import EarlyExit
 from .inheritance import check_inheritance, inherit
-from .nonfinite import nonfinite_parts
+from .nonfinite import NonFiniteGuard, nonfinite_parts
 from .teacher_builder import build_teacher, load_teacher
 from .teacher_input import TeacherInput
 
 
 @MODELS.register_module()
-class FrozenTeacherDistill(SingleTeacherDistill):
+class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
     """``SingleTeacherDistill`` whose teacher is only looked at.
 
     * The teacher is wholly in eval mode, under ``no_grad``, and outside the
@@ -146,7 +147,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
         )
         check_inheritance(self.student, self.teacher, inherit_teacher)
         self.inherit_teacher = tuple(inherit_teacher)
-        self.nonfinite_guard: Any = None
+        self.nonfinite_guard: NonFiniteGuard | None = None
         # Names of the hooks that look after this model.
         self.attending_hooks: set[str] = set()
         self.teacher_input: TeacherInput | None = None
@@ -305,7 +306,7 @@ class FrozenTeacherDistill(SingleTeacherDistill):
             name,
             recorder,
         ) in self.distiller.student_recorders.recorders.items():
-            tensors = list(_tensors(recorder.data_buffer))
+            tensors = tensors_of(recorder.data_buffer)
             if name == StudentRoIs.ROIS:
                 continue  # boxes; no loss sees them
             if tensors and not any(t.requires_grad for t in tensors):
@@ -439,11 +440,3 @@ def _to_own_keys(
             f'{len(state_dict)} keys such as {examples}, the student such as '
             f'{list(student)[:3]}; check load_from'
         )
-
-
-def _tensors(data: Any) -> list[Tensor]:
-    if isinstance(data, Tensor):
-        return [data]
-    if isinstance(data, (list, tuple)):
-        return [tensor for item in data for tensor in _tensors(item)]
-    return []

@@ -2,11 +2,45 @@
 """Name the parts of a loss that are not finite."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from mmrazor.models.distillers import ConfigurableDistiller
 from torch import Tensor
+
+
+class NonFiniteGuard(Protocol):
+    """Decides whether an algorithm steps on the loss of a batch.
+
+    :class:`~mmdiffkd.engine.hooks.FiniteLossHook` is one.
+    """
+
+    def agree(self, finite: Tensor) -> Tensor:
+        """Whether to step, from whether this rank's losses are finite.
+
+        Args:
+            finite (Tensor): Boolean scalar.
+
+        Returns:
+            Tensor: A scalar that is 0 for no.
+        """
+
+    def good_batch(self) -> None:
+        """Hear that the batch is stepped on."""
+
+    def handle(self, message: str, bad: bool) -> Tensor:
+        """Give a loss in the place of one that is not finite, or raise.
+
+        Args:
+            message (str): What is not finite.
+            bad (bool): Whether it is on this rank.
+
+        Returns:
+            Tensor: Scalar.
+        """
+
+    def log_vars(self) -> dict[str, Tensor]:
+        """Scalars for the log of such an iteration."""
 
 
 def nonfinite_parts(
