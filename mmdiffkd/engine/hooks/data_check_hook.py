@@ -2,10 +2,10 @@
 """Check the data of any training, distilled or not."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmdiffkd.registry import HOOKS
+from mmdiffkd.utils.distillation import unwrap
 
 from ..annotations import check_built_data
 from .sanity_hook import SanityHook
@@ -28,8 +28,7 @@ class DataCheckHook(Hook):
         """
         if any(isinstance(hook, SanityHook) for hook in runner.hooks):
             return
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrap(runner.model)
         student = getattr(model, 'architecture', model)
         for line in check_built_data(runner, student):
             runner.logger.warning(line)
