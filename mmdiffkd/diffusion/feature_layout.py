@@ -1,6 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """Bring vectors, tokens and maps into the one layout (N, C, H, W)."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -8,10 +10,64 @@ from torch import Tensor
 RESIZE_MODES = ('nearest', 'nearest-exact', 'bilinear', 'bicubic', 'area')
 
 
+#: ``token_shape`` of tokens that fill no single map.
+SEQUENCE = 'sequence'
+
+TokenShape = (
+    tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | str | None
+)
+ClassTokens = int | tuple[int, int]
+
+
+def check_tokens(token_shape: Any, num_class_tokens: Any) -> None:
+    """Raise ValueError unless both are as :func:`token_layout` takes them."""
+    for side in ('student', 'teacher'):
+        shape, dropped = token_layout(side, token_shape, num_class_tokens)
+        if isinstance(shape, str):
+            fits = shape == SEQUENCE
+        else:
+            fits = shape is None or (len(shape) == 2 and min(shape) >= 1)
+        if not fits:
+            raise ValueError(
+                'token_shape must be (H, W) of at least (1, 1), one such for '
+                f'the student and one for the teacher, or {SEQUENCE!r}, got '
+                f'{token_shape!r}'
+            )
+        if dropped < 0:
+            raise ValueError(
+                'num_class_tokens must not be negative, got '
+                f'{num_class_tokens}'
+            )
+
+
+def token_layout(
+    side: str, token_shape: Any, num_class_tokens: Any
+) -> tuple[Any, int]:
+    """What holds for one side, where a pair gives the student's first.
+
+    Args:
+        side (str): ``'student'`` or ``'teacher'``.
+        token_shape (TokenShape): (H, W) for both, a pair of such, or
+            ``'sequence'``.
+        num_class_tokens (ClassTokens): A number for both, or a pair.
+
+    Returns:
+        tuple: ``token_shape`` and ``num_class_tokens`` of this side.
+    """
+    index = 0 if side == 'student' else 1
+    if isinstance(token_shape, (tuple, list)) and any(
+        isinstance(shape, (tuple, list)) for shape in token_shape
+    ):
+        token_shape = token_shape[index]
+    if isinstance(num_class_tokens, (tuple, list)):
+        num_class_tokens = num_class_tokens[index]
+    return token_shape, num_class_tokens
+
+
 def as_map(
     feature: Tensor,
     side: str,
-    token_shape: tuple[int, int] | None = None,
+    token_shape: tuple[int, int] | str | None = None,
     num_class_tokens: int = 0,
 ) -> Tensor:
     """View a feature as a map.
@@ -20,8 +76,9 @@ def as_map(
         feature (Tensor): A map (N, C, H, W), a vector (N, C), which becomes
             (N, C, 1, 1), or tokens (N, L, C), which become (N, C, H, W).
         side (str): 'student' or 'teacher', for the message.
-        token_shape (tuple[int, int], optional): (H, W) of tokens. It is never
-            guessed to be square. Defaults to None.
+        token_shape (tuple[int, int] | str, optional): (H, W) of tokens, which
+            is never guessed to be square, or ``'sequence'``: they become
+            (N, C, L, 1). Defaults to None.
         num_class_tokens (int): Leading tokens to drop. Defaults to 0.
 
     Returns:
@@ -40,14 +97,21 @@ def as_map(
             'a map (N, C, H, W), tokens (N, L, C) or a vector (N, C)'
         )
     tokens = feature[:, num_class_tokens:]
+    if isinstance(token_shape, str):
+        return tokens.transpose(1, 2).unsqueeze(3)
     if token_shape is None or tokens.shape[1] != (
         token_shape[0] * token_shape[1]
     ):
         raise ValueError(
             f'the {side} feature has {tokens.shape[1]} tokens (shape '
             f'{tuple(feature.shape)}, {num_class_tokens} class tokens '
-            f'dropped), which do not fill token_shape={token_shape}; set '
-            'token_shape=(H, W) and num_class_tokens of the connector'
+            f'dropped), which do not fill token_shape={token_shape}; if they '
+            'are the tokens of one map, set token_shape=(H, W) and '
+            'num_class_tokens of the connector; if they are those of several '
+            'levels, or their number changes with the image, set '
+            f'token_shape={SEQUENCE!r} with '
+            "denoiser=dict(type='MLPDenoiser'), or record the maps that they "
+            "are made of, such as those of source='neck'"
         )
     size = (*tokens.shape[::2], *token_shape)
     return tokens.transpose(1, 2).reshape(size)

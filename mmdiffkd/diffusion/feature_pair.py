@@ -6,7 +6,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import BATCH_NORM, Config, build
-from .feature_layout import RESIZE_MODES, as_map, check_channels, match_size
+from .feature_layout import (
+    RESIZE_MODES,
+    ClassTokens,
+    TokenShape,
+    as_map,
+    check_channels,
+    check_tokens,
+    match_size,
+    token_layout,
+)
 
 
 class FeaturePair(nn.Module):
@@ -28,9 +37,12 @@ class FeaturePair(nn.Module):
             ``dict(type='BN')``.
         resize (str, optional): Mode in which a student map of another height
             or width is resized to the teacher's. Defaults to None: an error.
-        token_shape (tuple[int, int], optional): (H, W) of features that are
-            tokens (N, L, C). Defaults to None.
-        num_class_tokens (int): Leading tokens to drop. Defaults to 0.
+        token_shape (tuple | str, optional): (H, W) of features that are
+            tokens (N, L, C), or two such, the student's first; or
+            ``'sequence'`` for tokens of several maps, which a 1x1 denoiser
+            such as :class:`MLPDenoiser` takes one by one. Defaults to None.
+        num_class_tokens (int | tuple[int, int]): Leading tokens to drop, or
+            those of the student and of the teacher. Defaults to 0.
 
     Raises:
         ValueError: If ``resize`` is no mode of interpolation, or a number is
@@ -47,8 +59,8 @@ class FeaturePair(nn.Module):
         autoencoder: Config | None = None,
         norm_cfg: Config = BATCH_NORM,
         resize: str | None = None,
-        token_shape: tuple[int, int] | None = None,
-        num_class_tokens: int = 0,
+        token_shape: TokenShape = None,
+        num_class_tokens: ClassTokens = 0,
     ) -> None:
         super().__init__()
         if resize not in (None, *RESIZE_MODES):
@@ -56,15 +68,8 @@ class FeaturePair(nn.Module):
                 f'resize must be None or one of '
                 f'{list(RESIZE_MODES)}, got {resize!r}'
             )
-        if token_shape is not None and min(token_shape) < 1:
-            raise ValueError(
-                'token_shape must be (H, W) of at least (1, 1), '
-                f'got {token_shape}'
-            )
-        check_not_negative(
-            num_class_tokens=num_class_tokens,
-            autoencoder_loss_weight=autoencoder_loss_weight,
-        )
+        check_tokens(token_shape, num_class_tokens)
+        check_not_negative(autoencoder_loss_weight=autoencoder_loss_weight)
         self.student_channels = student_channels
         self.teacher_channels = teacher_channels
         self.width = latent_channels or teacher_channels
@@ -106,7 +111,8 @@ class FeaturePair(nn.Module):
 
     def as_map(self, feature: Tensor, side: str) -> Tensor:
         """A map, a vector or tokens as a map (N, C, H, W)."""
-        return as_map(feature, side, self.token_shape, self.num_class_tokens)
+        layout = token_layout(side, self.token_shape, self.num_class_tokens)
+        return as_map(feature, side, *layout)
 
     def encode(self, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The latent ``z_t``, detached, and the autoencoder's loss if any.

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
+from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.visualization import LocalVisBackend
 
 from mmdiffkd.utils.cli import add_traceback
 from mmdiffkd.utils.config import CfgOptions
@@ -261,8 +263,35 @@ def _environment_from_slurm() -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build MMEngine's runner, or the one that the config names."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    """Build MMEngine's runner, or the one that the config names.
+
+    What the model has read from student and teacher is written into the
+    runner's config, and so into its dumps and its checkpoints.
+
+    Args:
+        cfg (Config): Config, left as it is.
+
+    Returns:
+        Runner: Its model is built.
+    """
+    runner = (
+        RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    )
+    found = getattr(_unwrapped(runner.model), 'found_in_models', None)
+    if found:
+        runner.cfg.model.distiller.merge(ConfigDict(found))
+        runner.dump_config()
+        for backend in runner.visualizer._vis_backends.values():
+            # Other services refuse to be told twice.
+            if isinstance(backend, LocalVisBackend):
+                backend.add_config(runner.cfg)
+    return runner
+
+
+def _unwrapped(model: Any) -> Any:
+    while is_model_wrapper(model):
+        model = model.module
+    return model
 
 
 def end_processes() -> None:

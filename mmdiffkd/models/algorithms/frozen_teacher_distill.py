@@ -26,6 +26,7 @@ from mmdiffkd.utils.distillation import Distillation, tensors_of
 
 from ..distillers.config_checks import check_distiller
 from ..distillers.student_rois import StudentRoIs
+from ..widths import complete
 from .announcements import announce_absent_hooks, announce_teacher
 from .early_exit import EarlyExit
 from .inheritance import check_inheritance, inherit
@@ -48,6 +49,9 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
     * Once ``distillation_stopped`` is set, neither teacher nor connectors
       run, and distributed training needs no ``find_unused_parameters``.
     * Without distillation losses, training is the student's own, to the bit.
+
+    * Widths, levels and layouts that the distiller's config leaves out are
+      read from the two models; ``found_in_models`` holds them.
 
     Args:
         distiller (dict): Config of a ``ConfigurableDistiller``, such as
@@ -127,6 +131,7 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
             if not built:
                 teacher, named, own_input, options = build_teacher(teacher)
                 teacher_ckpt = teacher_ckpt or named
+            distiller, found = complete(distiller, architecture, teacher)
             super().__init__(
                 distiller=distiller,
                 teacher=teacher,
@@ -135,6 +140,7 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
                 teacher_trainable=teacher_trainable,
                 **kwargs,
             )
+        self.found_in_models = found
         if teacher_ckpt:
             load_teacher(self.teacher, teacher_ckpt)
         self.teacher_ckpt = teacher_ckpt

@@ -17,7 +17,9 @@ class DiffKDConnector(PairedConnector):
     """Denoise the student feature with a diffusion model of the teacher's.
 
     Args:
-        student_channels (int): Channels of the student feature.
+        student_channels (int): Channels of the student feature. The
+            config may leave out both: ``FrozenTeacherDistill`` reads them
+            from the models.
         teacher_channels (int): Channels of the teacher feature.
         recipe (str): ``'tuned'`` or ``'released'``, the paper's published
             code. Defaults to ``'tuned'``.

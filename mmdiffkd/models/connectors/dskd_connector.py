@@ -29,7 +29,9 @@ class DSKDConnector(PairedConnector):
     of the standard deviation of the teacher's feature.
 
     Args:
-        student_channels (int): Channels of the student feature.
+        student_channels (int): Channels of the student feature. The
+            config may leave out both: ``FrozenTeacherDistill`` reads them
+            from the models.
         teacher_channels (int): Channels of the teacher feature.
         guidance (dict, optional): How the teacher guides. Defaults to None:
             not at all. Its keys:

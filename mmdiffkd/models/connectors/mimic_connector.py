@@ -21,7 +21,9 @@ class MimicConnector(PairedConnector):
     connector's place; keys of the diffusion model have to go.
 
     Args:
-        student_channels (int): Channels of the student feature.
+        student_channels (int): Channels of the student feature. The
+            config may leave out both: ``FrozenTeacherDistill`` reads them
+            from the models.
         teacher_channels (int): Channels of the teacher feature.
         init_cfg (dict, optional): Initialisation config of MMEngine.
             Defaults to None.

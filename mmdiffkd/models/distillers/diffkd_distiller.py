@@ -15,6 +15,7 @@ from mmdiffkd.utils import UserError, closest
 from mmdiffkd.utils.blame import blame, describe
 
 from ..connectors import PairedConnector
+from ..connectors.widths import check_widths
 from .config_checks import PARTS, check_structure
 from .mapping_checks import check_equal_shapes, check_mappings
 from .pairs import expand_distiller, expand_pairs, summary
@@ -90,6 +91,7 @@ class DiffKDDistiller(ConfigurableDistiller):
             )
         )
         check_structure(parts)
+        check_widths(parts.get('connectors'))
         mappings = parts.pop('connector_forward_mappings')
         super().__init__(**parts)
         self.connector_forward_mappings = mappings or {}
