@@ -29,7 +29,7 @@ from mmdiffkd.engine.study import (  # noqa: E402
 )
 from mmdiffkd.engine.study.picture import draw  # noqa: E402
 from mmdiffkd.engine.study.processes import hold  # noqa: E402
-from mmdiffkd.utils.cli import command_line  # noqa: E402
+from mmdiffkd.utils.cli import add_traceback, command_line  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,6 +66,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='make runs that failed again',
     )
+    add_traceback(parser)
     return parser.parse_args()
 
 
