@@ -70,3 +70,13 @@ def attend(model: Any, hook: object) -> None:
         model.attending_hooks.update(
             kind.__name__ for kind in type(hook).__mro__
         )
+
+
+def announce_shared_input() -> None:
+    """Warn of a teacher whose config says nothing of its input."""
+    print_log(
+        'the config of the teacher has no data_preprocessor: it '
+        "gets the student's input as it is",
+        'current',
+        logging.WARNING,
+    )

@@ -2,13 +2,12 @@
 """Distillation from one frozen teacher."""
 
 import copy
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.logging import MessageHub, print_log
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmrazor.models.algorithms import SingleTeacherDistill
 from mmrazor.models.utils import add_prefix
@@ -22,15 +21,20 @@ from mmdiffkd.utils import (
     UserError,
     isolated_rng,
 )
-from mmdiffkd.utils.distillation import Distillation, tensors_of
+from mmdiffkd.utils.distillation import Distillation
 
 from ..distillers.config_checks import check_distiller
-from ..distillers.student_rois import StudentRoIs
 from ..widths import complete
-from .announcements import announce_absent_hooks, announce_teacher
+from .announcements import (
+    announce_absent_hooks,
+    announce_shared_input,
+    announce_teacher,
+)
+from .checkpoint_keys import to_own_keys
 from .early_exit import EarlyExit
 from .inheritance import check_inheritance, inherit
 from .nonfinite import NonFiniteGuard, nonfinite_parts
+from .student_gradient import check_student_gradient
 from .teacher_builder import build_teacher, load_teacher
 from .teacher_input import TeacherInput
 
@@ -131,9 +135,11 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
             if not built:
                 teacher, named, own_input, options = build_teacher(teacher)
                 teacher_ckpt = teacher_ckpt or named
-            distiller, found = complete(distiller, architecture, teacher)
+            # Both are built by now; their annotations are of what was given.
+            pair: Any = (architecture, teacher)
+            whole, found = complete(distiller, *pair)
             super().__init__(
-                distiller=distiller,
+                distiller=whole,
                 teacher=teacher,
                 architecture=architecture,
                 data_preprocessor=data_preprocessor,
@@ -160,12 +166,7 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
         if not teacher_trainable:
             self._hide_teacher()
             if match_teacher_input and not own_input:
-                print_log(
-                    'the config of the teacher has no data_preprocessor: it '
-                    "gets the student's input as it is",
-                    'current',
-                    logging.WARNING,
-                )
+                announce_shared_input()
             elif match_teacher_input:
                 adapter = TeacherInput(
                     self.data_preprocessor, self.teacher.data_preprocessor
@@ -246,7 +247,8 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
             losses = self._student_losses(batch_inputs, data_samples)
         self._run_teacher_on_student_rois()
         if self._first_iteration:
-            self._check_student_gradient()
+            if self.student_trainable and torch.is_grad_enabled():
+                check_student_gradient(self.distiller)
             self._first_iteration = False
             # In a run alone; a step by hand has no hooks.
             if self.training and _iterations_done() is not None:
@@ -303,26 +305,6 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
         if not parameters or not dist.is_initialized():
             return {}
         return {'distill.loss_stopped': sum(p.sum() for p in parameters) * 0.0}
-
-    def _check_student_gradient(self) -> None:
-        """Refuse features through which no gradient reaches the student."""
-        if not (self.student_trainable and torch.is_grad_enabled()):
-            return
-        for (
-            name,
-            recorder,
-        ) in self.distiller.student_recorders.recorders.items():
-            tensors = tensors_of(recorder.data_buffer)
-            if name == StudentRoIs.ROIS:
-                continue  # boxes; no loss sees them
-            if tensors and not any(t.requires_grad for t in tensors):
-                raise UserError(
-                    f"student recorder '{name}' (source '{recorder.source}') "
-                    'records features without gradient, so distillation would '
-                    'change nothing. The module is frozen, or recomputed by '
-                    'with_cp=True: unfreeze it, set with_cp=False, or record '
-                    'a module around it'
-                )
 
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict]:
         """As MMEngine's, but refuse to step on a loss that is not finite.
@@ -409,40 +391,10 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
             UserError: If nothing in it fits the student.
         """
         if not self.teacher_trainable:
-            _to_own_keys(state_dict, prefix, self.architecture.state_dict())
+            to_own_keys(state_dict, prefix, self.architecture.state_dict())
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _iterations_done() -> int | None:
     """What the runner has counted; None without one."""
     return MessageHub.get_current_instance().get_info('iter')
-
-
-def _to_own_keys(
-    state_dict: dict[str, Any], prefix: str, student: dict[str, Tensor]
-) -> None:
-    """Drop ``teacher.*`` and put ``architecture.`` before plain keys."""
-    for key in list(state_dict):
-        if key.startswith(f'{prefix}teacher.'):
-            state_dict.pop(key)
-    own = f'{prefix}architecture.'
-    if not any(key.startswith(own) for key in state_dict):
-        plain = [k for k in state_dict if k[len(prefix) :] in student]
-        if plain:
-            print_log(
-                f'loading a plain student checkpoint: {len(plain)} of '
-                f'{len(student)} weights of the student are in it',
-                'current',
-            )
-        for key in list(state_dict):
-            if key.startswith(prefix) and (
-                not key.startswith(f'{prefix}distiller.')
-            ):
-                state_dict[own + key[len(prefix) :]] = state_dict.pop(key)
-    if student and not any(own + key in state_dict for key in student):
-        examples = list(state_dict)[:3]
-        raise UserError(
-            f'the checkpoint fits no weight of the student: it has '
-            f'{len(state_dict)} keys such as {examples}, the student such as '
-            f'{list(student)[:3]}; check load_from'
-        )

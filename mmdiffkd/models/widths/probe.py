@@ -207,27 +207,26 @@ def _forward(model: nn.Module, image: Tensor, recorder: _Recorder) -> None:
     sample.gt_instances = InstanceData(
         bboxes=image.new_zeros(0, 4), labels=image.new_zeros(0).long()
     )
+    extract: Any = getattr(model, 'extract_feat', None)
     try:
         model(image, [sample], mode='tensor')
     except Exception:
-        if not hasattr(model, 'extract_feat'):
+        if extract is None or not hasattr(model, 'decode_head'):
             raise
         # The head needs more than features, as Mask2Former's in
         # MMSegmentation does: what lies before it, then the head by itself.
         recorder.clear()
-        features = model.extract_feat(image)
-        if not hasattr(model, 'decode_head'):
-            raise
+        features = extract(image)
         heads = ['decode_head', 'auxiliary_head']
     else:
         if getattr(model, 'auxiliary_head', None) is None:
             return
         # MMSegmentation calls these heads for their losses only.
         recorder.paused = True
-        features = model.extract_feat(image)
+        features = extract(image)
         recorder.paused = False
     for name in heads:
-        part = getattr(model, name, None)
+        part: Any = getattr(model, name, None)
         several = isinstance(part, nn.ModuleList)
         for head in [*part] if several else [part]:
             if head is not None:
