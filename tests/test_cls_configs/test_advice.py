@@ -21,7 +21,8 @@ SIZE = 64
 CONVNEXT = "`teacher=dict(source='backbone.stages.3', data_idx=None)`"
 VIT = (
     "set `source='backbone.ln1', data_idx=None` in the pair",
-    '`token_shape=(14, 14), num_class_tokens=1` in its connector',
+    '`token_shape=(H, W)` and a `num_class_tokens`, which are read from the '
+    'models',
 )
 
 NETWORKS = dict(
@@ -93,8 +94,6 @@ def follow(cfg, side, kind):
     pair['connector'][f'{side}_channels'] = NETWORKS[kind][1]
     if source is not None:
         pair[side] = dict(source=source, data_idx=None)
-    if kind == 'vit':
-        pair['connector'].update(token_shape=(4, 4), num_class_tokens=1)
 
 
 def distilled(student, teacher):
