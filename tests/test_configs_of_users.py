@@ -3,6 +3,7 @@
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from mmdiffkd.registry import MODELS
 
@@ -94,6 +95,8 @@ def test_a_new_style_student_is_inherited_as_text(tmp_path):
         load(tmp_path, CLASSIFIERS.format(**paths))
     Config.fromfile(new).dump(tmp_path / 'student_text.py')
     paths['student'] = 'student_text.py'
-    model = MODELS.build(load(tmp_path, CLASSIFIERS.format(**paths)).model)
+    cfg = load(tmp_path, CLASSIFIERS.format(**paths))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model)
     assert type(model.student).__name__ == 'ImageClassifier'
     assert model.student.backbone.depth == model.teacher.backbone.depth == 18
