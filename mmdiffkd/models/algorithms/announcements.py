@@ -7,6 +7,8 @@ from typing import Any
 from mmengine.logging import print_log
 from torch import nn
 
+from mmdiffkd.utils.distillation import unwrap
+
 HOOKS = dict(
     SanityHook='the checks and the report of the first iteration',
     FiniteLossHook='batch and images of a loss that is not finite',
@@ -65,7 +67,7 @@ def attend(model: Any, hook: object) -> None:
         model (nn.Module): What the runner trains, perhaps in a wrapper.
         hook (Hook): The hook.
     """
-    model = getattr(model, 'module', model)
+    model = unwrap(model)
     if hasattr(model, 'attending_hooks'):
         model.attending_hooks.update(
             kind.__name__ for kind in type(hook).__mro__
