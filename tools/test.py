@@ -51,6 +51,7 @@ def parse_args() -> argparse.Namespace:
 @command_line
 def main() -> None:
     args = parse_args()
+    launch.set_local_rank(args.launcher, args.local_rank)
     testing.check_out(args.out, args.overwrite)
     cfg = load_config(args.config, args.cfg_options)
     launch.set_work_dir(cfg, args.config, args.work_dir)

@@ -59,6 +59,7 @@ def parse_args() -> argparse.Namespace:
 @command_line
 def main() -> None:
     args = parse_args()
+    launch.set_local_rank(args.launcher, args.local_rank)
     cfg = load_config(args.config, args.cfg_options)
     checks.check_training(cfg, args.config)
     launch.set_work_dir(cfg, args.config, args.work_dir)

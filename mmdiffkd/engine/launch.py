@@ -151,6 +151,30 @@ def resume_of_restart(work_dir: str, resume: str | None) -> str | None:
     return 'auto' if restarted and noted else resume
 
 
+def set_local_rank(launcher: str, local_rank: int = 0) -> None:
+    """Bring the number of this process into the environment.
+
+    Whatever logs reads it there, so it comes first of all.
+
+    Args:
+        launcher (str): Value of ``--launcher``.
+        local_rank (int): From old launchers, which pass it as an argument.
+            Defaults to 0.
+
+    Raises:
+        UserError: If it is no number.
+    """
+    if launcher == 'mpi' and 'OMPI_COMM_WORLD_LOCAL_RANK' in os.environ:
+        # MMEngine takes the GPU from the one, and DDP's from the other.
+        os.environ['LOCAL_RANK'] = os.environ['OMPI_COMM_WORLD_LOCAL_RANK']
+    os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    if not os.environ['LOCAL_RANK'].isdigit():
+        raise UserError(
+            'the environment variable LOCAL_RANK must be a '
+            f'number, and is {os.environ["LOCAL_RANK"]!r}'
+        )
+
+
 def init_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
     """Prepare a run of several processes.
 
@@ -164,15 +188,7 @@ def init_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
             Defaults to 0.
     """
     cfg.launcher = launcher
-    if launcher == 'mpi' and 'OMPI_COMM_WORLD_LOCAL_RANK' in os.environ:
-        # MMEngine takes the GPU from the one, and DDP's from the other.
-        os.environ['LOCAL_RANK'] = os.environ['OMPI_COMM_WORLD_LOCAL_RANK']
-    os.environ.setdefault('LOCAL_RANK', str(local_rank))
-    if not os.environ['LOCAL_RANK'].isdigit():
-        raise UserError(
-            'the environment variable LOCAL_RANK must be a '
-            f'number, and is {os.environ["LOCAL_RANK"]!r}'
-        )
+    set_local_rank(launcher, local_rank)
     if launcher == 'none':
         return
     _check_environment(launcher)
