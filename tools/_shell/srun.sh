@@ -5,7 +5,8 @@
 srun_python() {
     # srun_python PARTITION JOB SCRIPT [arguments of the script]
     local partition=$1 job=$2 script=$3
-    local gpus=${GPUS:-8} per_node extra
+    local gpus=${GPUS:-8} per_node extra tools
+    tools=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     shift 3
     # A job smaller than a node must not ask for a whole one.
     per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
@@ -19,5 +20,5 @@ srun_python() {
         --kill-on-bad-exit=1 \
         ${extra[@]+"${extra[@]}"} \
         "${PYTHON:-python}" -u \
-        "$(dirname "${BASH_SOURCE[0]}")/../$script" "$@"
+        "$tools/$script" "$@"
 }

@@ -5,7 +5,8 @@
 torchrun_here() {
     # torchrun_here GPUS SCRIPT [arguments of the script]
     local python=${PYTHON:-python} nodes=${NNODES:-1} gpus=$1 script=$2
-    local port=${PORT:-}
+    local port=${PORT:-} tools
+    tools=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     shift 2
     if [[ -z $port && $nodes == 1 ]]; then
         # Any free port, so that two runs fit on one machine.
@@ -20,5 +21,5 @@ with socket.socket() as s:
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \
         --master_port="${port:-29500}" \
         --nproc_per_node="$gpus" \
-        "$(dirname "${BASH_SOURCE[0]}")/../$script" "$@"
+        "$tools/$script" "$@"
 }
