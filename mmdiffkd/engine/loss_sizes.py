@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """How large each distillation loss is, next to the student's task."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,22 +18,25 @@ class LossSize(NamedTuple):
     Attributes:
         name (str): Its name in the log.
         value (float): The loss, with its weight.
-        task (float): Sum of the student's own losses.
+        task (float, optional): Sum of the student's own losses; None where
+            it has none, so that there is nothing to compare with.
         gradient (float): Euclidean norm of its gradient at a student
             record, all levels together, in units of the task's there; 0 where
-            one of the two does not reach the record.
+            one of the two does not reach the record, or the task's is zero.
         record (str): The student recorder where that is largest.
     """
 
     name: str
     value: float
-    task: float
+    task: float | None
     gradient: float
     record: str
 
     @property
     def ratio(self) -> float:
         """Loss in units of the task's."""
+        if self.task is None:
+            return 0.0 if math.isfinite(self.value) else math.inf
         if not self.task:
             return float('inf') if self.value else 0.0
         return abs(self.value / self.task)
@@ -61,14 +65,15 @@ def loss_sizes(
         part of the student is recomputed in the backward pass, and PyTorch
         cannot ask for a single gradient.
     """
-    ours, task = {}, torch.zeros(())
+    ours: dict[str, Any] = {}
+    task: Any = None
     for name, value in losses.items():
         if 'loss' not in name or name == 'distill.loss_stopped':
             continue
         if name.startswith('distill.'):
             ours[name] = total(value)
         elif not name.startswith('teacher.'):
-            task = total(value) + task
+            task = total(value) + (0 if task is None else task)
     flat = [(name, t) for name, tensors in features.items() for t in tensors]
     tensors = [t for _, t in flat]
     try:
@@ -88,12 +93,20 @@ def loss_sizes(
                 sum(part.get(i, 0.0) ** 2 for i in places) ** 0.5
                 for part in (norms.get(name, {}), of_task)
             )
-            # A record beside the task's way cannot be compared.
-            if own and any(i in of_task for i in places):
-                ratios[record] = own / other if other else float('inf')
-        worst = max(ratios, key=lambda record: ratios[record])
+            # A record beside the task's way cannot be compared, nor one
+            # below a head whose weights begin at zero.
+            if own and other:
+                ratios[record] = own / other
+        # NaN is the worst, and no number is below or above it.
+        worst = max(ratios, key=lambda r: (math.isnan(ratios[r]), ratios[r]))
         sizes.append(
-            LossSize(name, _number(loss), _number(task), ratios[worst], worst)
+            LossSize(
+                name,
+                _number(loss),
+                None if task is None else _number(task),
+                ratios[worst],
+                worst,
+            )
         )
     return sizes
 
@@ -157,8 +170,10 @@ def outsized(sizes: Sequence[LossSize]) -> list[str]:
         words = []
         if not size.ratio < FACTOR:
             words.append(
-                f'{size.value:.4g}, {size.ratio:.3g} times the task loss of '
-                f'{size.task:.4g}'
+                f'{size.value:.4g}'
+                if size.task is None
+                else f'{size.value:.4g}, {size.ratio:.3g} times the task loss '
+                f'of {size.task:.4g}'
             )
         if not size.gradient < FACTOR:
             words.append(

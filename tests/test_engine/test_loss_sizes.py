@@ -99,3 +99,38 @@ def test_the_causes_name_the_size_of_both_sides():
 def test_a_task_of_zero():
     assert LossSize('a', 1.0, 0.0, 0.0, '').outsized
     assert not LossSize('a', 0.0, 0.0, 0.0, '').outsized
+
+
+def test_a_head_that_begins_at_zero_is_no_comparison():
+    """MMPretrain's VisionTransformerClsHead does; its features get nothing."""
+    f = features()
+    p3 = f['fpn'][0]
+    losses = {
+        'student.loss': (0.0 * p3).sum() + 1.0,
+        'distill.loss_kd': p3.pow(2).mean(),
+    }
+    (size,) = loss_sizes(losses, f, total)
+    assert size.gradient == 0.0 and not outsized([size])
+
+
+@pytest.mark.parametrize('value, told', [(3e4, False), (math.nan, True)])
+def test_distillation_without_a_task(value, told):
+    """``calculate_student_loss=False``: nothing to compare with."""
+    f = features()
+    losses = {'distill.loss_kd': value * f['fpn'][0].pow(2).mean()}
+    (size,) = loss_sizes(losses, f, total)
+    assert size.task is None and bool(outsized([size])) == told
+    assert 'task' not in ' '.join(outsized([size]))
+
+
+def test_a_gradient_of_nan_is_told():
+    """The loss is finite, its gradient at equal features is not."""
+    f = features()
+    p3, p4 = f['fpn']
+    losses = {
+        'student.loss': p3.sum() + p4.sum(),
+        'distill.loss_kd': (p3 - p3.detach()).norm(dim=1).pow(2).sqrt().sum(),
+    }
+    (size,) = loss_sizes(losses, f, total)
+    assert size.value == 0.0 and math.isnan(size.gradient)
+    assert 'nan times' in outsized([size])[0]
