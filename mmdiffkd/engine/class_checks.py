@@ -2,6 +2,7 @@
 """Do the labels of the data and the heads of a model fit?"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -28,10 +29,11 @@ def head_classes(model: nn.Module) -> dict[str, int]:
         dict[str, int]: Count by name of the module. Empty where nothing says
         so, and for models that look for objects of any class.
     """
-    if 'RPN' in _kinds(model):
+    # With a language model, the words of a sample decide.
+    if 'RPN' in _kinds(model) or hasattr(model, 'language_model'):
         return {}
     return {
-        name: module.num_classes
+        name: _told_apart(module)
         for name, module in model.named_modules()
         if name  # what the whole says is a copy
         and isinstance(getattr(module, 'num_classes', None), int)
@@ -52,6 +54,13 @@ def num_classes(model: nn.Module) -> int | None:
         int | None: That of the head with the fewest.
     """
     return min(head_classes(model).values(), default=None)
+
+
+def _told_apart(head: Any) -> int:
+    """Classes of a head; one output of MMSegmentation tells two apart."""
+    if getattr(head, 'out_channels', None) == 1 and hasattr(head, 'conv_seg'):
+        return 2
+    return head.num_classes
 
 
 def _kinds(module: nn.Module) -> list[str]:

@@ -108,4 +108,8 @@ def _num_classes(cfg: Config) -> Any:
     head = model.get('decode_head')
     if isinstance(head, (list, tuple)):
         head = head[-1] if head else None
-    return head.get('num_classes') if isinstance(head, Mapping) else None
+    if not isinstance(head, Mapping):
+        return None
+    if head.get('out_channels') == 1:
+        return 2  # below a threshold, and above
+    return head.get('num_classes')

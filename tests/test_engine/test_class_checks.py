@@ -65,6 +65,24 @@ def test_a_binary_segmentor_of_one_output_has_two_classes():
     assert num_classes(task_toys.build('seg', cfg)) == 2
 
 
+def test_a_binary_segmentor_of_one_class_has_two_labels():
+    """MMSegmentation trains it on 0 and 1, and predicts both."""
+    cfg = task_toys.student('seg')
+    cfg['decode_head'].update(
+        num_classes=1,
+        out_channels=1,
+        loss_decode=dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True),
+    )
+    assert num_classes(task_toys.build('seg', cfg)) == 2
+
+
+def test_words_have_no_number():
+    """MMDetection's configs train 256 outputs on the 1203 of LVIS."""
+    model = task_toys.build('det', toys.detector())
+    model.language_model = model.backbone
+    assert head_classes(model) == {}
+
+
 def test_a_multi_label_head():
     cfg = task_toys.student('cls')
     cfg['head'] = dict(

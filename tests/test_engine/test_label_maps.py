@@ -54,6 +54,16 @@ def test_good_labels_with_void_pass(root, distilled):
     check_data(config(root, distilled=distilled), ('train',))
 
 
+def test_one_output_tells_two_ids_apart(root):
+    label(root, [[0, 1], [255, 255]])
+    cfg = config(root, num_classes=1)
+    cfg.model.architecture.decode_head.out_channels = 1
+    check_data(cfg, ('train',))
+    label(root, [[0, 2], [255, 255]])
+    with pytest.raises(UserError, match=r'holds the ids \[2\]'):
+        check_data(cfg, ('train',))
+
+
 def test_id_without_a_class(root):
     label(root, [[0, 7], [255, 2]])
     with pytest.raises(
