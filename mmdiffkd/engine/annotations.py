@@ -7,6 +7,7 @@ image comes first.
 
 import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from mmengine.dataset import BaseDataset
@@ -195,7 +196,7 @@ def _labels(item: Mapping) -> list[int]:
         tolist = getattr(label, 'tolist', None)
         label = label if tolist is None else tolist()
         labels = label if isinstance(label, (list, tuple)) else [label]
-    return [i for i in labels if isinstance(i, int)]
+    return [int(i) for i in labels if isinstance(i, Integral)]
 
 
 def _check_label(part: Part, item: Mapping, model: nn.Module) -> None:
@@ -222,7 +223,13 @@ def _check_label(part: Part, item: Mapping, model: nn.Module) -> None:
 def _check_range(
     part: Part, item: Mapping, labels: Sequence[int], outputs: int
 ) -> None:
-    wrong = [label for label in labels if label >= outputs]
+    # MMDetection's objects to be ignored have -1, PyTorch's images -100.
+    least = 0 if 'instances' not in item else min(labels, default=0)
+    wrong = [
+        label
+        for label in labels
+        if not (least <= label < outputs or label == -100)
+    ]
     if wrong:
         raise UserError(
             f'{part.key}: image {_name(item)} has the label {wrong[0]}, but '

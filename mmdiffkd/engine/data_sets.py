@@ -7,6 +7,8 @@ import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mmengine.dataset import BaseDataset
+
 
 class Part(NamedTuple):
     """A data set that reads files, below any number of wrappers.
@@ -38,6 +40,9 @@ def parts(dataset: Any, key: str) -> Iterator[Part]:
         Part: In the order of the config.
     """
     own = _transforms(dataset)
+    if isinstance(dataset, BaseDataset):  # whatever else it keeps there
+        yield Part(key, dataset, own)
+        return
     several = getattr(dataset, 'datasets', None)
     if isinstance(several, (list, tuple)):
         inner = [

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope
 from stock_models import stock
 from test_models import task_toys
@@ -434,3 +435,52 @@ def test_parts_of_plain_torch_sets(tmp_path):
     ]
     check_classes(found, student('cls'))
     check_annotations(found, student('cls'), True)
+
+
+class OfUsers(BaseDataset):
+    """What a user writes; it keeps things where wrappers keep sets."""
+
+    def __init__(self, samples, **kwargs):
+        self.samples = samples
+        self.dataset, self.datasets = 'coco', ['a', 'b']
+        super().__init__(pipeline=[], **kwargs)
+
+    def load_data_list(self):
+        return [dict(img_path='x.png', **sample) for sample in self.samples]
+
+
+def test_a_set_is_no_wrapper_for_what_it_keeps():
+    data = OfUsers([dict(gt_label=0)], metainfo=dict(classes=tuple('abcde')))
+    (part,) = parts(data, 'k')
+    assert part.key == 'k' and part.dataset is data
+    with pytest.raises(UserError, match='5 classes, and the student tells 3'):
+        check_built_data(runner_of(data), student('cls'))
+
+
+@pytest.mark.parametrize(
+    'task, sample, wrong',
+    [
+        ('cls', dict(gt_label=np.int64(3)), 3),
+        ('cls', dict(gt_label=np.array([0, 7])), 7),
+        ('cls', dict(gt_label=-1), -1),
+        ('det', dict(instances=[dict(bbox_label=np.int64(9))]), 9),
+    ],
+)
+def test_labels_out_of_range_of_any_kind(task, sample, wrong):
+    data = OfUsers([sample])
+    with pytest.raises(UserError, match=f'the label {wrong}, but the student'):
+        check_built_data(runner_of(data), student(task))
+
+
+@pytest.mark.parametrize(
+    'task, sample',
+    [
+        ('cls', dict(gt_label=-100)),  # what PyTorch ignores
+        ('cls', dict(gt_label=np.int64(2))),
+        ('cls', dict(gt_label=dict(colour=9, size=-1))),  # of several tasks
+        ('det', dict(instances=[dict(bbox_label=-1, ignore_flag=1)])),
+    ],
+)
+def test_labels_that_the_libraries_take(task, sample):
+    data = OfUsers([sample])
+    assert not check_built_data(runner_of(data), student(task))
