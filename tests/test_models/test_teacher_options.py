@@ -1,10 +1,12 @@
 # Copyright (c) mmdiffkd contributors.
 """Options of a teacher that fit any checkpoint are named."""
 
+import numpy as np
 import pytest
 import torch
 
 from mmdiffkd.models.algorithms.teacher_builder import build_teacher
+from mmdiffkd.utils import UserError
 
 CONVNEXT = """
 default_scope = 'mmpretrain'
@@ -96,3 +98,44 @@ def test_looking_draws_no_random_number(tmp_path):
         build_teacher(dict(cfg_path=str(path), cfg_options=options))
         states.append(torch.get_rng_state())
     assert torch.equal(*states)
+
+
+ARCH = dict(depths=[1, 1, 1, 1], channels=[8, 8, 16, 24])
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'data_preprocessor.mean': (1.0, 1.0, 1.0)},
+        {'data_preprocessor.std': np.full(3, 2.0)},
+        {'data_preprocessor': dict(mean=torch.ones(3))},
+        {'model.backbone': dict(type='mmpretrain.ConvNeXt')},
+        {'model.backbone': dict(_delete_=True, type='ConvNeXt', arch=ARCH)},
+        {'model.head': dict(type='LinearClsHead', in_channels=24)},
+        # The checkpoint takes the place of these.
+        {'model.backbone.init_cfg': None},
+        {'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='x')},
+        {'model.pretrained': None},
+    ],
+)
+def test_the_same_in_other_words_is_not_named(tmp_path, options):
+    assert silent(tmp_path, options) == []
+
+
+def test_an_array_that_differs_is_named(tmp_path):
+    (text,) = silent(tmp_path, {'data_preprocessor.mean': np.full(3, 7.0)})
+    assert text.startswith('data_preprocessor.mean=array([7., 7., 7.])')
+
+
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        ('model.head.num_classes=3', 'must be a dict with dotted names'),
+        ({1: 2}, 'must be a dict with dotted names'),
+        ({'data_preprocessor.mean.0': 3.0}, 'cannot be set in .*teacher.py'),
+        ({'model.backbone.arch.depths.9': 3}, 'cannot be set in'),
+    ],
+)
+def test_options_of_an_odd_kind(tmp_path, options, words):
+    with pytest.raises(UserError, match=words):
+        silent(tmp_path, options)

@@ -76,7 +76,7 @@ def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
         )
     config = _read_config(path, cfg.pop('pretrained', False))
     stock = copy.deepcopy(config)
-    options = dict(cfg.pop('cfg_options', None) or {})
+    options = _checked(cfg.pop('cfg_options', None) or {})
     _override(config, options, path)
     if 'model' not in config:
         raise UserError(f"teacher config '{path}' defines no model")
@@ -91,7 +91,7 @@ def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
         options[f'model.{key}'] = value
     teacher = _build(config)
     with isolated_rng():  # what is built next starts as without options
-        silent = silent_options(options, stock, teacher, _build)
+        silent = silent_options(options, stock, config, teacher, _build)
     return BuiltTeacher(
         teacher,
         config.get('model_path') or _pretrained(config.model),
@@ -174,7 +174,27 @@ def _override(config: Config, options: dict[str, Any], path: str) -> None:
                 f"teacher: cfg_options key '{option}' fits nothing in {path}"
                 + (f"; did you mean '{hint[0]}'?" if hint else '')
             )
-    config.merge_from_dict(options)
+    try:
+        config.merge_from_dict(options)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(
+            f'teacher: cfg_options {options} cannot be set in {path}: '
+            f'{type(error).__name__}: {error}'
+        ) from error
+
+
+def _checked(options: Any) -> dict[str, Any]:
+    """Options by dotted names, or an error."""
+    try:
+        checked = dict(options)
+    except (TypeError, ValueError):
+        checked = {None: None}
+    if not all(isinstance(name, str) for name in checked):
+        raise UserError(
+            'teacher: cfg_options must be a dict with dotted names, such as '
+            f"{{'model.backbone.depth': 18}}, got {options!r}"
+        )
+    return checked
 
 
 def _pretrained(model_cfg: dict[str, Any]) -> str | None:

@@ -13,10 +13,14 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
+# The checkpoint takes the place of what these load.
+OF_THE_START = {'init_cfg', 'pretrained'}
+
 
 def silent_options(
     options: Mapping[str, Any],
     before: Config,
+    after: Config,
     teacher: nn.Module,
     build: Callable[[Config], nn.Module],
 ) -> list[str]:
@@ -26,6 +30,7 @@ def silent_options(
         options (Mapping): Options by dotted names that begin at the top of
             the config, such as ``model.backbone.depth``.
         before (Config): The teacher's config without them.
+        after (Config): The same with them.
         teacher (nn.Module): The teacher with them.
         build (Callable): Builds the model of a config.
 
@@ -34,10 +39,11 @@ def silent_options(
         ``model.backbone.norm_eps=0.1 (its config: 1e-05)``.
     """
     changed = [
-        (name, value, old)
+        (name, value, _value(before, name))
         for name, value in _leaves(options)
         if name.split('.')[0] in ('model', 'data_preprocessor')
-        and (old := _value(before, name)) != value
+        and not OF_THE_START & set(name.split('.'))
+        and _plain(_value(before, name)) != _plain(_value(after, name))
     ]
     if not changed:
         return []
@@ -76,6 +82,20 @@ def _value(config: Any, name: str) -> Any:
         else:
             return _ABSENT
     return config
+
+
+def _plain(value: Any) -> Any:
+    """Lists, dicts and numbers, so that like things compare as equal."""
+    if isinstance(value, Mapping):
+        return {
+            key: str(item).split('.')[-1]
+            if key == 'type' and isinstance(item, str)  # without its scope
+            else _plain(item)
+            for key, item in value.items()
+        }
+    tolist = getattr(value, 'tolist', None)  # arrays and tensors
+    value = value if tolist is None else tolist()
+    return [*map(_plain, value)] if isinstance(value, (list, tuple)) else value
 
 
 def _module_of(name: str, model: nn.Module) -> str:
