@@ -131,3 +131,120 @@ def test_of_features_that_are_recomputed():
             'backbone.layer3.0'
         )
     assert losses('cls', cfg)['distill.loss_kd'].isfinite()
+
+
+SOURCES = [
+    f'distiller.{side}_recorders.out.source' for side in ('student', 'teacher')
+]
+RECORDS = 'distiller.loss_forward_mappings.loss_kd.'
+
+
+def of_logits(task):
+    """Logits against logits, without a connector."""
+    cfg = task_toys.algorithm(task)
+    for key in ('connectors', 'connector_forward_mappings'):
+        cfg['distiller'].pop(key)
+    cfg['distiller']['distill_losses']['loss_kd'] = dict(
+        type='mmdiffkd.DISTLoss'
+    )
+    mapping = cfg['distiller']['loss_forward_mappings']['loss_kd']
+    for name in ('logits_S', 'logits_T'):
+        record = mapping.pop(dict(S='s_feature', T='t_feature')[name[-1]])
+        record.pop('connector')
+        mapping[name] = record
+    return cfg
+
+
+# Task, its config, the mistake, words of the message, what they tell to do.
+OTHER_CASES = {
+    'a head that is called past its hooks': (
+        'seg',
+        task_toys.algorithm,
+        dict.fromkeys(SOURCES, 'decode_head'),
+        'name a module inside, such as decode_head.conv_seg',
+        dict.fromkeys(SOURCES, 'decode_head.conv_seg'),
+    ),
+    'a record that is not made': (
+        'cls',
+        of_logits,
+        {RECORDS + 'logits_S.record_idx': 1},
+        'record_idx=1 is asked for; name a module that the forward pass calls',
+        {RECORDS + 'logits_S.record_idx': 0},
+    ),
+    'other classes, the teacher is changed': (
+        'cls',
+        of_logits,
+        {'teacher.head.num_classes': 5},
+        'set num_classes of the student or of the teacher',
+        {'teacher.head.num_classes': 3},
+    ),
+    'other classes, the student is changed': (
+        'seg',
+        of_logits,
+        {'teacher.decode_head.num_classes': 5},
+        'set num_classes of the student or of the teacher',
+        {'architecture.decode_head.num_classes': 5},
+    ),
+    'maps of another size': (
+        'seg',
+        of_logits,
+        {'teacher.backbone.strides': (1, 2, 2, 1)},
+        r"connector such as mmdiffkd.DiffKDConnector\(resize='bilinear'\)",
+        {
+            'distiller': task_toys.distiller('seg', resize='bilinear'),
+            RECORDS[:-1]: dict(
+                _delete_=True,
+                **{
+                    f'{side[0]}_feature': dict(
+                        recorder='out',
+                        from_student=side == 'student',
+                        connector='diff_out',
+                    )
+                    for side in ('student', 'teacher')
+                },
+            ),
+            'distiller.distill_losses.loss_kd': dict(
+                _delete_=True, type='mmrazor.L2Loss'
+            ),
+        },
+    ),
+    'an inherited part that differs is removed': (
+        'det',
+        task_toys.algorithm,
+        {'inherit_teacher': ['backbone', 'bbox_head']},
+        "Remove 'backbone' from model.inherit_teacher",
+        {'inherit_teacher': ['bbox_head']},
+    ),
+    'an inherited part that differs is configured alike': (
+        'det',
+        task_toys.algorithm,
+        {'inherit_teacher': ['neck']},
+        'or configure it alike in both',
+        {'teacher.backbone': task_toys.student('det')['backbone'],
+         'teacher.neck': task_toys.student('det')['neck']},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('case', OTHER_CASES)
+def test_of_any_task(case):
+    task, make, mistake, words, remedy = OTHER_CASES[case]
+    cfg = set_all(make(task), mistake)
+    with pytest.raises(UserError, match=words):
+        losses(task, cfg)
+    out = losses(task, set_all(cfg, remedy))
+    assert out['distill.loss_kd' + '_p3' * (task == 'det')].isfinite()
+
+
+def test_of_a_key_that_the_teachers_file_sets(tmp_path):
+    path = tmp_path / 'teacher.py'
+    teacher = task_toys.student('cls', width=12)
+    Config(dict(model=teacher, default_scope='mmpretrain')).dump(path)
+    cfg = task_toys.algorithm('cls')
+    neck = dict(type='mmpretrain.GlobalAveragePooling', dim=2)
+    cfg['teacher'] = dict(cfg_path=str(path), neck=neck)
+    with pytest.raises(UserError, match=r"cfg_options={'model.neck': \.\.\.}"):
+        losses('cls', cfg)
+    del cfg['teacher']['neck']
+    cfg['teacher']['cfg_options'] = {'model.neck': neck}
+    assert losses('cls', cfg)['distill.loss_kd'].isfinite()
