@@ -70,7 +70,7 @@ while [ $# -gt 0 ]; do
 done
 
 # --- base interpreter --------------------------------------------------------
-# The package runs on Python 3.9 as well, but the pinned PyTorch does not.
+# What the pinned PyTorch and the package run on.
 minor_of() {
     "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
 }

@@ -300,7 +300,7 @@ class DiffKDDistiller(ConfigurableDistiller):
             return loss(**inputs)
 
     def _told(self, where: str, inputs: Mapping) -> blame:
-        """Say what failed on what, the mappings' fault at first."""
+        """Name the part that failed and what it was given; see `blame`."""
         return blame(where, inputs, first=self._first_iteration)
 
     def _attach(
