@@ -2,7 +2,7 @@
 """Diffusion-based knowledge distillation for OpenMMLab."""
 
 from .compat import setup as _setup_compat
-from .utils.own_configs import bases
+from .utils.configs.own_configs import bases
 from .version import __version__
 
 # Before anything else of OpenMMLab is touched: MMRazor cannot be imported on

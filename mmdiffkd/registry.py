@@ -55,5 +55,5 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope='mmdiffkd',
-    locations=['mmdiffkd.engine.student_optim'],
+    locations=['mmdiffkd.engine.student_optim_wrapper'],
 )

@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 
 import mmdiffkd  # noqa: F401
 from mmdiffkd.datasets import make_demo_set
-from mmdiffkd.utils.export import build_student
-from mmdiffkd.utils.student import distill_types, student_config
+from mmdiffkd.utils.checkpoints.export import build_student
+from mmdiffkd.utils.checkpoints.student import distill_types, student_config
 
 DEMO = Path(__file__).parents[1] / 'configs/demo'
 TASKS = dict(seg='mmseg', cls='mmpretrain')

@@ -16,9 +16,11 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
 
 # Before any registry is used: it makes MMRazor importable.
 import mmdiffkd  # noqa: E402,F401
-from mmdiffkd.engine import checks, launch, testing  # noqa: E402
+from mmdiffkd.engine import launch  # noqa: E402
+from mmdiffkd.engine import student_testing as testing  # noqa: E402
+from mmdiffkd.engine.checks import settings as checks  # noqa: E402
 from mmdiffkd.utils.cli import command_line  # noqa: E402
-from mmdiffkd.utils.config import load_config  # noqa: E402
+from mmdiffkd.utils.configs.loading import load_config  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:

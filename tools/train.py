@@ -12,12 +12,13 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
 
 # Before any registry is used: it makes MMRazor importable.
 import mmdiffkd  # noqa: E402,F401
-from mmdiffkd.engine import checks, launch  # noqa: E402
+from mmdiffkd.engine import launch  # noqa: E402
+from mmdiffkd.engine.checks import settings as checks  # noqa: E402
 from mmdiffkd.engine.hooks import DataCheckHook  # noqa: E402
-from mmdiffkd.engine.reliable import make_reliable  # noqa: E402
-from mmdiffkd.engine.student_optim import show_student_to_constructor  # noqa: E402
+from mmdiffkd.engine.reliable_hooks import make_reliable  # noqa: E402
+from mmdiffkd.engine.student_optim_wrapper import show_student_to_constructor  # noqa: E402
 from mmdiffkd.utils.cli import command_line  # noqa: E402
-from mmdiffkd.utils.config import load_config  # noqa: E402
+from mmdiffkd.utils.configs.loading import load_config  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:

@@ -18,10 +18,10 @@ from mmengine.runner import Runner
 from mmengine.visualization import LocalVisBackend
 
 from mmdiffkd.utils.cli import add_traceback
-from mmdiffkd.utils.config import CfgOptions
+from mmdiffkd.utils.configs.loading import CfgOptions
 from mmdiffkd.utils.errors import UserError
 
-from .latest import NOTE, latest_checkpoint
+from .latest_checkpoint import NOTE, latest_checkpoint
 from .norms import replace_sync_bn
 
 

@@ -4,8 +4,8 @@ from .errors import (
     ConfigNameError,
     NonFiniteLossError,
     UserError,
+    closest,
 )
-from .hints import closest
 from .rng import isolated_rng
 
 __all__ = [

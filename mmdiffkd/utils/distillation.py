@@ -24,7 +24,7 @@ def is_distillation(cfg: Config) -> bool:
     """Whether a config's model is an algorithm of this package.
 
     The class decides, not its name. MMRazor's own algorithms are none; see
-    :func:`~mmdiffkd.utils.student.is_distill_config` for those.
+    :func:`~mmdiffkd.utils.checkpoints.student.is_distill_config` for those.
 
     Args:
         cfg (Config): Config whose ``custom_imports`` have been imported.

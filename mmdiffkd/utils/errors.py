@@ -1,5 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
-"""The exceptions for mistakes in a user's set-up."""
+"""Mistakes in a user's set-up: their exceptions, and hints for names."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class UserError(ValueError):
@@ -21,3 +24,11 @@ class ConfigNameError(UserError, AssertionError):
 
 class NonFiniteLossError(UserError, FloatingPointError):
     """A loss is NaN or infinite; the message names which, and when."""
+
+
+def closest(name: str, names: Iterable[str], count: int = 3) -> str:
+    """A hint such as ``; the closest are 'a', 'b'`` for a misspelt name."""
+    matches = get_close_matches(str(name), list(names), n=count, cutoff=0.3)
+    if not matches:
+        return ''
+    return '; the closest are ' + ', '.join(f"'{m}'" for m in matches)

@@ -5,8 +5,7 @@ import importlib.util
 
 from mmengine.config import Config
 
-from .errors import UserError
-from .hints import closest
+from .errors import UserError, closest
 
 SCOPES = ('mmdet', 'mmengine', 'mmpretrain', 'mmrazor', 'mmseg')
 

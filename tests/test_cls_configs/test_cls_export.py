@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain import ImageClassificationInferencer
 
-from mmdiffkd.utils.export import export_student
+from mmdiffkd.utils.checkpoints.export import export_student
 
 from . import tiny
 

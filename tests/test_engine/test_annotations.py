@@ -14,9 +14,12 @@ from mmengine.registry import DATASETS, DefaultScope
 from stock_models import stock
 from test_models import task_toys
 
-from mmdiffkd.engine.annotations import check_annotations, check_built_data
-from mmdiffkd.engine.class_checks import check_classes, label_conflicts
-from mmdiffkd.engine.data_sets import parts
+from mmdiffkd.engine.checks.annotations import (
+    check_annotations,
+    check_built_data,
+)
+from mmdiffkd.engine.checks.classes import check_classes, label_conflicts
+from mmdiffkd.engine.checks.data_sets import parts
 from mmdiffkd.utils import UserError
 
 SCOPES = task_toys.SCOPES

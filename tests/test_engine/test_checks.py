@@ -4,7 +4,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmdiffkd.engine.checks import (
+from mmdiffkd.engine.checks.settings import (
     check_data,
     check_work_dir,
     earlier_checkpoints,

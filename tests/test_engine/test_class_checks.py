@@ -5,7 +5,7 @@ import pytest
 from stock_models import stock
 from test_models import task_toys, toys
 
-from mmdiffkd.engine.class_checks import head_classes, num_classes
+from mmdiffkd.engine.checks.classes import head_classes, num_classes
 
 
 def test_the_stock_preprocessor_says_nothing():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from run_results import assert_same, final
 
-from mmdiffkd.engine.latest import damage, latest_checkpoint
+from mmdiffkd.engine.latest_checkpoint import damage, latest_checkpoint
 
 pytestmark = pytest.mark.slow
 

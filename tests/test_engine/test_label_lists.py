@@ -4,7 +4,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmdiffkd.engine.checks import check_data
+from mmdiffkd.engine.checks.settings import check_data
 from mmdiffkd.utils import UserError
 
 

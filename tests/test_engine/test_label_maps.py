@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmdiffkd.engine.checks import check_data
+from mmdiffkd.engine.checks.settings import check_data
 from mmdiffkd.utils import UserError
 
 

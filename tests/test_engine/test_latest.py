@@ -7,8 +7,8 @@ import re
 import pytest
 import torch
 
-from mmdiffkd.engine import latest as module
-from mmdiffkd.engine.latest import damage, latest_checkpoint
+from mmdiffkd.engine import latest_checkpoint as module
+from mmdiffkd.engine.latest_checkpoint import damage, latest_checkpoint
 from mmdiffkd.utils import UserError
 
 

@@ -7,7 +7,11 @@ import pytest
 import torch
 from test_models import toys
 
-from mmdiffkd.engine.loss_gradients import Pull, as_table, loss_gradients
+from mmdiffkd.engine.analysis.loss_gradients import (
+    Pull,
+    as_table,
+    loss_gradients,
+)
 from mmdiffkd.utils import UserError
 
 

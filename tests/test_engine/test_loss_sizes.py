@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from mmdiffkd.engine.loss_sizes import (
+from mmdiffkd.engine.first_iteration.loss_sizes import (
     LossSize,
     likely_causes,
     loss_sizes,

@@ -4,7 +4,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmdiffkd.engine.reliable import make_reliable
+from mmdiffkd.engine.reliable_hooks import make_reliable
 from mmdiffkd.utils import UserError
 
 

@@ -11,8 +11,8 @@ from mmengine.registry import HOOKS
 from mmpretrain.structures import DataSample
 from torch.utils.data import Dataset
 
-from mmdiffkd.engine.reliable import make_reliable
-from mmdiffkd.engine.soak import Report, Sample, soak, soak_config
+from mmdiffkd.engine.analysis.soak import Report, Sample, soak, soak_config
+from mmdiffkd.engine.reliable_hooks import make_reliable
 from mmdiffkd.registry import DATASETS
 
 

@@ -9,9 +9,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from test_models import toys
 
-from mmdiffkd.engine.student_optim import show_student_to_constructor
+from mmdiffkd.engine.student_optim_wrapper import show_student_to_constructor
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.student import student_config
+from mmdiffkd.utils.checkpoints.student import student_config
 
 BASE_LR, DECAY = 0.01, 0.1
 

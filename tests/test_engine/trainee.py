@@ -40,7 +40,7 @@ from torch.utils.data import Dataset
 
 import mmdiffkd  # noqa: F401
 from mmdiffkd.engine import launch
-from mmdiffkd.engine.reliable import make_reliable
+from mmdiffkd.engine.reliable_hooks import make_reliable
 from mmdiffkd.registry import DATASETS
 
 IMAGES, BATCH, EPOCHS, ITERS = 10, 2, 3, 13

@@ -9,7 +9,7 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from mmdiffkd.models import DSKDConnector
-from mmdiffkd.models.teacher_head import TeacherHead
+from mmdiffkd.models.connectors.teacher_head import TeacherHead
 from mmdiffkd.utils import UserError
 
 from . import dskd_toys, task_toys

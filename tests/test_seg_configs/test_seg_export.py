@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmdiffkd.utils.export import export_student
+from mmdiffkd.utils.checkpoints.export import export_student
 
 from . import tiny
 

@@ -10,7 +10,7 @@ import torch
 @pytest.fixture(scope='module')
 def plain(distilled, tmp_path_factory):
     """The student exported from the distilled run."""
-    from mmdiffkd.utils.export import export_student
+    from mmdiffkd.utils.checkpoints.export import export_student
 
     folder = tmp_path_factory.mktemp('plain')
     return export_student(str(distilled / 'epoch_1.pth'), str(folder)).path

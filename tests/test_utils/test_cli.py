@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader
 
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.checkpoint import write_checkpoint
+from mmdiffkd.utils.checkpoints.files import write_checkpoint
 from mmdiffkd.utils.cli import add_traceback, command_line
 
 TOOLS = Path(__file__).parents[2] / 'tools'

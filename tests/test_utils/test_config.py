@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.config import load_config
+from mmdiffkd.utils.configs.loading import load_config
 
 CONFIG = str(
     Path(__file__).parents[2] / 'configs/det/diffkd_retina_r101_r50.py'

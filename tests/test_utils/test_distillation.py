@@ -9,14 +9,14 @@ from mmengine.registry import MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
-from mmdiffkd.engine.checks import check_training
-from mmdiffkd.engine.reliable import make_reliable
-from mmdiffkd.engine.student_optim import show_student_to_constructor
+from mmdiffkd.engine.checks.settings import check_training
+from mmdiffkd.engine.reliable_hooks import make_reliable
+from mmdiffkd.engine.student_optim_wrapper import show_student_to_constructor
 from mmdiffkd.models import FrozenTeacherDistill
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
+from mmdiffkd.utils.checkpoints.student import student_config
 from mmdiffkd.utils.distillation import is_distillation, tensors_of, unwrap
-from mmdiffkd.utils.student import student_config
 
 
 class Household(FrozenTeacherDistill):

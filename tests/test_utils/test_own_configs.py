@@ -7,7 +7,7 @@ import pytest
 
 import mmdiffkd
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.own_configs import link_own_configs
+from mmdiffkd.utils.configs.own_configs import link_own_configs
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 import mmdiffkd  # noqa: F401
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.student import (
+from mmdiffkd.utils.checkpoints.student import (
     config_from_text,
     distill_types,
     student_config,

@@ -18,12 +18,13 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
     sys.path.insert(0, str(ROOT))
 
 import mmdiffkd  # noqa: E402,F401
-from mmdiffkd.engine import checks, launch  # noqa: E402
-from mmdiffkd.engine.loss_gradients import as_table, loss_gradients  # noqa: E402
+from mmdiffkd.engine import launch  # noqa: E402
+from mmdiffkd.engine.analysis.loss_gradients import as_table, loss_gradients  # noqa: E402
+from mmdiffkd.engine.checks import settings as checks  # noqa: E402
+from mmdiffkd.utils.checkpoints.student import is_distill_config  # noqa: E402
 from mmdiffkd.utils.cli import command_line  # noqa: E402
-from mmdiffkd.utils.config import load_config  # noqa: E402
+from mmdiffkd.utils.configs.loading import load_config  # noqa: E402
 from mmdiffkd.utils.errors import UserError  # noqa: E402
-from mmdiffkd.utils.student import is_distill_config  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:

@@ -18,9 +18,11 @@ from mmengine.config import Config  # noqa: E402
 
 from mmdiffkd.models.distillers.pairs import expand_distiller  # noqa: E402
 from mmdiffkd.utils.cli import add_traceback, command_line  # noqa: E402
-from mmdiffkd.utils.config import CfgOptions, load_config  # noqa: E402
-from mmdiffkd.utils.errors import UserError  # noqa: E402
-from mmdiffkd.utils.hints import closest  # noqa: E402
+from mmdiffkd.utils.configs.loading import CfgOptions, load_config  # noqa: E402
+from mmdiffkd.utils.errors import (  # noqa: E402
+    UserError,
+    closest,
+)
 
 
 def parse_args() -> argparse.Namespace:

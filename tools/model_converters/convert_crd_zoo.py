@@ -17,8 +17,8 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
 
 import mmdiffkd  # noqa: E402,F401
 from mmdiffkd.models.backbones.cifar_zoo import CRD_ZOO, from_crd  # noqa: E402
+from mmdiffkd.utils.checkpoints.conversion import convert_checkpoint  # noqa: E402
 from mmdiffkd.utils.cli import add_traceback, command_line  # noqa: E402
-from mmdiffkd.utils.conversion import convert_checkpoint  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:

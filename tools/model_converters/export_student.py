@@ -15,8 +15,8 @@ if (ROOT / 'mmdiffkd' / '__init__.py').is_file():  # a plain checkout
     sys.path.insert(0, str(ROOT))
 
 import mmdiffkd  # noqa: E402,F401
+from mmdiffkd.utils.checkpoints.export import export_student  # noqa: E402
 from mmdiffkd.utils.cli import add_traceback, command_line  # noqa: E402
-from mmdiffkd.utils.export import export_student  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,10 +15,10 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmdiffkd.engine.belonging import check_belonging
-from mmdiffkd.engine.latest import NOTE, latest_checkpoint
+from mmdiffkd.engine.checks.resumed_checkpoint import check_belonging
+from mmdiffkd.engine.latest_checkpoint import NOTE, latest_checkpoint
 from mmdiffkd.registry import HOOKS
-from mmdiffkd.utils.atomic import (
+from mmdiffkd.utils.checkpoints.atomic import (
     TEMPORARY,
     replace_durably,
     write_text_durably,

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils.distillation import unwrap
 
-from ..annotations import check_built_data
+from ..checks.annotations import check_built_data
 from .sanity_hook import SanityHook
 
 

@@ -21,7 +21,7 @@ from mmdiffkd.utils.batch_dump import (
     limited,
     rebuild_batch,
 )
-from mmdiffkd.utils.checkpoint import write_checkpoint
+from mmdiffkd.utils.checkpoints.files import write_checkpoint
 from mmdiffkd.utils.distillation import Distillation, unwrap
 from mmdiffkd.utils.rng import get_rng_states, set_rng_states
 

@@ -18,9 +18,13 @@ from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.distillation import unwrap
 
-from ..annotations import check_built_data
-from ..loss_sizes import likely_causes, outsized
-from ..sanity import FirstIteration, check_optimizer, teacher_loss
+from ..checks.annotations import check_built_data
+from ..first_iteration.loss_sizes import likely_causes, outsized
+from ..first_iteration.report import (
+    FirstIteration,
+    check_optimizer,
+    teacher_loss,
+)
 
 
 @HOOKS.register_module()

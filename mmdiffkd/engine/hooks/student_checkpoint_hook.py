@@ -15,10 +15,14 @@ from mmengine.runner.checkpoint import weights_to_cpu
 from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import isolated_rng
-from mmdiffkd.utils.atomic import write_text_durably
-from mmdiffkd.utils.checkpoint import write_checkpoint
+from mmdiffkd.utils.checkpoints.atomic import write_text_durably
+from mmdiffkd.utils.checkpoints.export import (
+    check_fit,
+    plain_checkpoint,
+    plain_config,
+)
+from mmdiffkd.utils.checkpoints.files import write_checkpoint
 from mmdiffkd.utils.distillation import unwrap
-from mmdiffkd.utils.export import check_fit, plain_checkpoint, plain_config
 
 BEST = re.compile(r'best_ckpt(?:_(.+))?')
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import mmdiffkd
 
-from ..latest import latest_checkpoint
+from ..latest_checkpoint import latest_checkpoint
 from .definition import Study
 from .ledger import Ledger
 from .processes import TRAINED, FailedRun, Interrupted, Tools

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from mmdiffkd.utils import UserError, closest
-from mmdiffkd.utils.config import load_config
+from mmdiffkd.utils.configs.loading import load_config
 
 CLOCKS = ('wall', 'cpu')
 

@@ -18,9 +18,9 @@ from statistics import median
 from typing import IO, Any, NamedTuple
 
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.atomic import write_text_durably
+from mmdiffkd.utils.checkpoints.atomic import write_text_durably
 
-from ..latest import latest_checkpoint
+from ..latest_checkpoint import latest_checkpoint
 from .run import Run
 
 MISTAKE = 2

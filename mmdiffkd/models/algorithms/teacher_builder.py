@@ -18,10 +18,10 @@ from mmrazor.registry import MODELS
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError, isolated_rng
-from mmdiffkd.utils.checkpoint import unreadable
-from mmdiffkd.utils.own_configs import link_own_configs
-from mmdiffkd.utils.student import student_weights
-from mmdiffkd.utils.weights import load_fitting
+from mmdiffkd.utils.checkpoints.files import unreadable
+from mmdiffkd.utils.checkpoints.student import student_weights
+from mmdiffkd.utils.checkpoints.weights import load_fitting
+from mmdiffkd.utils.configs.own_configs import link_own_configs
 
 from .teacher_options import silent_options
 

@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from mmdiffkd.diffusion import PairedOutput
+from mmdiffkd.diffusion.builder import build_diffusion
 from mmdiffkd.registry import MODELS
 
-from ..diffusion_builder import build_diffusion
 from .paired_connector import PairedConnector
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmdiffkd.diffusion import ClassifierGuidance, PairedOutput, SelfDiffusion
+from mmdiffkd.diffusion.builder import build_diffusion
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
 
-from ..diffusion_builder import build_diffusion
-from ..teacher_head import ACTIVATIONS, TeacherHead
 from .paired_connector import PairedConnector
+from .teacher_head import ACTIVATIONS, TeacherHead
 
 TARGETS = ('teacher', 'label')
 GUIDANCE = dict(
@@ -38,7 +38,7 @@ class DSKDConnector(PairedConnector):
 
             - ``head`` (str | list[str]): Modules of the teacher that
               classify the recorded feature, see
-              :class:`~mmdiffkd.models.teacher_head.TeacherHead`.
+              :class:`~mmdiffkd.models.connectors.teacher_head.TeacherHead`.
             - ``pool`` (bool): Whether the feature is averaged over its
               positions first, as in image classification. Defaults to False.
             - ``activation`` (str): ``'softmax'`` or ``'sigmoid'``. Defaults

@@ -6,10 +6,9 @@ from typing import Any
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmdiffkd.diffusion.builder import build_diffusion
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
-
-from ..diffusion_builder import build_diffusion
 
 
 @MODELS.register_module()

@@ -4,7 +4,7 @@
 from urllib.error import URLError
 
 from ..blame import Frames, module_of
-from ..checkpoint import unreadable
+from ..checkpoints.files import unreadable
 from .place import CHECKPOINT, RUNNER, last_call
 
 

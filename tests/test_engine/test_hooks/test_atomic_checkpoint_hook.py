@@ -13,7 +13,7 @@ from mmengine.registry import METRICS, MODELS
 from mmengine.runner import Runner
 
 from mmdiffkd.engine.hooks import atomic_checkpoint_hook as module
-from mmdiffkd.engine.latest import damage
+from mmdiffkd.engine.latest_checkpoint import damage
 
 SCORES = [1, 3, 2, 4]
 

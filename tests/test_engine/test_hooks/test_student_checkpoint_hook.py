@@ -108,7 +108,7 @@ def test_content(averaged):
 
 
 def test_the_export_tool_writes_the_same(averaged, tmp_path):
-    from mmdiffkd.utils.export import export_student
+    from mmdiffkd.utils.checkpoints.export import export_student
 
     folder, _ = averaged
     path = export_student(str(folder / 'epoch_3.pth'), str(tmp_path)).path
@@ -316,7 +316,7 @@ def test_stock_inferencers_need_nothing_else(tmp_path):
 
 def test_mmrazors_own_checkpoints(tmp_path):
     """With the teacher inside; the hook, and the export of the file."""
-    from mmdiffkd.utils.export import export_student
+    from mmdiffkd.utils.checkpoints.export import export_student
 
     model = task_toys.algorithm('cls')
     model.pop('allow_random_teacher')

@@ -12,7 +12,7 @@ from mmdiffkd.engine.study.picture import draw
 from mmdiffkd.engine.study.run import scaled
 from mmdiffkd.engine.study.tables import paired_difference
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.config import load_config
+from mmdiffkd.utils.configs.loading import load_config
 
 from .conftest import STUDY
 

@@ -12,7 +12,7 @@ from mmrazor.registry import MODELS as RAZOR_MODELS
 from mmdiffkd.models.distillers.pairs import expand_distiller, expand_pairs
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.config import load_config
+from mmdiffkd.utils.configs.loading import load_config
 
 from .. import toys
 
@@ -606,7 +606,7 @@ def options(*words):
     """As the command line parses them."""
     import argparse
 
-    from mmdiffkd.utils.config import CfgOptions
+    from mmdiffkd.utils.configs.loading import CfgOptions
 
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)

@@ -12,7 +12,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdiffkd.models.distillers.pairs import expand_distiller
-from mmdiffkd.utils.replaced_bases import REPLACED_BASES
+from mmdiffkd.utils.configs.replaced_bases import REPLACED_BASES
 
 from .pin_distillers import PARTS, state
 

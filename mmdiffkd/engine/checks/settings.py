@@ -11,10 +11,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdiffkd.utils.checkpoints.student import is_distill_config
 from mmdiffkd.utils.distillation import is_distillation
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.scopes import check_scope
-from mmdiffkd.utils.student import is_distill_config
 
 from .label_lists import check_label_list
 from .label_maps import check_label_maps

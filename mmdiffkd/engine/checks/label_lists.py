@@ -8,8 +8,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
+from mmdiffkd.utils.checkpoints.student import is_distill_config
 from mmdiffkd.utils.errors import UserError
-from mmdiffkd.utils.student import is_distill_config
 
 
 def check_label_list(cfg: Config, key: str, dataset: Mapping) -> None:

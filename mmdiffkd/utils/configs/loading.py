@@ -15,8 +15,7 @@ from mmengine.config import Config, DictAction
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.runner import Runner
 
-from .errors import UserError
-from .hints import closest
+from ..errors import UserError, closest
 from .own_configs import link_own_configs
 from .replaced_bases import replacement
 

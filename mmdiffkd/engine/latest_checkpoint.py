@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 
 from mmdiffkd.utils.errors import UserError
 
-from .checks import earlier_checkpoints
+from .checks.settings import earlier_checkpoints
 
 NOTE = 'last_checkpoint'
 """File of MMEngine's in a work dir that names the latest checkpoint."""

@@ -9,7 +9,7 @@ import zipfile
 
 import torch
 
-from .errors import UserError
+from ..errors import UserError
 
 NOT_A_DICT = '{!r} is not a checkpoint: it holds a {}, not a dict'
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from mmdiffkd.utils.errors import UserError
 
-from .class_checks import check_classes, label_conflicts, num_classes
+from .classes import check_classes, label_conflicts, num_classes
 from .data_sets import Part, parts
 
 LOOKED_AT = 2000  # samples a set, evenly spaced

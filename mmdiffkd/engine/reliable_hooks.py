@@ -6,10 +6,9 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 
+from mmdiffkd.utils.checkpoints.student import is_distill_config
 from mmdiffkd.utils.distillation import is_distillation
-from mmdiffkd.utils.errors import UserError
-from mmdiffkd.utils.hints import closest
-from mmdiffkd.utils.student import is_distill_config
+from mmdiffkd.utils.errors import UserError, closest
 
 PARTS = (
     'checkpoint',

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmdiffkd.utils import UserError, isolated_rng
 from mmdiffkd.utils.distillation import tensors_of
 
-from .class_checks import num_classes
+from ..checks.classes import num_classes
 from .level_names import misnamed_levels
 from .loss_sizes import LossSize, loss_sizes, saved_buffers, size_of
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from .checkpoint import read_checkpoint, write_checkpoint
-from .errors import UserError
+from ..errors import UserError
+from .files import read_checkpoint, write_checkpoint
 
 
 def convert_checkpoint(

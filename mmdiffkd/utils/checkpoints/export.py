@@ -14,10 +14,10 @@ from mmengine.registry import MODELS, DefaultScope
 
 from mmdiffkd.version import __version__
 
-from .checkpoint import read_checkpoint, write_checkpoint
-from .config import load_config
-from .errors import UserError
-from .scopes import check_scope
+from ..configs.loading import load_config
+from ..errors import UserError
+from ..scopes import check_scope
+from .files import read_checkpoint, write_checkpoint
 from .student import (
     PREFIX,
     config_from_text,

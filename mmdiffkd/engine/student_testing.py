@@ -11,17 +11,17 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 
-from mmdiffkd.utils.checkpoint import NOT_A_DICT
-from mmdiffkd.utils.distillation import unwrap
-from mmdiffkd.utils.errors import UserError
-from mmdiffkd.utils.student import (
+from mmdiffkd.utils.checkpoints.files import NOT_A_DICT
+from mmdiffkd.utils.checkpoints.student import (
     key_prefixes,
     student_config,
     student_weights,
 )
-from mmdiffkd.utils.weights import load_fitting
+from mmdiffkd.utils.checkpoints.weights import load_fitting
+from mmdiffkd.utils.distillation import unwrap
+from mmdiffkd.utils.errors import UserError
 
-from .checks import check_folder
+from .checks.settings import check_folder
 
 
 class StudentWeightsHook(Hook):

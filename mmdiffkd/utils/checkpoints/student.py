@@ -11,8 +11,8 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
-from .distillation import is_distillation
-from .errors import UserError
+from ..distillation import is_distillation
+from ..errors import UserError
 
 PREFIX = 'architecture.'
 DISTILL_SCOPES = ('mmdiffkd', 'mmrazor')

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mmdiffkd
 
-from .errors import UserError
+from ..errors import UserError
 
 ENTRIES = ('configs', 'tools', 'model-index.yml')
 

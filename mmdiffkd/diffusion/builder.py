@@ -4,15 +4,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mmdiffkd.diffusion import (
-    FeatureDiffusion,
-    FeaturePair,
-    TeacherDiffusion,
-)
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
 from mmdiffkd.utils.blame import blame
 from mmdiffkd.utils.kinds import arguments_of, check_kinds
+
+from .feature_diffusion import FeatureDiffusion
+from .feature_pair import FeaturePair
+from .teacher_diffusion import TeacherDiffusion
 
 
 def build_diffusion(

@@ -9,8 +9,8 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 
+from mmdiffkd.utils.checkpoints.student import is_distill_config
 from mmdiffkd.utils.errors import UserError
-from mmdiffkd.utils.student import is_distill_config
 
 LOOKED_AT = 3  # files a dataset; a wrong format shows in the first
 

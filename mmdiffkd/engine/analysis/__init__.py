@@ -1,0 +1,2 @@
+# Copyright (c) mmdiffkd contributors.
+"""Tools that look at a whole training."""

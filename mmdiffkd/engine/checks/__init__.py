@@ -1,0 +1,2 @@
+# Copyright (c) mmdiffkd contributors.
+"""What is looked at before training starts."""

@@ -1,0 +1,2 @@
+# Copyright (c) mmdiffkd contributors.
+"""What the first iteration tells about a distillation."""

@@ -1,0 +1,2 @@
+# Copyright (c) mmdiffkd contributors.
+"""Checkpoint files, and the student inside them."""
