@@ -113,6 +113,9 @@ if __name__ == '__main__':
         python_requires='>=3.10',
         install_requires=read_requirements('runtime.txt'),
         extras_require=extras,
+        entry_points=dict(
+            console_scripts=['mmdiffkd = mmdiffkd.__main__:main']
+        ),
         cmdclass=dict(build_py=BuildPyWithMim, link_mim=LinkMim),
         zip_safe=False,
     )

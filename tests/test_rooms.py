@@ -100,7 +100,6 @@ def test_what_it_names_is_there():
     for target in re.findall(r'\]\(([^)#]+)\)', TEXT):
         assert (ROOT / 'docs/en' / target).exists(), target
     code = '\n'.join(p.read_text() for p in files())
-    code += (ROOT / 'tools/train.py').read_text()
     for name in re.findall(r'`([A-Za-z_][\w.]*\w)`', TEXT):
         last = name.split('.')[-1]
         assert re.search(rf'\b{last}\b', code), name

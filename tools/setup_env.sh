@@ -4,9 +4,10 @@
 #
 # mmdiffkd itself is not installed into it: several checkouts with the same
 # constraints share one environment, and each must run its own code. The tools
-# find the package beside themselves; anything else runs from the root of the
-# checkout or with the root on PYTHONPATH. `mmdiffkd::` configs are found there
-# through the links in mmdiffkd/.mim, which this script makes as well.
+# find the package beside themselves; anything else, the environment's command
+# `mmdiffkd` too, runs from the root of the checkout or with the root on
+# PYTHONPATH. `mmdiffkd::` configs are found there through the links in
+# mmdiffkd/.mim, which this script makes as well.
 set -euo pipefail
 
 usage() {
@@ -174,8 +175,19 @@ link_configs() {
     done
 }
 
+# The console command, which an installation would make; see the top.
+make_command() {
+    local path=$env/bin/mmdiffkd
+    [ -e "$path" ] && return
+    # Made aside and renamed: a reader never sees half of it.
+    { printf '#!/bin/sh\nexec "%s" -m mmdiffkd "$@"\n' "$python" \
+        >"$path.$$" && chmod +x "$path.$$" && mv -f "$path.$$" "$path"; } \
+        || say "could not make $path; python -m mmdiffkd is the same"
+}
+
 finish() {
     link_configs
+    make_command
     if $print_python; then
         printf '%s\n' "$python"
     else

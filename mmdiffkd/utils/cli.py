@@ -1,5 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
-"""How the scripts in ``tools/`` answer a user's mistake."""
+"""How the commands answer a user's mistake."""
 
 import argparse
 import functools
@@ -8,12 +8,14 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec
 
 from mmengine.logging import MMLogger
 
 from .errors import UserError
 from .explain import explain
+
+Words = ParamSpec('Words')
 
 VARIABLE = 'MMDIFFKD_TRACEBACK'
 """Environment variable that shows the traceback of a mistake, too."""
@@ -39,23 +41,23 @@ def add_traceback(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def command_line(main: Callable[[], None]) -> Callable[[], None]:
+def command_line(main: Callable[Words, None]) -> Callable[Words, None]:
     """Show mistakes of the user as one ``error: ...`` and exit with code 2.
 
     The log file of a run has the traceback of any error.
 
     Args:
-        main (Callable): The script. Any other exception is a defect: it
+        main (Callable): The command. Any other exception is a defect: it
             keeps its traceback, and Python exits with code 1.
 
     Returns:
-        Callable: The script with that manner.
+        Callable: The command with that manner.
     """
 
     @functools.wraps(main)
-    def wrapper() -> None:
+    def wrapper(*args: Words.args, **kwargs: Words.kwargs) -> None:
         try:
-            main()
+            main(*args, **kwargs)
         except Exception as error:
             _log_traceback(error)
             message = (

@@ -4,19 +4,15 @@
 import argparse
 import os
 import pickle
-import runpy
-import sys
-from pathlib import Path
 
 import pytest
 from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader
 
+from mmdiffkd.__main__ import commands, run
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.checkpoints.files import write_checkpoint
 from mmdiffkd.utils.cli import add_traceback, command_line
-
-TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 @pytest.fixture(autouse=True)
@@ -104,18 +100,16 @@ def test_the_log_file_always_has_the_traceback(script, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    'script',
+    'command',
     [
-        path.relative_to(TOOLS).as_posix()
-        for path in sorted(TOOLS.rglob('*.py'))
+        name
+        for name, path in commands().items()
         if 'command_line' in path.read_text()
     ],
 )
-def test_every_tool_has_the_switch(script, monkeypatch, capsys):
-    monkeypatch.setattr(sys, 'argv', [script, '--help'])
-    monkeypatch.setattr(sys, 'path', list(sys.path))
+def test_every_command_has_the_switch(command, capsys):
     with pytest.raises(SystemExit):
-        runpy.run_path(str(TOOLS / script), run_name='__main__')
+        run(command, ['--help'])
     assert '--traceback' in capsys.readouterr().out
 
 

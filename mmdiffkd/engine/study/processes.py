@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import IO, Any, NamedTuple
 
+import mmdiffkd
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.checkpoints.atomic import write_text_durably
 
@@ -49,16 +50,16 @@ class Tools:
 
     Args:
         train (Sequence[str]): Command that trains, to which config, work dir,
-            seed and options are added as ``tools/train.py`` takes them.
-            Defaults to that script.
-        test (Sequence[str]): Likewise ``tools/test.py``.
+            seed and options are added as ``mmdiffkd train`` takes them.
+            Defaults to that command.
+        test (Sequence[str]): Likewise ``mmdiffkd test``.
         threads (int): OMP_NUM_THREADS of each. Defaults to 1.
     """
 
     def __init__(
         self,
-        train: Sequence[str] = (sys.executable, 'tools/train.py'),
-        test: Sequence[str] = (sys.executable, 'tools/test.py'),
+        train: Sequence[str] = (sys.executable, '-m', 'mmdiffkd', 'train'),
+        test: Sequence[str] = (sys.executable, '-m', 'mmdiffkd', 'test'),
         threads: int = 1,
     ) -> None:
         self.train, self.test = list(train), list(test)
@@ -149,6 +150,15 @@ class Tools:
                 return values[metric]
         raise FailedRun(f'{run}: the test has no {metric}')
 
+    def _environment(self) -> dict[str, str]:
+        env = dict(os.environ, OMP_NUM_THREADS=str(self.threads))
+        root = Path(mmdiffkd.__file__).resolve().parents[1]
+        if (root / 'setup.py').is_file():
+            # A checkout, which a process in another folder would not find.
+            paths = [str(root), *filter(None, [env.get('PYTHONPATH')])]
+            env['PYTHONPATH'] = os.pathsep.join(paths)
+        return env
+
     def _run(
         self,
         command: list[str],
@@ -178,7 +188,7 @@ class Tools:
                     # Ctrl-C is for the study, which passes it on once.
                     start_new_session=True,
                     pass_fds=[lock.fileno()],
-                    env=dict(os.environ, OMP_NUM_THREADS=str(self.threads)),
+                    env=self._environment(),
                 )
                 self._running.add(process)
             try:
