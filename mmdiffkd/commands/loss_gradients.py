@@ -13,7 +13,7 @@ from itertools import islice
 from mmdiffkd.engine import launch
 from mmdiffkd.engine.analysis.loss_gradients import as_table, loss_gradients
 from mmdiffkd.engine.checks import settings as checks
-from mmdiffkd.utils.checkpoints.student import is_distill_config
+from mmdiffkd.utils.distillation import has_student
 from mmdiffkd.utils.cli import command_line
 from mmdiffkd.utils.configs.loading import load_config
 from mmdiffkd.utils.errors import UserError
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError('--batches must be at least 1')
     cfg = load_config(args.config, args.cfg_options)
     checks.check_training(cfg, args.config)
-    if not is_distill_config(cfg):
+    if not has_student(cfg):
         raise UserError(
             f'{args.config} is no distillation: its model has no architecture'
         )

@@ -71,4 +71,7 @@ def build_diffusion(
         if not isinstance(kind, (str, type)) or not kind:
             raise UserError(f'{owner}.{option} needs a type, got {value!r}')
     with blame(owner):
-        return core(student_channels, teacher_channels, **options)
+        built: FeaturePair = core(
+            student_channels, teacher_channels, **options
+        )
+    return built

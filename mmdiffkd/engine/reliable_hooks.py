@@ -6,8 +6,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 
-from mmdiffkd.utils.checkpoints.student import is_distill_config
-from mmdiffkd.utils.distillation import is_distillation
+from mmdiffkd.utils.distillation import has_student, is_distillation
 from mmdiffkd.utils.errors import UserError, closest
 
 PARTS = (
@@ -105,7 +104,7 @@ def _parts(value: Any) -> list[str]:
 def _concerns(part: str, cfg: Config) -> bool:
     """Whether a part is for the model of a config."""
     if part in ('student_checkpoint', 'sanity'):
-        return is_distill_config(cfg)
+        return has_student(cfg)
     if part == 'finite_loss':
         return is_distillation(cfg)
     return True

@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """What a distillation is, and what is inside a model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -24,7 +24,7 @@ def is_distillation(cfg: Config) -> bool:
     """Whether a config's model is an algorithm of this package.
 
     The class decides, not its name. MMRazor's own algorithms are none; see
-    :func:`~mmdiffkd.utils.checkpoints.student.is_distill_config` for those.
+    :func:`has_student` for those.
 
     Args:
         cfg (Config): Config whose ``custom_imports`` have been imported.
@@ -46,6 +46,24 @@ def is_distillation(cfg: Config) -> bool:
     return isinstance(kind, type) and issubclass(kind, Distillation)
 
 
+def has_student(cfg: Config) -> bool:
+    """Whether a config's model is an algorithm around a student.
+
+    MMRazor's own are among them; see :func:`is_distillation` for those of
+    this package alone.
+    """
+    return 'architecture' in cfg.get('model', {})
+
+
+def move_preprocessor_into_model(cfg: Config) -> None:
+    """Give the model of a config the preprocessor beside it, in place.
+
+    MMEngine's Runner does so; whoever builds a model without it must too.
+    """
+    if 'data_preprocessor' in cfg:
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+
+
 def unwrap(model: Any) -> Any:
     """The model inside the wrappers of distributed training."""
     while is_model_wrapper(model):
@@ -60,3 +78,42 @@ def tensors_of(data: Any) -> list[Tensor]:
     if isinstance(data, (list, tuple)):
         return [t for item in data for t in tensors_of(item)]
     return []
+
+
+def student_records(distiller: Any) -> dict[str, list[Tensor]]:
+    """What a distiller has recorded of the student, with a gradient.
+
+    Args:
+        distiller (Any): Asked between the forward passes and the losses.
+
+    Returns:
+        dict[str, list[Tensor]]: Tensors by the name of the recorder; those
+        that the distiller adds for itself are left out.
+    """
+    return {
+        name: [t for t in tensors_of(recorder.data_buffer) if t.requires_grad]
+        for name, recorder in distiller.student_recorders.recorders.items()
+        if not name.startswith('_')
+    }
+
+
+def watch_losses(
+    distiller: Any, watch: Callable[[Callable[[], Any]], Any]
+) -> Callable[[], None]:
+    """Put a function in front of a distiller's ``compute_distill_losses``.
+
+    Args:
+        distiller (Any): Of this package or of MMRazor.
+        watch (Callable): Gets the distiller's own function, and returns the
+            losses.
+
+    Returns:
+        Callable: Takes it away again.
+    """
+    compute = distiller.compute_distill_losses
+    distiller.compute_distill_losses = lambda: watch(compute)
+
+    def end() -> None:
+        vars(distiller).pop('compute_distill_losses', None)
+
+    return end

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,8 +12,6 @@ from mmdiffkd.diffusion import (
     MLPDenoiser,
     NoiseSchedule,
 )
-
-from . import reference
 
 GOLDEN = [
     (1.426701, -0.502744),

@@ -5,11 +5,10 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import reference
 from torch import nn
 
 from mmdiffkd.diffusion import FeatureDiffusion, NoiseDraw, PairedOutput
-
-from . import reference
 
 
 def features(n=2, cs=12, ct=16, size=(5, 7), dtype=torch.float32):

@@ -2,6 +2,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -14,8 +15,6 @@ from mmdiffkd.diffusion import (
     NoiseSchedule,
     SelfDiffusion,
 )
-
-from . import reference
 
 SIZE = (4, 3)
 

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+TRAINEE = Path(__file__).parents[1] / 'helpers/trainee.py'
+
 
 @pytest.fixture(scope='session')
 def forked(tmp_path_factory):
@@ -20,7 +22,10 @@ def forked(tmp_path_factory):
     log = tmp_path_factory.mktemp('server') / 'log.txt'
     with open(log, 'w') as file:
         server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name('trainee.py'))],
+            [
+                sys.executable,
+                str(Path(__file__).parents[1] / 'helpers/trainee.py'),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=file,

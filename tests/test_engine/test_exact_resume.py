@@ -4,7 +4,7 @@
 import random
 
 import pytest
-from run_results import assert_same, final, losses
+from helpers.run_results import assert_same, final, losses
 
 LOOPS, PROCESSES, WORKERS = ('epoch', 'iter'), (1, 2), (0, 2)
 CASES = [

@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
-from run_results import assert_same, final
+from helpers.run_results import assert_same, final
 
 from mmdiffkd.engine.latest_checkpoint import damage, latest_checkpoint
 

@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from run_results import assert_same, final, losses
+from helpers.run_results import assert_same, final, losses
 
 from mmdiffkd.engine.hooks.preemption_hook import EXIT_CODE
 

@@ -6,6 +6,7 @@ what fails in a class of the user, or of this package, keeps its traceback.
 """
 
 import pytest
+from helpers import toys
 from mmrazor.models.losses import L2Loss
 from torch import nn
 
@@ -14,8 +15,6 @@ from mmdiffkd.models import DiffKDConnector
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.explain import explain
-
-from . import toys
 
 
 @MODELS.register_module()

@@ -5,11 +5,10 @@ import copy
 
 import pytest
 import torch
+from helpers import task_toys, toys, two_stage_toys
 from mmengine.config import Config
 
 from mmdiffkd.utils import UserError
-
-from . import task_toys, toys, two_stage_toys
 
 CONNECTOR = 'distiller.connectors.diff_p3.'
 MAPPING = 'distiller.connector_forward_mappings.diff_p3.'

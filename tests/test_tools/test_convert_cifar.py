@@ -7,8 +7,8 @@ import io
 import numpy as np
 import pytest
 import torch
+from helpers import zoo
 from PIL import Image
-from test_models import zoo
 
 CRD = 'model_converters/convert_crd_zoo.py'
 AKAMASTER = 'model_converters/convert_akamaster_cifar.py'

@@ -2,14 +2,18 @@
 """Do the distillation losses pull the student where its task pulls it?"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.distillation import tensors_of
+from mmdiffkd.utils.distillation import (
+    student_records,
+    tensors_of,
+    watch_losses,
+)
 
 
 class Pull(NamedTuple):
@@ -62,23 +66,16 @@ def loss_gradients(model: nn.Module, batches: Iterable[Any]) -> list[Pull]:
 
 def _pulls_of_batch(model: Any, batch: Any) -> dict[tuple, Tensor]:
     records: dict[str, list[Tensor]] = {}
-    distiller = model.distiller
-    compute = distiller.compute_distill_losses
 
-    def remember() -> Any:
-        for name, recorder in distiller.student_recorders.recorders.items():
-            features = [
-                t for t in tensors_of(recorder.data_buffer) if t.requires_grad
-            ]
-            if features and not name.startswith('_'):
-                records[name] = features
+    def remember(compute: Callable[[], Any]) -> Any:
+        records.update(student_records(model.distiller))
         return compute()
 
-    distiller.compute_distill_losses = remember  # in front of the method
+    end = watch_losses(model.distiller, remember)
     try:
         losses = model(**model.data_preprocessor(batch, True), mode='loss')
     finally:
-        vars(distiller).pop('compute_distill_losses')
+        end()
     totals: dict[str, Any] = {'task': 0.0}
     for name, value in losses.items():
         if 'loss' in name:
@@ -89,6 +86,8 @@ def _pulls_of_batch(model: Any, batch: Any) -> dict[tuple, Tensor]:
                 totals['task'] = totals['task'] + total
     pulls = {}
     for record, features in records.items():
+        if not features:
+            continue
         task = _gradient(totals['task'], features)
         for name, total in totals.items():
             own = _gradient(total, features)

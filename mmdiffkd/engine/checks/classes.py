@@ -4,8 +4,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mmengine.config import Config
 from torch import nn
 
+from mmdiffkd.utils.distillation import has_student
 from mmdiffkd.utils.errors import UserError
 
 from .data_sets import Part, class_names, label_names
@@ -13,6 +15,25 @@ from .data_sets import Part, class_names, label_names
 # Branches that never see the class of an object: proposals, and semantic
 # segmentation beside detection.
 OTHER_LABELS = {'rpn_head', 'semantic_head'}
+
+
+def student_head(cfg: Config, name: str) -> Mapping:
+    """The student's head in a config; of a cascade, the last.
+
+    Args:
+        cfg (Config): Of a model, or of an algorithm around one.
+        name (str): Key of the head, such as ``decode_head``.
+
+    Returns:
+        Mapping: Empty where the student has no such head.
+    """
+    model = cfg.get('model') or {}
+    if has_student(cfg):
+        model = model.get('architecture') or {}
+    head = model.get(name)
+    if isinstance(head, (list, tuple)) and head:
+        head = head[-1]
+    return head if isinstance(head, Mapping) else {}
 
 
 def head_classes(model: nn.Module) -> dict[str, int]:

@@ -3,13 +3,13 @@
 
 import os.path as osp
 from collections.abc import Mapping
-from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from mmdiffkd.utils.checkpoints.student import is_distill_config
 from mmdiffkd.utils.errors import UserError
+
+from .classes import student_head
 
 
 def check_label_list(cfg: Config, key: str, dataset: Mapping) -> None:
@@ -29,7 +29,7 @@ def check_label_list(cfg: Config, key: str, dataset: Mapping) -> None:
         UserError: Naming the first line that is no image and label, or whose
             label the student has no class for.
     """
-    num_classes = _num_classes(cfg)
+    num_classes = student_head(cfg, 'head').get('num_classes')
     ann_file = dataset.get('ann_file')
     path = osp.join(dataset.get('data_root') or '', ann_file or '')
     if (
@@ -81,12 +81,3 @@ def _is_custom(cfg: Config, dataset: Mapping) -> bool:
     # A subclass may read its file in a way of its own.
     load = getattr(kind, 'load_data_list', None)
     return load is CustomDataset.load_data_list
-
-
-def _num_classes(cfg: Config) -> Any:
-    """Classes of the student's head, or None if there is no such head."""
-    model = cfg.get('model') or {}
-    if is_distill_config(cfg):
-        model = model.get('architecture') or {}
-    head = model.get('head')
-    return head.get('num_classes') if isinstance(head, Mapping) else None

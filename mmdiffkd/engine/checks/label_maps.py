@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from mmdiffkd.utils.checkpoints.student import is_distill_config
 from mmdiffkd.utils.errors import UserError
+
+from .classes import student_head
 
 LOOKED_AT = 3  # files a dataset; a wrong format shows in the first
 
@@ -102,14 +103,7 @@ def _check_ids(
 
 def _num_classes(cfg: Config) -> Any:
     """Classes of the student's head, or None if there is no such head."""
-    model = cfg.get('model') or ConfigDict()
-    if is_distill_config(cfg):
-        model = model.architecture
-    head = model.get('decode_head')
-    if isinstance(head, (list, tuple)):
-        head = head[-1] if head else None
-    if not isinstance(head, Mapping):
-        return None
+    head = student_head(cfg, 'decode_head')
     if head.get('out_channels') == 1:
         return 2  # below a threshold, and above
     return head.get('num_classes')

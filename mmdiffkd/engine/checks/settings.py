@@ -11,8 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdiffkd.utils.checkpoints.student import is_distill_config
-from mmdiffkd.utils.distillation import is_distillation
+from mmdiffkd.utils.distillation import has_student, is_distillation
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.scopes import check_scope
 
@@ -190,7 +189,7 @@ def check_wrapper(cfg: Config) -> None:
     Raises:
         UserError: If a distillation names such a wrapper or strategy.
     """
-    if not is_distill_config(cfg):
+    if not has_student(cfg):
         return
     for key in ('model_wrapper_cfg', 'strategy'):
         part = cfg.get(key)

@@ -2,14 +2,18 @@
 """Look at the first iteration of a distillation from outside."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError, isolated_rng
-from mmdiffkd.utils.distillation import tensors_of
+from mmdiffkd.utils.distillation import (
+    student_records,
+    tensors_of,
+    watch_losses,
+)
 
 from ..checks.classes import num_classes
 from .level_names import misnamed_levels
@@ -47,10 +51,7 @@ class FirstIteration:
         self._height: int | None = None
         self._parse = model.parse_losses
         model.parse_losses = self._compare
-        distiller = model.distiller
-        self._compute = distiller.compute_distill_losses
-        # On the instance, in front of the method.
-        distiller.compute_distill_losses = self._observe
+        self._end_watch = watch_losses(model.distiller, self._observe)
         self._handles = [
             p.register_hook(lambda g, name=name: self._note(name, g))
             for name, p in model.named_parameters()
@@ -68,7 +69,7 @@ class FirstIteration:
 
     def end(self) -> None:
         """Stop looking."""
-        vars(self.model.distiller).pop('compute_distill_losses', None)
+        self._end_watch()
         vars(self.model).pop('parse_losses', None)
         self._features = {}
         for handle in self._handles:
@@ -77,9 +78,8 @@ class FirstIteration:
     def _note(self, name: str, gradient: Tensor) -> None:
         self.gradients[name] = gradient.detach().abs().max()
 
-    def _observe(self) -> Any:
+    def _observe(self, compute: Callable[[], Any]) -> Any:
         distiller = self.model.distiller
-        student: dict[str, list[Tensor]] = {}
         for side in ('student', 'teacher'):
             manager = getattr(distiller, f'{side}_recorders')
             self.records[side] = {}
@@ -91,12 +91,10 @@ class FirstIteration:
                 self.sides[side] = max(
                     self.sides.get(side, 0.0), size_of(tensors)
                 )
-                if side == 'student':
-                    student[name] = [t for t in tensors if t.requires_grad]
-        self._features = student
+        self._features = student = student_records(distiller)
         if self._height:
             self.misnamed = list(misnamed_levels(distiller, self._height))
-        losses = self._compute()
+        losses = compute()
         total = sum(
             t.mean()
             for name, value in losses.items()

@@ -22,6 +22,7 @@ from mmdiffkd.utils.checkpoints.files import unreadable
 from mmdiffkd.utils.checkpoints.student import student_weights
 from mmdiffkd.utils.checkpoints.weights import load_fitting
 from mmdiffkd.utils.configs.own_configs import link_own_configs
+from mmdiffkd.utils.distillation import move_preprocessor_into_model
 
 from .teacher_options import silent_options
 
@@ -101,8 +102,7 @@ def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
 
 
 def _build(config: Config) -> BaseModel:
-    if 'data_preprocessor' in config:
-        config.model.setdefault('data_preprocessor', config.data_preprocessor)
+    move_preprocessor_into_model(config)
     scope = config.get('default_scope') or _current_scope()
     with DefaultScope.overwrite_default_scope(scope):
         if scope is not None:

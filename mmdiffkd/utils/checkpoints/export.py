@@ -15,6 +15,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmdiffkd.version import __version__
 
 from ..configs.loading import load_config
+from ..distillation import move_preprocessor_into_model
 from ..errors import UserError
 from ..scopes import check_scope
 from .files import read_checkpoint, write_checkpoint
@@ -230,9 +231,9 @@ def build_student(cfg: Config) -> torch.nn.Module:
         nn.Module: The model with its initial weights.
     """
     # Detectors write into the config that they are built from.
-    model = copy.deepcopy(cfg.model)
-    if 'data_preprocessor' in cfg:
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    cfg = copy.deepcopy(cfg)
+    move_preprocessor_into_model(cfg)
+    model = cfg.model
     imports = (cfg.get('custom_imports') or {}).get('imports') or []
     for module in [imports] if isinstance(imports, str) else imports:
         importlib.import_module(module)

@@ -11,22 +11,17 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
-from ..distillation import is_distillation
+from ..distillation import (
+    has_student,
+    is_distillation,
+    move_preprocessor_into_model,
+)
 from ..errors import UserError
 
 PREFIX = 'architecture.'
 DISTILL_SCOPES = ('mmdiffkd', 'mmrazor')
 # Top-level names that distillation configs leave behind in a dumped config.
 DISTILL_NAMES = ('distill', 'student', 'teacher')
-
-
-def is_distill_config(cfg: Config) -> bool:
-    """Whether a config's model is an algorithm around a student.
-
-    MMRazor's own are among them; see
-    :func:`~mmdiffkd.utils.distillation.is_distillation` for this package's.
-    """
-    return 'architecture' in cfg.get('model', {})
 
 
 def student_config(cfg: Config) -> Config:
@@ -43,7 +38,7 @@ def student_config(cfg: Config) -> Config:
         Config: A config without a teacher.
     """
     cfg = copy.deepcopy(cfg)
-    if not is_distill_config(cfg):
+    if not has_student(cfg):
         return cfg
     algorithm = cfg.model
     ours = is_distillation(cfg)
@@ -63,12 +58,10 @@ def student_config(cfg: Config) -> Config:
     sampler = (cfg.get('train_dataloader') or {}).get(
         'sampler'
     ) or ConfigDict()
-    if str(sampler.get('type')).endswith('SeededSampler'):
+    if _of_distillation(sampler) and sampler.get('sampler'):
         cfg.train_dataloader.sampler = sampler.sampler
     optim = cfg.get('optim_wrapper') or ConfigDict()
-    if str(optim.get('constructor')).endswith(
-        'StudentOptimWrapperConstructor'
-    ):
+    if 'student_constructor' in (optim.get('paramwise_cfg') or {}):
         optim.constructor = optim.paramwise_cfg.pop('student_constructor')
     for key in ('val_cfg', 'test_cfg'):
         if _of_distillation(cfg.get(key)):
@@ -100,8 +93,7 @@ def _architecture(architecture: Any, cfg: Config) -> ConfigDict:
             f'model.architecture.cfg_path names {path!r}, which does not exist'
         )
     source.merge_from_dict(architecture.get('cfg_options') or {})
-    if 'data_preprocessor' in source:
-        source.model.setdefault('data_preprocessor', source.data_preprocessor)
+    move_preprocessor_into_model(source)
     for key, value in architecture.items():
         if key not in ('cfg_path', 'cfg_options', 'pretrained', '_scope_'):
             source.model.setdefault(key, value)

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import dskd_toys, task_toys
+from helpers.small_runs import run
 from mmengine.model import ImgDataPreprocessor
-from small_runs import run
-from test_models import dskd_toys, task_toys
 from torch import nn
 
 from mmdiffkd.engine.hooks import (

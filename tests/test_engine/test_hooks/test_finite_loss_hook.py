@@ -3,10 +3,10 @@ from contextlib import suppress
 
 import pytest
 import torch
+from helpers import task_toys
+from helpers.small_runs import config, run
 from mmengine.config import Config
 from mmengine.runner import Runner
-from small_runs import config, run
-from test_models import task_toys
 
 from mmdiffkd.diffusion import IterationCount
 from mmdiffkd.engine.hooks.finite_loss_hook import FiniteLossHook, restore_dump

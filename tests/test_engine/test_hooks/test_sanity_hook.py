@@ -1,11 +1,11 @@
 # Copyright (c) mmdiffkd contributors.
 import pytest
 import torch
+from helpers import task_toys, toys
+from helpers.small_runs import run
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from small_runs import run
-from test_models import task_toys, toys
 
 from mmdiffkd.engine.hooks import SanityHook
 from mmdiffkd.utils import UserError

@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 import pytest
+from helpers.small_runs import run
 from mmengine.hooks import Hook
-from small_runs import run
 
 from mmdiffkd.engine.hooks import StopDistillHook
 from mmdiffkd.utils import UserError
@@ -111,7 +111,7 @@ def test_epochs_of_a_loop_without_epochs(tmp_path):
 
 
 def test_model_that_does_not_distil(tmp_path):
-    from test_models import toys
+    from helpers import toys
 
     with pytest.raises(UserError, match='a RetinaNet, does not distil'):
         distilled(tmp_path, dict(stop_epoch=1), model=toys.detector())

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import task_toys
+from helpers.small_runs import config, run
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from small_runs import config, run
-from test_models import task_toys
 
 from mmdiffkd.engine.hooks import StudentCheckpointHook
 

@@ -5,9 +5,9 @@ import os
 
 import pytest
 import torch
+from helpers.processes import run_two
+from helpers.small_runs import config
 from mmengine.runner import Runner
-from small_runs import config
-from test_models.processes import run_two
 
 WRAPPER = dict(
     type='MMDistributedDataParallel',

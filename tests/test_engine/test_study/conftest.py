@@ -10,7 +10,7 @@ import pytest
 
 from mmdiffkd.engine.study import Ledger, Tools, conduct, load_study
 
-STAND_IN = str(Path(__file__).with_name('stand_in.py'))
+STAND_IN = str(Path(__file__).parents[2] / 'helpers/study_stand_in.py')
 STUDY = """
 data_sets = dict(
     toys=dict(

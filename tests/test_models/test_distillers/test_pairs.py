@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 import torch
+from helpers import toys
 from mmengine.config import Config, ConfigDict
 from mmrazor.registry import MODELS as RAZOR_MODELS
 
@@ -13,8 +14,6 @@ from mmdiffkd.models.distillers.pairs import expand_distiller, expand_pairs
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.configs.loading import load_config
-
-from .. import toys
 
 L2 = dict(type='mmrazor.L2Loss', normalize=False, div_element=True)
 DIFFKD = dict(

@@ -1,0 +1,80 @@
+# Copyright (c) mmdiffkd contributors.
+"""Stands in for tools/train.py and tools/test.py, in a fraction of a second.
+
+``study_stand_in.py train|test CONFIG`` takes their arguments and writes what
+they write. The result is the config's ``offset``, less the square of the
+distance of option ``x`` from 0.3, plus a hundredth of the seed; the test
+images give 10 more. Kind and work dir of each call are
+a line of the file $CALLS. While the file
+$HOLD exists, a training waits; on SIGTERM it leaves with code 85. x above 0.9
+diverges.
+"""
+
+import itertools
+import json
+import os
+import runpy
+import signal
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+
+def arguments(words):
+    """Values of the flags, and the options."""
+    split = (
+        words.index('--cfg-options')
+        if '--cfg-options' in words
+        else len(words)
+    )
+    options = dict(word.split('=', 1) for word in words[split + 1 :])
+    flags = dict(itertools.pairwise(words[:split]))
+    return flags, options
+
+
+def wait_while_held():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(85))
+    hold = Path(os.environ.get('HOLD', '/nonexistent'))
+    while hold.exists():
+        time.sleep(0.02)
+
+
+def main():
+    kind, config, *words = sys.argv[1:]
+    flags, options = arguments(words)
+    folder = Path(flags['--work-dir'])
+    with open(os.environ['CALLS'], 'a') as calls:
+        print(kind, folder, file=calls)
+    if kind == 'test':
+        checkpoint = zipfile.ZipFile(words[0])
+        value = json.loads(checkpoint.read('value')) + 10
+        (folder / '1').mkdir(parents=True, exist_ok=True)
+        (folder / '1/1.json').write_text(json.dumps({'score': value}))
+        return
+    if (folder / 'resume_adds_nothing').exists():
+        return
+    cfg = runpy.run_path(config)
+    x = float(options.get('x', 0.0))
+    (folder / '1/vis_data').mkdir(parents=True, exist_ok=True)
+    iterations = int(options.get('iters', 8))
+    rows = [
+        dict(loss=1.0, time=cfg['seconds'], iter=i + 1, step=i + 1)
+        for i in range(iterations)
+    ]
+    log = folder / '1/vis_data/scalars.json'
+    log.write_text('\n'.join(map(json.dumps, rows)) + '\n')
+    wait_while_held()
+    if x > 0.9:
+        print('error: the loss is NaN', file=sys.stderr)
+        sys.exit(2)
+    value = cfg['offset'] - (x - 0.3) ** 2 + 0.01 * int(flags['--seed'])
+    with zipfile.ZipFile(folder / 'last.pth', 'w') as checkpoint:
+        checkpoint.writestr('value', json.dumps(value))
+    (folder / 'last_checkpoint').write_text(str(folder / 'last.pth'))
+    with open(log, 'a') as file:
+        file.write(json.dumps(dict(score=value, step=iterations)) + '\n')
+
+
+if __name__ == '__main__':
+    main()
