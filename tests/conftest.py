@@ -27,6 +27,9 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+# A tiny set and detector, and ways to run the tools on them.
+pytest_plugins = ('helpers.tools',)
+
 torch.set_num_threads(1)
 
 # No deadline: a loaded machine is no failure. The same examples every time.

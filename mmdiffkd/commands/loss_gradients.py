@@ -13,9 +13,9 @@ from itertools import islice
 from mmdiffkd.engine import launch
 from mmdiffkd.engine.analysis.loss_gradients import as_table, loss_gradients
 from mmdiffkd.engine.checks import settings as checks
-from mmdiffkd.utils.distillation import has_student
 from mmdiffkd.utils.cli import command_line
 from mmdiffkd.utils.configs.loading import load_config
+from mmdiffkd.utils.distillation import has_student
 from mmdiffkd.utils.errors import UserError
 
 

@@ -17,8 +17,6 @@ from mmengine.registry import MODELS, DefaultScope
 
 from . import configs, data, distillation, other_tools, starts
 
-pytest_plugins = ('test_tools.conftest',)
-
 
 @pytest.fixture(scope='session')
 def saved(tiny, tmp_path_factory):

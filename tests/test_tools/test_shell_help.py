@@ -4,7 +4,7 @@
 import subprocess
 
 import pytest
-from test_tools.conftest import TOOLS
+from helpers.tools import TOOLS
 
 SCRIPTS = sorted(TOOLS.glob('*.sh'))
 
