@@ -157,7 +157,10 @@ def _read_config(path: str, pretrained: bool) -> Config:
                 f"as 'mmdet::...', got '{path}'; set teacher_ckpt"
             )
         return Config.fromfile(path)
-    except (FileNotFoundError, AssertionError) as error:
+    except UserError:
+        raise
+    # A ValueError: what is no name at all, such as 'mmdet::a.py'.
+    except (FileNotFoundError, AssertionError, ValueError) as error:
         raise UserError(
             f"teacher: cfg_path '{path}' cannot be read: {error}"
         ) from error
