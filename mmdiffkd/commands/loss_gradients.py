@@ -8,11 +8,16 @@ a loss is noise to the task; below 0, it works against it. Nothing is trained.
 
 import argparse
 import tempfile
-from itertools import islice
 
-from mmdiffkd.engine import launch
-from mmdiffkd.engine.analysis.loss_gradients import as_table, loss_gradients
-from mmdiffkd.engine.checks import settings as checks
+from mmdiffkd.engine.analysis import without_validation
+from mmdiffkd.engine.analysis.loss_gradients import (
+    as_table,
+    gradients_of_run,
+)
+from mmdiffkd.engine.checks.settings import check_training
+from mmdiffkd.engine.launch import add_common_arguments
+from mmdiffkd.engine.prepare import prepare
+from mmdiffkd.engine.process_group import end_processes
 from mmdiffkd.utils.cli import command_line
 from mmdiffkd.utils.configs.loading import load_config
 from mmdiffkd.utils.distillation import has_student
@@ -33,7 +38,7 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--batches', type=int, default=4, help='how many (default: 4)'
     )
-    launch.add_common_arguments(parser)
+    add_common_arguments(parser)
     return parser.parse_args(arguments)
 
 
@@ -43,27 +48,21 @@ def main(arguments: list[str] | None = None) -> None:
     if args.batches < 1:
         raise UserError('--batches must be at least 1')
     cfg = load_config(args.config, args.cfg_options)
-    checks.check_training(cfg, args.config)
+    check_training(cfg, args.config)
     if not has_student(cfg):
         raise UserError(
             f'{args.config} is no distillation: its model has no architecture'
         )
-    checks.check_data(cfg, ('train',))
     if args.checkpoint is not None:
         cfg.load_from = args.checkpoint
-        checks.check_load_from(cfg)
-    launch.init_processes(cfg, args.launcher, args.local_rank)
     with tempfile.TemporaryDirectory() as folder:
-        cfg.work_dir = folder
-        runner = launch.build_runner(cfg)
-        loader = runner.build_dataloader(
-            cfg.train_dataloader, seed=runner.seed
+        runner = prepare(
+            without_validation(cfg),
+            folder,
+            launcher=args.launcher,
+            local_rank=args.local_rank,
         )
-        runner._init_model_weights()
-        runner.load_or_resume()
-        pulls = loss_gradients(
-            runner.model.train(), islice(loader, args.batches)
-        )
+        pulls = gradients_of_run(runner, args.batches)
     print(as_table(pulls))
     del runner  # its model holds the process group
-    launch.end_processes()
+    end_processes()

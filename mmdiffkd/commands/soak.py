@@ -9,10 +9,11 @@ import argparse
 import sys
 import tempfile
 
-from mmdiffkd.engine import launch
 from mmdiffkd.engine.analysis.soak import soak, soak_config
-from mmdiffkd.engine.checks import settings as checks
-from mmdiffkd.engine.reliable_hooks import make_reliable
+from mmdiffkd.engine.checks.settings import check_training
+from mmdiffkd.engine.launch import add_common_arguments
+from mmdiffkd.engine.prepare import prepare
+from mmdiffkd.engine.process_group import end_processes
 from mmdiffkd.utils.cli import command_line
 from mmdiffkd.utils.configs.loading import load_config
 from mmdiffkd.utils.errors import UserError
@@ -27,7 +28,7 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--iters', type=int, default=2000, help='iterations (default: 2000)'
     )
-    launch.add_common_arguments(parser)
+    add_common_arguments(parser)
     return parser.parse_args(arguments)
 
 
@@ -37,14 +38,14 @@ def main(arguments: list[str] | None = None) -> None:
     if args.iters < 40:
         raise UserError('--iters must be at least 40')
     cfg = load_config(args.config, args.cfg_options)
-    checks.check_training(cfg, args.config)
-    checks.check_data(cfg, ('train',))
+    check_training(cfg, args.config)
     soak_config(cfg, args.iters)
-    make_reliable(cfg)
-    launch.init_processes(cfg, args.launcher, args.local_rank)
     with tempfile.TemporaryDirectory() as folder:
-        cfg.work_dir = folder
-        report = soak(cfg)
+        runner = prepare(
+            cfg, folder, launcher=args.launcher, local_rank=args.local_rank
+        )
+        report = soak(runner)
+    del runner  # its model holds the process group
     print(report)
-    launch.end_processes()
+    end_processes()
     sys.exit(0 if report.flat and report.steady else 1)

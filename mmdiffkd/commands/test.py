@@ -7,7 +7,7 @@ CONFIG and CHECKPOINT may each be a distillation one or a plain student's.
 import argparse
 import os.path as osp
 
-from mmdiffkd.engine import launch
+from mmdiffkd.engine import launch, process_group
 from mmdiffkd.engine import student_testing as testing
 from mmdiffkd.engine.checks import settings as checks
 from mmdiffkd.utils.cli import command_line
@@ -44,7 +44,7 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
 @command_line
 def main(arguments: list[str] | None = None) -> None:
     args = parse_args(arguments)
-    launch.set_local_rank(args.launcher, args.local_rank)
+    process_group.set_local_rank(args.launcher, args.local_rank)
     testing.check_out(args.out, args.overwrite)
     cfg = load_config(args.config, args.cfg_options)
     launch.set_work_dir(cfg, args.config, args.work_dir)
@@ -58,10 +58,10 @@ def main(arguments: list[str] | None = None) -> None:
     if args.tta:
         testing.set_tta(cfg)
     checks.check_data(cfg, ('test',))
-    launch.init_processes(cfg, args.launcher, args.local_rank)
+    process_group.init_processes(cfg, args.launcher, args.local_rank)
     runner = launch.build_runner(cfg)
     runner.register_hook(testing.StudentWeightsHook())
     testing.add_dump(runner, args.out)
     runner.test()
     del runner  # its model holds the process group
-    launch.end_processes()
+    process_group.end_processes()

@@ -3,13 +3,10 @@
 
 import argparse
 
-from mmdiffkd.engine import launch
-from mmdiffkd.engine.checks import settings as checks
-from mmdiffkd.engine.hooks import DataCheckHook
-from mmdiffkd.engine.reliable_hooks import make_reliable
-from mmdiffkd.engine.student_optim_wrapper import show_student_to_constructor
+from mmdiffkd.engine.launch import add_common_arguments
+from mmdiffkd.engine.prepare import prepare
+from mmdiffkd.engine.process_group import end_processes
 from mmdiffkd.utils.cli import command_line
-from mmdiffkd.utils.configs.loading import load_config
 
 
 def parse_args(arguments: list[str] | None) -> argparse.Namespace:
@@ -44,37 +41,25 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
         'same name are replaced',
     )
     parser.add_argument('--seed', type=int, help='random seed')
-    launch.add_common_arguments(parser)
+    add_common_arguments(parser)
     return parser.parse_args(arguments)
 
 
 @command_line
 def main(arguments: list[str] | None = None) -> None:
     args = parse_args(arguments)
-    launch.set_local_rank(args.launcher, args.local_rank)
-    cfg = load_config(args.config, args.cfg_options)
-    checks.check_training(cfg, args.config)
-    launch.set_work_dir(cfg, args.config, args.work_dir)
-    checks.check_folder(cfg.work_dir, '--work-dir')
-    launch.set_resume(cfg, launch.resume_of_restart(cfg.work_dir, args.resume))
-    if args.amp:
-        launch.set_amp(cfg)
-    if args.auto_scale_lr:
-        launch.set_auto_scale_lr(cfg)
-    if args.seed is not None:
-        cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
-    checks.check_settings(cfg)
-    checks.check_wrapper(cfg)
-    checks.check_load_from(cfg)
-    checks.check_data(cfg, ('train', 'val'))
-    if not args.overwrite:
-        checks.check_work_dir(cfg)
-    what = [show_student_to_constructor(cfg), make_reliable(cfg)]
-    launch.init_processes(cfg, args.launcher, args.local_rank)
-    runner = launch.build_runner(cfg)
-    for line in filter(None, what):
-        runner.logger.info(line)
-    runner.register_hook(DataCheckHook())
+    runner = prepare(
+        args.config,
+        args.work_dir,
+        seed=args.seed,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        cfg_options=args.cfg_options,
+        amp=args.amp,
+        auto_scale_lr=args.auto_scale_lr,
+        launcher=args.launcher,
+        local_rank=args.local_rank,
+    )
     runner.train()
     del runner  # its model holds the process group
-    launch.end_processes()
+    end_processes()

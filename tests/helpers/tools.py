@@ -230,7 +230,7 @@ def process():
     return run_process
 
 
-def _forget_runs() -> None:
+def forget_runs() -> None:
     """Drop MMEngine's objects of a run; the next may get the same name."""
     from mmdet.visualization import DetLocalVisualizer
 
@@ -261,13 +261,13 @@ def tool(capsys, monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)
         capsys.readouterr()
         code = 0
-        _forget_runs()  # those of other tests in this process
+        forget_runs()  # those of other tests in this process
         try:
             runpy.run_path(str(TOOLS / script), run_name='__main__')
         except SystemExit as end:
             code = end.code
         finally:
-            _forget_runs()
+            forget_runs()
         out, err = capsys.readouterr()
         return SimpleNamespace(code=code, out=out, err=err)
 

@@ -39,7 +39,7 @@ from torch.utils.data import Dataset
 
 import mmdiffkd  # noqa: F401
 from helpers import toys
-from mmdiffkd.engine import launch
+from mmdiffkd.engine import launch, process_group
 from mmdiffkd.engine.reliable_hooks import make_reliable
 from mmdiffkd.registry import DATASETS
 
@@ -274,9 +274,9 @@ def train(spec, pipe=None):
     launcher = 'none' if spec.get('processes', 1) == 1 else 'pytorch'
     cfg = config(pipe=pipe, **spec)
     make_reliable(cfg)
-    launch.init_processes(cfg, launcher)
+    process_group.init_processes(cfg, launcher)
     launch.build_runner(cfg).train()
-    launch.end_processes()
+    process_group.end_processes()
 
 
 def write_slowly(pipe):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmdiffkd.engine import launch
+from mmdiffkd.engine import launch, process_group
 from mmdiffkd.utils import UserError
 
 
@@ -89,57 +89,57 @@ def groups(monkeypatch):
     """Backends of the process groups that were asked for."""
     asked = []
     monkeypatch.setattr(
-        launch.torch.distributed, 'init_process_group', asked.append
+        process_group.torch.distributed, 'init_process_group', asked.append
     )
     return asked
 
 
 def test_several_cpu_processes_use_gloo(environment, groups, monkeypatch):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(process_group, 'get_device', lambda: 'cpu')
     cfg = Config(dict())
-    launch.init_processes(cfg, 'pytorch')
+    process_group.init_processes(cfg, 'pytorch')
     assert groups == ['gloo']
     assert cfg.model_wrapper_cfg.find_unused_parameters is False
     assert cfg.model_wrapper_cfg.device_ids is None
 
 
 def test_the_users_wrapper_settings_stay(environment, groups, monkeypatch):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(process_group, 'get_device', lambda: 'cpu')
     cfg = Config(
         dict(
             find_unused_parameters=True,
             model_wrapper_cfg=dict(broadcast_buffers=True),
         )
     )
-    launch.init_processes(cfg, 'pytorch')
+    process_group.init_processes(cfg, 'pytorch')
     assert cfg.model_wrapper_cfg.find_unused_parameters is True
     assert cfg.model_wrapper_cfg.broadcast_buffers is True
 
 
 def test_with_gpus_all_is_left_to_mmengine(environment, groups, monkeypatch):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(process_group, 'get_device', lambda: 'cuda')
     cfg = Config(dict())
-    launch.init_processes(cfg, 'pytorch')
+    process_group.init_processes(cfg, 'pytorch')
     assert not groups
     assert set(cfg) == {'launcher'}
 
 
 def test_more_processes_than_gpus(environment, groups, monkeypatch):
-    monkeypatch.setattr(launch.torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr(process_group.torch.cuda, 'device_count', lambda: 2)
     environment['LOCAL_RANK'] = '2'
     with pytest.raises(UserError, match='process 3 .* only 2 visible'):
-        launch.init_processes(Config(dict()), 'pytorch')
+        process_group.init_processes(Config(dict()), 'pytorch')
 
 
 def test_slurm_variables_reach_pytorch(environment, groups, monkeypatch):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(process_group, 'get_device', lambda: 'cpu')
     environment.update(
         SLURM_PROCID='5',
         SLURM_NTASKS='8',
         SLURM_LOCALID='1',
         MASTER_ADDR='10.0.0.1',
     )
-    launch.init_processes(Config(dict()), 'slurm')
+    process_group.init_processes(Config(dict()), 'slurm')
     assert environment['RANK'] == '5' and environment['WORLD_SIZE'] == '8'
     assert environment['LOCAL_RANK'] == '1'
     assert environment['MASTER_PORT'] == '29500'

@@ -5,11 +5,17 @@ import copy
 
 import pytest
 from helpers import toys
+from helpers.tools import forget_runs
 from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
 from mmdiffkd.engine.student_optim_wrapper import show_student_to_constructor
+from mmdiffkd.models.algorithms.announcements import (
+    HOOKS,
+    announce_absent_parts,
+)
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.checkpoints.student import student_config
 
@@ -115,3 +121,22 @@ def test_no_constructor_for_the_student_is_an_error():
     cfg.optim_wrapper.constructor = 'mmdiffkd.StudentOptimWrapperConstructor'
     with pytest.raises(UserError, match='student_constructor is missing'):
         rates(toys.build(cfg.model), cfg.optim_wrapper)
+
+
+def test_another_script_is_told_that_it_does_not(tmp_path):
+    """And one that does is not."""
+    cfg, log = config(), tmp_path / 'log'
+    forget_runs()
+    logger = MMLogger.get_instance('told', log_file=str(log))
+    hub = MessageHub.get_instance('told')
+    hub.update_info('cfg', cfg.pretty_text)
+    announce_absent_parts(set(HOOKS))
+    told = log.read_text()
+    assert 'LearningRateDecayOptimizerConstructor does not recog' in told
+    show_student_to_constructor(cfg)
+    hub.update_info('cfg', cfg.pretty_text)
+    announce_absent_parts(set(HOOKS))
+    assert log.read_text() == told
+    for handler in logger.handlers:
+        handler.close()
+    forget_runs()

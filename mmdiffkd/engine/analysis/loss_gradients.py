@@ -3,9 +3,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError
@@ -62,6 +64,29 @@ def loss_gradients(model: nn.Module, batches: Iterable[Any]) -> list[Pull]:
             'check model.distiller.student_recorders'
         )
     return [Pull(*key, *(pull / count).tolist()) for key, pull in sums.items()]
+
+
+def gradients_of_run(runner: Runner, batches: int) -> list[Pull]:
+    """Compare the gradients at the first batches of a training.
+
+    Args:
+        runner (Runner): Of a distillation, from
+            :func:`~mmdiffkd.engine.prepare.prepare`; not trained yet.
+        batches (int): How many.
+
+    Returns:
+        list[Pull]: As of :func:`loss_gradients`, with the weights that the
+        training starts from.
+
+    Raises:
+        UserError: If no student record has a gradient.
+    """
+    loader = runner.build_dataloader(
+        runner.cfg.train_dataloader, seed=runner.seed
+    )
+    runner._init_model_weights()
+    runner.load_or_resume()
+    return loss_gradients(runner.model.train(), islice(loader, batches))
 
 
 def _pulls_of_batch(model: Any, batch: Any) -> dict[tuple, Tensor]:

@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from . import without_validation
+
 POINTS = 40
 
 
@@ -129,9 +131,7 @@ def soak_config(cfg: Config, iterations: int) -> Config:
         val_interval=iterations + 1,
     )
     cfg.param_scheduler = None
-    for phase in ('val', 'test'):
-        for part in ('cfg', 'dataloader', 'evaluator'):
-            cfg[f'{phase}_{part}'] = None
+    without_validation(cfg)
     sampler = cfg.train_dataloader.get('sampler')
     inner = (sampler or {}).get('sampler', sampler)
     if 'Infinite' not in str((inner or {}).get('type')):
@@ -149,17 +149,16 @@ def soak_config(cfg: Config, iterations: int) -> Config:
     return cfg
 
 
-def soak(cfg: Config) -> Report:
+def soak(runner: Runner) -> Report:
     """Train and watch.
 
     Args:
-        cfg (Config): From :func:`soak_config`.
+        runner (Runner): Of a config from :func:`soak_config`.
 
     Returns:
         Report: What was seen.
     """
-    runner = Runner.from_cfg(cfg)
-    hook = ResourceHook(max(cfg.train_cfg.max_iters // POINTS, 1))
+    hook = ResourceHook(max(runner.max_iters // POINTS, 1))
     runner.register_hook(hook)
     runner.train()
     samples = hook.samples

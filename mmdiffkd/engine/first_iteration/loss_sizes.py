@@ -203,5 +203,5 @@ def likely_causes(sides: Mapping[str, float]) -> list[str]:
         f'the student {student:.3g}); images that it',
         'wants in another normalisation (data_preprocessor); a loss_weight '
         'that is too large.',
-        'tools/analysis_tools/loss_gradients.py shows more',
+        '`mmdiffkd loss-gradients` shows more',
     ]

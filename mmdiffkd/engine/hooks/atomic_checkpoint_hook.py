@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from mmdiffkd.engine.checks.resumed_checkpoint import check_belonging
 from mmdiffkd.engine.latest_checkpoint import NOTE, latest_checkpoint
+from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils.checkpoints.atomic import (
     TEMPORARY,
@@ -69,6 +70,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """As MMEngine's, and clean up after an earlier run."""
+        attend(runner.model, self)
         super().before_train(runner)
         if runner._resume:
             self._saved = dict(epoch=runner.epoch, iter=runner.iter)

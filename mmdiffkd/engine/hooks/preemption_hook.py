@@ -14,10 +14,11 @@ from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
+from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils.errors import UserError
 
-from ..launch import end_processes
+from ..process_group import end_processes
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .loop_state_hook import is_accumulating
 
@@ -119,6 +120,7 @@ class PreemptionHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Leave at once if the signal came while everything was set up."""
+        attend(runner.model, self)
         self._training = True
         if self._agreed():
             self._leave(runner, runner.iter)

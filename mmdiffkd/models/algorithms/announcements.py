@@ -2,9 +2,10 @@
 """What a distillation says of itself, whichever script runs it."""
 
 import logging
+import re
 from typing import Any
 
-from mmengine.logging import print_log
+from mmengine.logging import MessageHub, print_log
 from torch import nn
 
 from mmdiffkd.utils.distillation import unwrap
@@ -14,8 +15,15 @@ HOOKS = dict(
     FiniteLossHook='batch and images of a loss that is not finite',
     StudentCheckpointHook='the plain student beside each checkpoint',
     RNGStateHook='exact resuming',
+    AtomicCheckpointHook='checkpoints that are whole whenever it is killed',
+    PreemptionHook='saving at SIGTERM and SIGUSR1',
 )
-"""What a run lacks without a hook that ``tools/train.py`` adds."""
+"""What a run lacks without a hook that ``mmdiffkd train`` adds."""
+
+LAYERWISE = re.compile(
+    r"(?<!student_)constructor='([\w.]*(?:Layer|LearningRate)Decay\w*)'"
+)
+"""An optimizer's constructor that tells layers by the names of parameters."""
 
 
 def announce_teacher(
@@ -42,22 +50,35 @@ def announce_teacher(
         )
 
 
-def announce_absent_hooks(present: set[str]) -> None:
-    """Log what a run does not do that one of ``tools/train.py`` does.
+def announce_absent_parts(present: set[str]) -> None:
+    """Log what a run does not do that one of ``mmdiffkd train`` does.
 
     Args:
         present (set[str]): Names of the hooks that look after the model.
     """
+    lines = []
     absent = {k: v for k, v in HOOKS.items() if k not in present}
     if absent:
-        print_log(
+        lines.append(
             'this run is without '
             + '; '.join(f'{hook} ({what})' for hook, what in absent.items())
-            + '. tools/train.py adds them; elsewhere, list them in '
-            'custom_hooks, see docs/en/reliability.md',
-            'current',
-            logging.WARNING,
+            + '. `mmdiffkd train` and mmdiffkd.prepare add them; elsewhere, '
+            'list them in custom_hooks, see docs/en/reliability.md'
         )
+    # MMEngine keeps the text of the run's config there.
+    text = MessageHub.get_current_instance().get_info('cfg')
+    layerwise = LAYERWISE.search(str(text))
+    if layerwise:
+        lines.append(
+            f'optim_wrapper.constructor {layerwise[1]} does not recognise the '
+            'layers of the student behind `architecture.`: all get one '
+            'learning rate. `mmdiffkd train` and mmdiffkd.prepare show it the '
+            "student alone; elsewhere, set it to 'mmdiffkd."
+            "StudentOptimWrapperConstructor', and paramwise_cfg."
+            f'student_constructor to {layerwise[1]!r}'
+        )
+    for line in lines:
+        print_log(line, 'current', logging.WARNING)
 
 
 def attend(model: Any, hook: object) -> None:

@@ -26,7 +26,7 @@ from mmdiffkd.utils.distillation import Distillation
 from ..distillers.config_checks import check_distiller
 from ..widths import complete
 from .announcements import (
-    announce_absent_hooks,
+    announce_absent_parts,
     announce_shared_input,
     announce_teacher,
 )
@@ -252,7 +252,7 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
             self._first_iteration = False
             # In a run alone; a step by hand has no hooks.
             if self.training and _iterations_done() is not None:
-                announce_absent_hooks(self.attending_hooks)
+                announce_absent_parts(self.attending_hooks)
         losses.update(
             add_prefix(self.distiller.compute_distill_losses(), 'distill')
         )

@@ -9,6 +9,7 @@ import os
 import os.path as osp
 import traceback
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -61,12 +62,12 @@ class CfgOptions(DictAction):
             raise argparse.ArgumentError(self, str(error)) from error
 
 
-def load_config(path: str, options: dict | None = None) -> Config:
+def load_config(path: str, options: Mapping | None = None) -> Config:
     """Read a config file and merge the command line's options into it.
 
     Args:
         path (str): Config file.
-        options (dict, optional): Value of ``--cfg-options``. Defaults to
+        options (Mapping, optional): Value of ``--cfg-options``. Defaults to
             None.
 
     Returns:
@@ -82,16 +83,30 @@ def load_config(path: str, options: dict | None = None) -> Config:
         cfg = Config.fromfile(path)
     except Exception as error:  # the file is a program of the user's
         raise UserError(_config_problem(path, error)) from error
-    if options:
-        _check_option_names(cfg, options)
-        try:
-            cfg.merge_from_dict(options)
-        except (AttributeError, KeyError, TypeError, IndexError) as error:
-            text = error.args[0] if error.args else error
-            raise UserError(
-                f'--cfg-options do not fit {path}: {text}'
-            ) from error
+    merge_options(cfg, options, path)
     return cfg
+
+
+def merge_options(cfg: Config, options: Mapping | None, path: str) -> None:
+    """Override settings of a config.
+
+    Args:
+        cfg (Config): Config, changed in place.
+        options (Mapping, optional): Value of ``--cfg-options``: settings by
+            dotted names.
+        path (str): Its file, for the message.
+
+    Raises:
+        UserError: If an option does not fit.
+    """
+    if not options:
+        return
+    _check_option_names(cfg, options)
+    try:
+        cfg.merge_from_dict(dict(options))
+    except (AttributeError, KeyError, TypeError, IndexError) as error:
+        text = error.args[0] if error.args else error
+        raise UserError(f'--cfg-options do not fit {path}: {text}') from error
 
 
 def _check_bases(path: str, above: tuple[str, ...] = ()) -> None:
@@ -157,7 +172,7 @@ def _nearby(path: str) -> str:
     return f'; did you mean {osp.join(folder, close[0])!r}?' if close else ''
 
 
-def _check_option_names(cfg: Config, options: dict) -> None:
+def _check_option_names(cfg: Config, options: Mapping) -> None:
     """Refuse an option whose first name is a near miss.
 
     MMEngine would add it as a new key that nobody reads.

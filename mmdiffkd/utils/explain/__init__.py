@@ -6,7 +6,11 @@ the user did wrong. What no rule knows is left alone, and so is all that
 :mod:`~mmdiffkd.utils.blame` calls a defect.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ..blame import frames_of
+from ..errors import UserError
 from .rules_checkpoint import (
     explain_download,
     explain_other_model,
@@ -72,3 +76,20 @@ def explain(error: BaseException) -> str | None:
         if message is not None:
             return message
     return None
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise what the user did wrong as a ``UserError``, for Python callers.
+
+    A defect stays what it is. Also a decorator: ``explained()(function)``.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        raise UserError(message) from error

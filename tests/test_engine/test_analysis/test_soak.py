@@ -12,7 +12,7 @@ from mmpretrain.structures import DataSample
 from torch.utils.data import Dataset
 
 from mmdiffkd.engine.analysis.soak import Report, Sample, soak, soak_config
-from mmdiffkd.engine.reliable_hooks import make_reliable
+from mmdiffkd.engine.prepare import prepare
 from mmdiffkd.registry import DATASETS
 
 
@@ -62,7 +62,7 @@ def classifier(width):
     )
 
 
-def config(work_dir, iterations, hooks=()):
+def runner(work_dir, iterations, hooks=()):
     """DiffKD of one pooled feature, the smallest that there is."""
     record = dict(gap=dict(type='ModuleOutputs', source='neck.gap'))
     sides = {
@@ -124,14 +124,12 @@ def config(work_dir, iterations, hooks=()):
             experiment_name=work_dir.name,
         )
     )
-    soak_config(cfg, iterations)
-    make_reliable(cfg)
-    return cfg
+    return prepare(soak_config(cfg, iterations))
 
 
 @pytest.mark.slow
 def test_two_thousand_iterations(tmp_path, capsys):
-    report = soak(config(tmp_path, 2000))
+    report = soak(runner(tmp_path, 2000))
     with capsys.disabled():
         print(f'\n{report}')
     assert report.samples[-1].iteration == 2000
@@ -140,7 +138,7 @@ def test_two_thousand_iterations(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_leak_is_seen(tmp_path):
-    report = soak(config(tmp_path, 400, [dict(type='Leak')]))
+    report = soak(runner(tmp_path, 400, [dict(type='Leak')]))
     assert report.files_growth >= 15
     assert not report.flat
 

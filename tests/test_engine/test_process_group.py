@@ -3,7 +3,7 @@
 
 from mmengine.config import Config
 
-from mmdiffkd.engine.norms import replace_sync_bn
+from mmdiffkd.engine.process_group import replace_sync_bn
 
 
 def test_every_sync_bn_of_the_model_becomes_bn():
