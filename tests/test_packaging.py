@@ -200,6 +200,8 @@ def test_installed_wheel_answers_mmdiffkd_configs(
     install(fresh_python, build_wheel(source, tmp_path / 'wheels'))
     package = resolves_config(fresh_python, tmp_path)
     assert tmp_path / 'env' in package.parents
+    command = fresh_python.parent / 'mmdiffkd'
+    assert 'print-config' in run(command, '--help', cwd=tmp_path)
     assert os.access(package / '.mim/tools/setup_env.sh', os.X_OK)
 
 

@@ -188,3 +188,19 @@ def test_print_python_prints_the_interpreter_and_changes_nothing(
     assert done.stdout == f'{ENVIRONMENT}/bin/python\n'
     after = (ENVIRONMENT / '.finished').stat(), os.listdir(home / 'logs')
     assert before == after
+
+
+@needs_environment
+def test_its_command_is_that_of_the_checkout_it_is_called_in(tmp_path):
+    """Of any: several share the environment."""
+    (tmp_path / 'mmdiffkd').mkdir()
+    (tmp_path / 'mmdiffkd/__main__.py').write_text('print("another one")')
+    env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    done = subprocess.run(
+        [ENVIRONMENT / 'bin/mmdiffkd', 'train'],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == 'another one\n', done.stderr
