@@ -8,7 +8,9 @@ and a misspelt command are answered at once.
 import ast
 import difflib
 import importlib
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 from mmdiffkd.version import __version__
@@ -25,9 +27,14 @@ def commands() -> dict[str, Path]:
 def usage() -> str:
     """The help, with a line for each command from its docstring."""
     found = commands()
-    width = max(map(len, found))
+    start = max(map(len, found)) + 4
     lines = [
-        f'  {name:{width}}  {_first_line(path)}'
+        textwrap.fill(
+            _first_line(path),
+            max(shutil.get_terminal_size().columns, start + 40),
+            initial_indent=f'  {name}'.ljust(start),
+            subsequent_indent=' ' * start,
+        )
         for name, path in found.items()
     ]
     return '\n'.join(

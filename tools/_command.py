@@ -18,19 +18,26 @@ for _root in Path(__file__).resolve().parents[1:3]:
     if (_root / 'mmdiffkd' / '__init__.py').is_file():
         sys.path.insert(0, str(_root))
 
-from mmdiffkd.__main__ import commands, run  # noqa: E402
+from mmdiffkd.__main__ import commands, main, run  # noqa: E402
 
 
-def command_of(script: str) -> str:
+def command_of(script: str) -> str | None:
     """Name of the command that a script stands for.
 
     Args:
         script (str): Path as it was called.
+
+    Returns:
+        str | None: None for this file itself.
     """
     words = Path(script).stem.split('_')
     names = ('-'.join(words[:n]) for n in range(len(words), 0, -1))
-    return next(name for name in names if name in commands())
+    return next((name for name in names if name in commands()), None)
 
 
 if __name__ == '__main__':
-    run(command_of(sys.argv[0]))
+    command = command_of(sys.argv[0])
+    if command is None:
+        main()
+    else:
+        run(command)

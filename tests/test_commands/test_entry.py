@@ -40,10 +40,15 @@ def test_a_new_file_is_a_new_command(monkeypatch, tmp_path):
     assert 'Make tea.' in entry.usage() and 'kettle' not in entry.usage()
 
 
-def test_every_command_says_in_one_line_what_it_does():
-    for line in entry.usage().split('commands:\n')[1].splitlines()[:-2]:
-        _, text = line.split(maxsplit=1)
-        assert text.endswith(('.', '?')) or ': ' in text, line
+def test_the_help_has_a_sentence_of_every_command(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '70')
+    text = entry.usage()
+    assert max(map(len, text.splitlines())) <= 70
+    listed = text.split('commands:\n')[1].rsplit('\n\n', 1)[0]
+    found = re.split(r'^  (?=\S)', listed, flags=re.M)[1:]
+    assert [item.split()[0] for item in found] == list(entry.commands())
+    for item in found:
+        assert item.rstrip().endswith(('.', '?')), item
 
 
 @pytest.mark.parametrize(

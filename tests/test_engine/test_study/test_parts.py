@@ -1,13 +1,15 @@
 # Copyright (c) mmdiffkd contributors.
 """Definition, key, results file, statistics and picture of a study."""
 
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 from scipy import stats
 
-from mmdiffkd.engine.study import Ledger, Run, load_study, tables
+import mmdiffkd
+from mmdiffkd.engine.study import Ledger, Run, Tools, load_study, tables
 from mmdiffkd.engine.study.picture import draw
 from mmdiffkd.engine.study.run import scaled
 from mmdiffkd.engine.study.tables import paired_difference
@@ -188,3 +190,18 @@ def has(cfg, names):
     for name in names[:-1]:
         cfg = cfg[int(name) if isinstance(cfg, list) else name]
     return isinstance(cfg, dict)
+
+
+def test_runs_find_the_package_of_the_study(monkeypatch, tmp_path):
+    """Of a checkout that is not installed, from a folder elsewhere."""
+    monkeypatch.delenv('PYTHONPATH')
+    tools = Tools()
+    for command in (tools.train, tools.test):
+        done = subprocess.run(
+            [*command[:-1], '--version'],
+            cwd=tmp_path,
+            env=tools._environment(),
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout == f'mmdiffkd {mmdiffkd.__version__}\n', done.stderr
