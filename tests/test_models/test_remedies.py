@@ -5,8 +5,10 @@ import copy
 
 import pytest
 import torch
-from helpers import task_toys, toys, two_stage_toys
+from helpers import dskd_toys, task_toys, toys, two_stage_toys
 from mmengine.config import Config
+from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import MODELS
 
 from mmdiffkd.utils import UserError
 
@@ -247,3 +249,203 @@ def test_of_a_key_that_the_teachers_file_sets(tmp_path):
     del cfg['teacher']['neck']
     cfg['teacher']['cfg_options'] = {'model.neck': neck}
     assert losses('cls', cfg)['distill.loss_kd'].isfinite()
+
+
+@pytest.mark.parametrize(
+    'task, mistake, words, remedy',
+    [
+        (
+            'cls',
+            dict(head='neck'),
+            "name one such as 'head.fc'",
+            dict(head='head.fc'),
+        ),
+        (
+            'seg',
+            dict(head='backbone.layer4', teacher_channels=8),
+            'record the feature that this head is applied to',
+            dict(head='decode_head.conv_seg', teacher_channels=8),
+        ),
+        # The other remedy: all that lies between feature and scores.
+        (
+            'det',
+            dict(head='bbox_head.retina_cls', teacher_channels=24),
+            'name the modules that lie between',
+            dict(head=['bbox_head.cls_convs', 'bbox_head.retina_cls']),
+        ),
+        (
+            'cls',
+            dict(head='head'),
+            "name the last layer itself, such as 'head.fc'",
+            dict(head='head.fc'),
+        ),
+        (
+            'seg',
+            dict(target='label', labels=True, activation='sigmoid'),
+            "set guidance.target='teacher'",
+            dict(target='teacher', activation='sigmoid'),
+        ),
+        ('cls', dict(head=None), "such as 'head.fc'", dict(head='head.fc')),
+    ],
+)
+def test_of_the_guidance_of_dskd(task, mistake, words, remedy):
+    def run(options):
+        return dskd_toys.losses(dskd_toys.build(task, **options), task)
+
+    with pytest.raises(UserError, match=words):
+        run(mistake)
+    assert run(remedy)['distill.loss_dskd'].isfinite()
+
+
+def test_of_a_module_that_is_called_once_a_level():
+    """A head shared by the levels, compared by an index of its outputs."""
+    cfg = toys.algorithm()
+    pair = dict(
+        source='bbox_head.retina_reg',
+        levels=['p3', 'p4', 'p5'],
+        outputs=['p3', 'p4', 'p5'],
+        data_idx=0,
+        loss=dict(type='mmrazor.L2Loss'),
+    )
+    kind = {k: cfg['distiller'][k] for k in ('_scope_', 'type')}
+
+    def run(**changes):
+        entry = {**pair, **changes}
+        entry = {k: v for k, v in entry.items() if v is not None}
+        cfg['distiller'] = dict(kind, pairs=dict(reg=entry))
+        return losses('det', copy.deepcopy(cfg))
+
+    with pytest.raises(UserError, match="set index='record_idx'.*per_level"):
+        run()
+    out = run(index='record_idx', data_idx=None)
+    assert out['distill.loss_reg_p5'].isfinite()
+
+
+def test_of_a_loss_that_pairs_cannot_name():
+    cfg = task_toys.algorithm('cls')
+    loss = dict(type='mmrazor.ActivationLoss')
+    pair = dict(source='head.fc', loss=loss)
+    kind = {k: cfg['distiller'][k] for k in ('_scope_', 'type')}
+    cfg['distiller'] = dict(kind, pairs=dict(kd=pair))
+    with pytest.raises(UserError, match='loss_forward_mappings by hand'):
+        losses('cls', cfg)
+    record = dict(type='ModuleOutputs', source='head.fc')
+    cfg['distiller'] = dict(
+        kind,
+        student_recorders=dict(fc=record),
+        teacher_recorders=dict(fc=dict(record)),
+        distill_losses=dict(loss_kd=loss),
+        loss_forward_mappings=dict(
+            loss_kd=dict(feat_T=dict(recorder='fc', from_student=True))
+        ),
+    )
+    assert losses('cls', cfg)['distill.loss_kd'].isfinite()
+
+
+def test_of_a_class_that_was_not_imported(tmp_path, monkeypatch):
+    """`custom_imports` of the module in which it is registered."""
+    (tmp_path / 'my_distance.py').write_text(
+        'from mmrazor.models.losses import L2Loss\n'
+        'from mmrazor.registry import MODELS\n'
+        '@MODELS.register_module(force=True)\n'
+        'class MyDistance(L2Loss):\n'
+        '    pass\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cfg = toys.algorithm()
+    cfg['distiller'] = toys.pairs()
+    cfg['distiller']['pairs']['kd']['loss']['type'] = 'MyDistance'
+    with pytest.raises(UserError, match='name its module in custom_imports'):
+        losses('det', copy.deepcopy(cfg))
+    text = f'custom_imports = dict(imports=["my_distance"])\nmodel = {cfg!r}'
+    (tmp_path / 'c.py').write_text(text)
+    cfg = Config.fromfile(tmp_path / 'c.py').model.to_dict()
+    assert losses('det', cfg)['distill.loss_kd_p3'].isfinite()
+
+
+@MODELS.register_module(force=True)
+class AroundAnother(BaseDataPreprocessor):
+    """A preprocessor of a user's, which says nothing of its own."""
+
+    def __init__(self, inner, **_):
+        super().__init__()
+        self.inner = MODELS.build(inner)
+
+    def forward(self, data, training=False):
+        return self.inner(data, training)
+
+
+def test_of_preprocessors_that_cannot_be_compared():
+    cfg = toys.algorithm()
+    student = cfg['architecture']
+    inner = student['data_preprocessor']
+    student['data_preprocessor'] = dict(type='AroundAnother', inner=inner)
+    with pytest.raises(UserError, match='set match_teacher_input=False'):
+        losses('det', copy.deepcopy(cfg))
+    cfg['match_teacher_input'] = False
+    assert losses('det', cfg)['distill.loss_kd_p3'].isfinite()
+
+
+KD = 'distiller.pairs.kd.'
+OTHER = dict(
+    source='neck.lateral_convs.0', loss=dict(type='mmrazor.L2Loss')
+)  # fmt: skip
+PLAIN = dict(type='mmrazor.ConvModuleConnector', in_channel=16, out_channel=24)
+# The mistake, words of the message, and what they tell to do.
+PAIRS = {
+    'one side connected twice': (
+        {KD + 'connector': dict(PLAIN, _delete_=True),
+         KD + 'student.connector': PLAIN},
+        'give one of them',
+        {KD + 'student': dict(_delete_=True)},
+    ),
+    'one recorder of two sources': (
+        {'distiller.pairs.other': dict(OTHER, recorder_name='fpn'),
+         'teacher.neck.out_channels': 16,
+         KD + 'connector.teacher_channels': 16},
+        'set recorder_name',
+        {'distiller.pairs.other.recorder_name': 'lateral'},
+    ),
+    'a level that the module does not give': (
+        {KD + 'levels': ['p4']},
+        r'name all of them, in its order: .*outputs',
+        {KD + 'outputs': ['p3', 'p4', 'p5']},
+    ),
+    'statistics that count as losses': (
+        {KD + 'connector_name': 'loss'},
+        'statistics carry its name; rename it',
+        {KD + 'connector_name': 'difference'},
+    ),
+    'nothing to record': (
+        {KD + 'source': 'nec'},
+        "'nec'.*'neck'",
+        {KD + 'source': 'neck'},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('case', PAIRS)
+def test_of_pairs(case):
+    mistake, words, remedy = PAIRS[case]
+    cfg = set_all(toys.algorithm(distiller=toys.pairs()), mistake)
+    if case.startswith('a level'):
+        cfg['distiller']['pairs']['kd']['outputs'] = ['p3', 'p5']
+    with pytest.raises(UserError, match=words):
+        losses('det', cfg)
+    out = losses('det', set_all(cfg, remedy))
+    assert any(name.startswith('distill.loss_kd') for name in out)
+
+
+def test_of_features_that_are_frozen():
+    cfg = toys.algorithm(distiller=toys.distiller(levels=1))
+    cfg['architecture']['backbone']['frozen_stages'] = 4
+    for side in ('student', 'teacher'):
+        recorder = cfg['distiller'][f'{side}_recorders']['fpn']
+        recorder['source'] = 'backbone'
+    cfg['distiller']['connectors']['diff_p3'].update(
+        student_channels=8, teacher_channels=12
+    )
+    with pytest.raises(UserError, match='module is frozen.*: unfreeze it'):
+        losses('det', cfg)
+    cfg['architecture']['backbone']['frozen_stages'] = -1
+    assert losses('det', cfg)['distill.loss_kd_p3'].isfinite()

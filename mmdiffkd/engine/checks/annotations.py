@@ -48,6 +48,8 @@ def check_annotations(
     annotated, looked = 0, 0
     for part in found:
         wanted = _wanted(part.transforms)
+        if not training:
+            _check_names(part)
         for index, item in _samples(part.dataset):
             looked += 1
             _check_instances(part, item, wanted)
@@ -65,6 +67,20 @@ def check_annotations(
             'the classes '
             f'{getattr(found[0].dataset, "metainfo", {}).get("classes")}; '
             'check ann_file, and metainfo.classes against the names in it'
+        )
+
+
+def _check_names(part: Part) -> None:
+    """Check that a COCO file knows a class of the set that is measured.
+
+    MMDetection fails on it after the first epoch.
+    """
+    if getattr(part.dataset, 'cat_ids', None) == [] and len(part.dataset):
+        raise UserError(
+            f'{part.key}: none of the classes '
+            f'{part.dataset.metainfo.get("classes")} is in '
+            f'{part.dataset.ann_file!r}; check metainfo.classes against the '
+            'names in it'
         )
 
 

@@ -22,19 +22,20 @@ def misnamed_levels(distiller: Any, height: int) -> Iterator[str]:
     Yields:
         str: Such as ``loss_kd_p3 sees P2``.
     """
-    for kind in ('connector_forward_mappings', 'loss_forward_mappings'):
-        for name, mapping in (getattr(distiller, kind, None) or {}).items():
-            match = NAME.search(name)
-            if match is None:
-                continue
-            rows = _rows(distiller, mapping)
-            if rows is None:
-                continue
-            level = int(match[1])
-            if abs(rows - height / 2**level) < 1:
-                continue
-            seen = min(range(12), key=lambda p: abs(rows - height / 2**p))
-            yield f'{name} sees P{seen}'
+    named = [
+        (name, int(match[1]), mapping)
+        for kind in ('connector_forward_mappings', 'loss_forward_mappings')
+        for name, mapping in (getattr(distiller, kind, None) or {}).items()
+        if (match := NAME.search(name))
+    ]
+    if any(level < 2 for _, level, _ in named):
+        return  # no pyramid begins there: the user counts pairs
+    for name, level, mapping in named:
+        rows = _rows(distiller, mapping)
+        if rows is None or abs(rows - height / 2**level) < 1:
+            continue
+        seen = min(range(12), key=lambda p: abs(rows - height / 2**p))
+        yield f'{name} sees P{seen}'
 
 
 def _rows(distiller: Any, mapping: Mapping) -> int | None:

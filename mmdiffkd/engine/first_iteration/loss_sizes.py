@@ -119,20 +119,35 @@ def _norms(loss: Any, tensors: Sequence[Tensor]) -> dict[int, float]:
     """Norm of the gradient at each tensor that a loss reaches."""
     if not (tensors and isinstance(loss, Tensor) and loss.requires_grad):
         return {}
+    return {
+        i: float(g.norm())
+        for i, g in enumerate(gradients(loss, tensors))
+        if g is not None
+    }
+
+
+def gradients(loss: Tensor, tensors: Sequence[Tensor]) -> list[Tensor | None]:
+    """Gradients of a loss, in double precision; its graph stays.
+
+    Args:
+        loss (Tensor): A scalar.
+        tensors (Sequence[Tensor]): At least one, with a gradient.
+
+    Returns:
+        list[Tensor | None]: None where the loss does not reach a tensor.
+    """
     # Small gradients vanish in half precision, large ones overflow.
     half = any(t.dtype == torch.float16 for t in tensors)
     for factor in (2**16, 1) if half else (1,):
-        found = torch.autograd.grad(
-            loss * factor, tensors, retain_graph=True, allow_unused=True
-        )
-        norms = {
-            i: float(g.double().norm()) / factor
-            for i, g in enumerate(found)
-            if g is not None
-        }
-        if torch.tensor(list(norms.values())).isfinite().all():
+        found = [
+            None if g is None else g.double() / factor
+            for g in torch.autograd.grad(
+                loss * factor, tensors, retain_graph=True, allow_unused=True
+            )
+        ]
+        if all(g.isfinite().all() for g in found if g is not None):
             break
-    return norms
+    return found
 
 
 def size_of(tensors: Sequence[Tensor]) -> float:
@@ -169,12 +184,15 @@ def outsized(sizes: Sequence[LossSize]) -> list[str]:
     for size in sizes:
         words = []
         if not size.ratio < FACTOR:
-            words.append(
-                f'{size.value:.4g}'
-                if size.task is None
-                else f'{size.value:.4g}, {size.ratio:.3g} times the task loss '
-                f'of {size.task:.4g}'
-            )
+            text = f'{size.value:.4g}'
+            if size.task == 0:
+                text += ', while the task loss is 0'
+            elif size.task is not None:
+                text += (
+                    f', {size.ratio:.3g} times the task loss of '
+                    f'{size.task:.4g}'
+                )
+            words.append(text)
         if not size.gradient < FACTOR:
             words.append(
                 f"its gradient into the student's '{size.record}' is "

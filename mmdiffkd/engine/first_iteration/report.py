@@ -17,7 +17,13 @@ from mmdiffkd.utils.distillation import (
 
 from ..checks.classes import num_classes
 from .level_names import misnamed_levels
-from .loss_sizes import LossSize, loss_sizes, saved_buffers, size_of
+from .loss_sizes import (
+    LossSize,
+    gradients,
+    loss_sizes,
+    saved_buffers,
+    size_of,
+)
 
 
 class FirstIteration:
@@ -125,15 +131,9 @@ class FirstIteration:
             self.into_student[name] = None
             if not features:
                 continue
-            # Small gradients vanish in half precision.
-            half = any(f.dtype == torch.float16 for f in features)
-            factor = 2**16 if half else 1
-            gradients = torch.autograd.grad(
-                total * factor, features, retain_graph=True, allow_unused=True
-            )
             largest = [
-                g.abs().max().float() / factor
-                for g in gradients
+                g.abs().max().float()
+                for g in gradients(total, features)
                 if g is not None
             ]
             if largest:
@@ -156,10 +156,13 @@ def teacher_loss(model: Any, batch: Any) -> tuple[dict[str, float], str]:
     """
     classes = [num_classes(model.teacher), num_classes(model.student)]
     # Labels beyond the teacher's classes would abort a CUDA process.
-    if classes[0] is None or classes[0] != classes[1]:
+    if classes[0] is None:
+        return {}, 'no head of the teacher says how many classes it has'
+    if classes[0] != classes[1]:
         return (
             {},
-            f'the teacher has {classes[0]} classes, the student {classes[1]}',
+            f'the teacher has {classes[0]} classes, the student '
+            f'{"says no number" if classes[1] is None else classes[1]}',
         )
     try:
         with torch.no_grad(), isolated_rng(gpu=True):

@@ -244,6 +244,10 @@ def test_a_mask_head_and_a_pipeline_without_masks(tmp_path):
     data = built('det', coco(tmp_path, segmentation=[[1, 1, 9, 1, 9, 9]]))
     with pytest.raises(UserError, match='mask head.*with_mask=True'):
         check_built_data(runner_of(data), model)
+    # Both remedies of the message: masks are loaded, or not needed.
+    cfg = with_masks(coco(tmp_path, segmentation=[[1, 1, 9, 1, 9, 9]]))
+    assert not check_built_data(runner_of(built('det', cfg)), model)
+    assert not check_built_data(runner_of(data), student('det'))
 
 
 def test_no_object_of_the_classes(tmp_path):
@@ -252,6 +256,19 @@ def test_no_object_of_the_classes(tmp_path):
     )
     with pytest.raises(UserError, match='none of 4 images.*x.*ann_file'):
         check_built_data(runner_of(data), student('det'))
+
+
+def test_classes_that_the_validation_file_does_not_know(tmp_path):
+    """MMDetection ends in an IndexError once it comes to measure."""
+    good = built('det', coco(tmp_path))
+    data = built(
+        'det', dict(coco(tmp_path), metainfo=dict(classes=('x', 'y', 'z')))
+    )
+    with pytest.raises(
+        UserError, match=r"val_dataloader.*none of the classes.*'x'.*a\.json"
+    ):
+        check_built_data(runner_of(good, data), student('det'))
+    assert not check_built_data(runner_of(good, good), student('det'))
 
 
 def test_images_without_objects_beside_others(tmp_path):
@@ -348,6 +365,8 @@ def test_a_set_without_label_maps(name, tmp_path):
     data = wrapped('seg', name, cfg)
     with pytest.raises(UserError, match=r'data_prefix\.seg_map_path'):
         check_built_data(runner_of(data), student('seg'))
+    data = wrapped('seg', name, maps(tmp_path))
+    assert not check_built_data(runner_of(data), student('seg'))
 
 
 def test_absent_label_maps(tmp_path):

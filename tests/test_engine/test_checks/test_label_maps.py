@@ -107,3 +107,19 @@ def test_absent_label_file(root):
 def test_no_image_of_that_suffix(root):
     with pytest.raises(UserError, match="finds no image.*'.tif'"):
         check_data(config(root, img_suffix='.tif'), ('train',))
+
+
+def test_suffixes_that_the_messages_tell_to_set(root):
+    for index in range(2):
+        old = root / f'ann/{index}.png'
+        old.rename(old.with_name(f'{index}_ids.png'))
+    with pytest.raises(UserError, match='or train_dataloader.dataset.seg_map'):
+        check_data(config(root), ('train',))
+    check_data(config(root, seg_map_suffix='_ids.png'), ('train',))
+    for path in (root / 'img').iterdir():
+        path.rename(path.with_suffix('.tif'))
+    with pytest.raises(UserError, match='or train_dataloader.dataset.img_suf'):
+        check_data(config(root, seg_map_suffix='_ids.png'), ('train',))
+    check_data(
+        config(root, img_suffix='.tif', seg_map_suffix='_ids.png'), ('train',)
+    )

@@ -8,6 +8,7 @@ import torch
 
 from mmdiffkd.engine.first_iteration.loss_sizes import (
     LossSize,
+    gradients,
     likely_causes,
     loss_sizes,
     outsized,
@@ -99,6 +100,17 @@ def test_the_causes_name_the_size_of_both_sides():
 def test_a_task_of_zero():
     assert LossSize('a', 1.0, 0.0, 0.0, '').outsized
     assert not LossSize('a', 0.0, 0.0, 0.0, '').outsized
+    (text,) = outsized([LossSize('a', 1.0, 0.0, 0.0, '')])
+    assert text == 'a: 1, while the task loss is 0'
+
+
+def test_gradients_that_overflow_in_half_precision_are_taken_unscaled():
+    feature = torch.ones(4, dtype=torch.float16, requires_grad=True)
+    other = torch.ones(1, requires_grad=True)
+    found = gradients((feature * 2.0**-20).sum().float(), [feature, other])
+    assert (found[0] == 2.0**-20).all() and found[1] is None
+    (large,) = gradients((feature * 1000).sum().float(), [feature])
+    assert (large == 1000).all()
 
 
 def test_a_head_that_begins_at_zero_is_no_comparison():

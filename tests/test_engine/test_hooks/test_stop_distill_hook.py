@@ -108,6 +108,7 @@ def test_resumed_run_obeys_a_later_moment(tmp_path):
 def test_epochs_of_a_loop_without_epochs(tmp_path):
     with pytest.raises(UserError, match='has no epochs; set stop_iter'):
         distilled(tmp_path, dict(stop_epoch=1), iters=2)
+    assert distilled(tmp_path, dict(stop_iter=1), iters=2)[0] == [0]
 
 
 def test_model_that_does_not_distil(tmp_path):

@@ -26,7 +26,7 @@ def pairs(**pair):
     return dict(
         _scope_='mmrazor',
         type='mmdiffkd.DiffKDDistiller',
-        pairs=dict(kd={'connector': DIFFKD, 'loss': L2, **pair}),
+        pairs=dict(kd={'connector': dict(DIFFKD), 'loss': L2, **pair}),
     )
 
 
@@ -432,3 +432,36 @@ def test_features_without_a_fixed_grid_are_sequences():
     for length in (5, 9):
         out = module(torch.randn(2, length, 4), torch.randn(2, length, 6))
         assert out.student.shape == (2, 6, length, 1)
+
+
+def test_numbers_written_by_hand_need_no_dummy_image():
+    """The remedy for modules that are called in training alone."""
+    student = model(toys.detector())
+    student.late = torch.nn.Conv2d(16, 16, 1)
+    teacher = copy.deepcopy(student)
+    cfg = pairs(source='late')
+    cfg['pairs']['kd'].pop('data_idx', None)
+    with pytest.raises(UserError, match='yourself'):
+        complete(cfg, student, teacher)
+    cfg['pairs']['kd']['connector'].update(
+        student_channels=16, teacher_channels=16
+    )
+    _, found = complete(cfg, student, teacher)
+    assert 'connectors' not in found or not found['connectors']
+
+
+def test_numbers_written_by_hand_for_other_kinds_of_records():
+    cfg = pairs(
+        source='neck.fpn_convs.0.conv.weight',
+        recorder_type='Parameter',
+        data_idx=None,
+    )
+    parts = [model(toys.detector()) for _ in range(2)]
+    with pytest.raises(
+        UserError, match='write student_channels and teacher_channels'
+    ):
+        complete(cfg, *parts)
+    cfg['pairs']['kd']['connector'].update(
+        student_channels=16, teacher_channels=16
+    )
+    complete(cfg, *parts)
