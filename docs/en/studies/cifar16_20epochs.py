@@ -1,6 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
-# CIFAR-10 at 16 x 16, in the configs' 20 epochs. No trials: weights of the bases,
-# those of standardised KD as in its paper.
+# CIFAR-10 at 16 x 16, in the 20 epochs of the configs. No trials: weights of
+# the bases, those of standardised KD as in its paper.
 _loss = 'model.distiller.pairs.kd.loss.'
 data_sets = dict(
     cifar16=dict(
