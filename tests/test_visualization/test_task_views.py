@@ -12,12 +12,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from test_visualization.conftest import training_rows, write_log
 
 from mmdiffkd.datasets.cityscapes import PALETTE, VOID
 from mmdiffkd.visualization import VIEWS
 from mmdiffkd.visualization.segments import mean_iou, overlay
 from mmdiffkd.visualization.style import FALSE, FOUND
+from test_visualization.conftest import training_rows, write_log
 
 TOOLS = Path(__file__).parents[2] / 'tools' / 'analysis_tools'
 METRICS = dict(

@@ -1,0 +1,2 @@
+# Copyright (c) mmdiffkd contributors.
+"""Every stock model of the three libraries: can it be distilled?"""

@@ -1,0 +1,127 @@
+# Copyright (c) mmdiffkd contributors.
+"""A pair from two names: config, training step, export, stock library."""
+
+import os.path as osp
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import HOOKS, DefaultScope
+
+import mmdiffkd
+from mmdiffkd.models.widths.probe import own_sizes
+from mmdiffkd.utils.checkpoints.export import export_student
+
+from ..student_optim_wrapper import show_student_to_constructor
+from .limited import told
+from .open_export import open_export
+from .stock_step import Failed, build, sizes_of, train_step
+from .zoo import without_weights
+
+
+def pair_trial(student: str, teacher: str, method: str) -> dict[str, Any]:
+    """Distil a stock model for one step, and hand it back to its library.
+
+    Args:
+        student (str): Name of its config, such as ``mmdet::...``.
+        teacher (str): Likewise.
+        method (str): Of ``make-config``.
+
+    Returns:
+        dict: ``stage``, the last one that was begun: ``'config'``,
+        ``'build'``, ``'step'``, ``'export'`` or ``'open'``; ``error`` and
+        ``where`` if that one failed; ``teacher``; ``size`` of the images
+        (pixels); ``distilled``, the names of the distiller's losses.
+    """
+    row: dict[str, Any] = dict(student=student, teacher=teacher)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            _try(row, student, teacher, method, folder)
+        except Exception as error:  # every failure is a result here
+            row.update(told(error))
+    return row
+
+
+def _try(
+    row: dict[str, Any], student: str, teacher: str, method: str, folder: str
+) -> None:
+    row['stage'] = 'config'
+    cfg = mmdiffkd.distill_config(student, teacher, method=method)
+    cfg = untrained(cfg)
+
+    row['stage'] = 'build'
+    show_student_to_constructor(cfg)
+    model = build(cfg)
+    model.init_weights()
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        for hook in cfg.get('custom_hooks') or ():
+            HOOKS.build(hook)
+
+    row['stage'] = 'step'
+    own = sizes_of(model.student)
+    sizes = list(dict.fromkeys([*own, *own_sizes(model.teacher)]))
+    step = train_step(model, cfg, sizes, stock=model.student)
+    row['size'] = step.size
+    row['distilled'] = sorted(k for k in step.losses if 'distill.' in k)
+    if not any('loss' in name for name in row['distilled']):
+        raise Failed('nothing is distilled')
+
+    row['stage'] = 'export'
+    file = save(model, cfg, osp.join(folder, 'distilled.pth'))
+    out = export_student(file, osp.join(folder, 'student.pth'))
+    if out.needs:
+        raise Failed(f'the stock library would need {out.needs}')
+
+    row['stage'] = 'open'
+    weights = {k: v.detach() for k, v in model.student.state_dict().items()}
+    del model
+    opened = open_export(out.path, student.partition('::')[0], step.size)
+    compare(weights, opened.state_dict())
+
+
+def untrained(cfg: Config) -> Config:
+    """Let a distillation start from random weights, on both sides.
+
+    Args:
+        cfg (Config): Of a distillation.
+
+    Returns:
+        Config: A copy.
+    """
+    cfg = Config(cfg._cfg_dict.to_dict())
+    model = without_weights(cfg.model)
+    model.pop('teacher_ckpt', None)
+    model['allow_random_teacher'] = True
+    cfg.model = model
+    cfg.load_from = None
+    return cfg
+
+
+def save(model: Any, cfg: Config, file: str) -> str:
+    """Write a checkpoint as MMEngine's Runner does; the file's name."""
+    meta = dict(
+        cfg=cfg.pretty_text,
+        dataset_meta=dict(classes=('thing',), palette=[(0, 0, 0)]),
+        epoch=1,
+        iter=1,
+    )
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), file)
+    return file
+
+
+def compare(given: Mapping[str, Any], opened: Mapping[str, Any]) -> None:
+    """Check that the stock library has every weight of the student.
+
+    Raises:
+        Failed: Naming the first that are absent or differ.
+    """
+    differ = [
+        name
+        for name, value in given.items()
+        if name not in opened or not torch.equal(value, opened[name])
+    ]
+    differ += [name for name in opened if name not in given]
+    if differ:
+        raise Failed(f'{len(differ)} weights differ, such as {differ[:3]}')

@@ -1,0 +1,73 @@
+# Copyright (c) mmdiffkd contributors.
+"""A sweep makes each trial once, and tells what came of it."""
+
+import json
+
+import pytest
+
+from mmdiffkd.engine.study.ledger import Ledger
+from mmdiffkd.engine.sweep.conduct import Plan, conduct
+from mmdiffkd.engine.sweep.limited import Limits
+from mmdiffkd.engine.sweep.offline import import_all
+from mmdiffkd.engine.sweep.table import write
+from mmdiffkd.engine.sweep.verdicts import verdicts
+
+PLAN = Plan(
+    words=['lenet/', 'mmdet::reid/', '::shufflenet_v'],
+    pairs=False,
+    limits=Limits(60, 4),
+)
+
+
+@pytest.fixture(scope='module')
+def ledger(tmp_path_factory):
+    import_all()
+    ledger = Ledger(str(tmp_path_factory.mktemp('sweep') / 'results.jsonl'))
+    conduct(PLAN, ledger, lambda _: None)
+    return ledger
+
+
+def test_what_the_library_trains_is_the_base_set(ledger):
+    bases = list(r for r in ledger.rows() if r['key'].startswith('base:'))
+    assert {tuple(r['losses']) for r in bases} == {('loss',)}
+    assert {r['size'] for r in bases} == {64, 32}  # LeNet takes 32 alone
+
+
+def test_no_trial_is_made_twice(ledger):
+    said = []
+    conduct(PLAN, Ledger(ledger.path), said.append)
+    assert said == []
+
+
+def test_the_page_counts_models_by_their_configs(ledger, tmp_path):
+    found = {one.configs[0]: one for one in verdicts(ledger, 'diffkd')}
+    reid = found[
+        'mmdet::reid/reid_r50_8xb32-6e_mot15train80_test-mot15val20.py'
+    ]
+    assert reid.state == 'excluded' and 're-identification' in reid.reason
+    lenet = found['mmpretrain::lenet/lenet5_mnist.py']
+    assert lenet.state == 'untried'  # no pair was asked for
+    write(ledger, str(tmp_path), 'diffkd')
+    text = (tmp_path / 'compatibility.md').read_text()
+    assert '| reid | 4 |' in text and 'Swept so far' in text
+    lines = (tmp_path / 'compatibility/mmpretrain.jsonl').read_text()
+    assert json.loads(lines.splitlines()[0])['library'] == 'mmpretrain'
+
+
+def test_a_pair_fails_only_if_its_student_alone_does_not(ledger, tmp_path):
+    rows = [row for row in ledger.rows() if row['key'][:5] != 'base:']
+    other = Ledger(str(tmp_path / 'results.jsonl'))
+    marks = [r['key'][6:] for r in rows if 'parameters' in r]
+    good, ours, theirs = marks[:3]
+    for row in rows:
+        other.append(row)
+    error = dict(error='ValueError: no', teacher='a::b/c.py', stage='build')
+    other.append(dict(key=f'pair:dist:{good}', teacher='a::b/c.py'))
+    other.append(dict(error, key=f'pair:dist:{ours}'))
+    other.append(dict(key=f'base:{ours}'))
+    other.append(dict(error, key=f'pair:dist:{theirs}'))
+    other.append(dict(key=f'base:{theirs}', error='ValueError: no'))
+    states = [one.state for one in verdicts(other, 'dist')]
+    counts = {state: states.count(state) for state in set(states)}
+    assert counts['passed'] == counts['failed'] == 1
+    assert all(v.state != 'failed' for v in verdicts(other, 'diffkd'))

@@ -1,0 +1,87 @@
+# Copyright (c) mmdiffkd contributors.
+"""Trials in processes of their own end, whatever they do."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from mmdiffkd.engine.sweep.limited import Job, Limits, run_limited
+
+LIMITS = Limits(seconds=20, gib=0.5)
+
+
+def run(*jobs, limits=LIMITS, workers=1):
+    todo = list(jobs)
+    take = lambda: todo.pop(0) if todo else None  # noqa: E731
+    return {j.key: r for j, r in run_limited(take, limits, workers)}
+
+
+def gives(value):
+    return dict(value=value, process=os.getpid())
+
+
+def too_much():
+    return dict(value=len(bytearray(2**30)))
+
+
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hangs():
+    signal.pause()
+
+
+def fails():
+    raise ValueError('two\nlines')
+
+
+def test_each_job_has_a_process_and_its_result():
+    results = run(Job('a', gives, (1,)), Job('b', gives, (2,)), workers=2)
+    assert {k: r['value'] for k, r in results.items()} == dict(a=1, b=2)
+    assert len({os.getpid(), *(r['process'] for r in results.values())}) == 3
+
+
+@pytest.mark.parametrize(
+    'function, error',
+    [
+        (too_much, 'MemoryLimit: over 0.5 GiB'),
+        (dies, 'Crash: the process ended with SIGKILL'),
+        (fails, 'ValueError: two lines'),
+    ],
+)
+def test_the_sweep_outlives_a_job(function, error):
+    results = run(Job('bad', function), Job('good', gives, (1,)))
+    assert results['bad']['error'] == error
+    assert results['good']['value'] == 1
+
+
+def test_a_job_over_its_time_is_ended():
+    results = run(Job('bad', hangs), limits=Limits(seconds=0.2, gib=1))
+    assert results['bad']['error'] == 'TimeLimit: over 0.2 s'
+
+
+def test_the_place_of_an_error_is_told():
+    where = run(Job('bad', fails))['bad']['where']
+    assert os.path.basename(__file__) in where
+
+
+def test_an_interrupt_leaves_no_process_behind(tmp_path):
+    def notes_its_number():
+        (tmp_path / 'pid').write_text(str(os.getpid()))
+        hangs()
+
+    def interrupted():
+        if not hasattr(interrupted, 'asked'):
+            interrupted.asked = True
+            return Job('a', notes_its_number)
+        while not (tmp_path / 'pid').exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run_limited(interrupted, LIMITS, workers=2))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / 'pid').read_text()), 0)
