@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """What a process does before it forks the trials of a sweep."""
 
+import importlib
 import logging
 import os
 import socket
@@ -40,6 +41,9 @@ def import_all() -> None:
 
     for register in (of_mmdet, of_mmseg, of_mmpretrain):
         register(init_default_scope=False)
+    # Nobody reads these configs, and to lay them out takes seconds.
+    layout = importlib.import_module('mmengine.config.config')
+    vars(layout)['FormatCode'] = lambda text, **_: (text, True)
     # A forked process has none of its parent's threads.
     torch.set_num_threads(1)
     warnings.simplefilter('ignore')

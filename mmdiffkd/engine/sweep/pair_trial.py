@@ -15,6 +15,7 @@ from mmdiffkd.models.widths.probe import own_sizes
 from mmdiffkd.utils.checkpoints.export import export_student
 
 from ..student_optim_wrapper import show_student_to_constructor
+from .inventory import no_initialisation
 from .limited import told
 from .open_export import open_export
 from .stock_step import Failed, build, sizes_of, train_step
@@ -48,7 +49,8 @@ def _try(
     row: dict[str, Any], student: str, teacher: str, method: str, folder: str
 ) -> None:
     row['stage'] = 'config'
-    cfg = mmdiffkd.distill_config(student, teacher, method=method)
+    with no_initialisation():
+        cfg = mmdiffkd.distill_config(student, teacher, method=method)
     cfg = untrained(cfg)
 
     row['stage'] = 'build'
@@ -64,20 +66,25 @@ def _try(
     sizes = list(dict.fromkeys([*own, *own_sizes(model.teacher)]))
     step = train_step(model, cfg, sizes, stock=model.student)
     row['size'] = step.size
-    row['distilled'] = sorted(k for k in step.losses if 'distill.' in k)
-    if not any('loss' in name for name in row['distilled']):
+    row['distilled'] = sorted(
+        k for k in step.losses if 'distill.' in k and 'loss' in k
+    )
+    if not row['distilled']:
         raise Failed('nothing is distilled')
 
     row['stage'] = 'export'
     file = save(model, cfg, osp.join(folder, 'distilled.pth'))
-    out = export_student(file, osp.join(folder, 'student.pth'))
+    with no_initialisation():
+        out = export_student(file, osp.join(folder, 'student.pth'))
     if out.needs:
         raise Failed(f'the stock library would need {out.needs}')
 
     row['stage'] = 'open'
     weights = {k: v.detach() for k, v in model.student.state_dict().items()}
     del model
-    opened = open_export(out.path, student.partition('::')[0], step.size)
+    library = student.partition('::')[0]
+    with no_initialisation():
+        opened = open_export(out.path, library, step.size)
     compare(weights, opened.state_dict())
 
 

@@ -125,7 +125,7 @@ def with_few_samples(part: Any, most: int = 32) -> Any:
 
 def _names_weights(key: Any, value: Any) -> bool:
     if key == 'init_cfg' and isinstance(value, Mapping):
-        return value.get('type') == 'Pretrained'
+        return value.get('type') == 'Pretrained' or 'checkpoint' in value
     if key == 'pretrained' and value is not None:
         return not isinstance(value, bool) or value
     return isinstance(value, str) and value.endswith(WEIGHTS)

@@ -11,11 +11,12 @@ import math
 import pytest
 import torch
 from helpers import cls_tiny as tiny
+from helpers.paper_pairs import of_papers
 from mmengine.optim import build_optim_wrapper
 
 from mmdiffkd.utils import UserError
 
-PAIRS = sorted(path.name for path in tiny.CLS.glob('*.py'))
+PAIRS = sorted(path.name for path in of_papers(tiny.CLS.glob('*.py')))
 BASELINES = sorted(
     path.relative_to(tiny.CLS).as_posix()
     for path in tiny.CLS.glob('baselines/*.py')

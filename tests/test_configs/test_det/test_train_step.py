@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.paper_pairs import of_papers
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -22,7 +23,7 @@ from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 
 ROOT = Path(__file__).parents[3]
-DET = sorted(ROOT.glob('configs/det/*.py'))
+DET = of_papers(sorted(ROOT.glob('configs/det/*.py')))
 # 3 x 4 at stride 32: deformable convolutions refuse less than 3 x 3.
 SHAPES = [(3, 96, 128), (3, 96, 128)]
 

@@ -6,10 +6,11 @@ import math
 import pytest
 import torch
 from helpers import seg_tiny as tiny
+from helpers.paper_pairs import of_papers
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-PAIRS = sorted(tiny.SEG.glob('*.py'))
+PAIRS = of_papers(sorted(tiny.SEG.glob('*.py')))
 ALONE = sorted(tiny.SEG.glob('baselines/*.py'))
 
 

@@ -28,7 +28,7 @@ def ledger(tmp_path_factory):
 
 
 def test_what_the_library_trains_is_the_base_set(ledger):
-    bases = list(r for r in ledger.rows() if r['key'].startswith('base:'))
+    bases = [r for r in ledger.rows() if r['key'].startswith('base:')]
     assert {tuple(r['losses']) for r in bases} == {('loss',)}
     assert {r['size'] for r in bases} == {64, 32}  # LeNet takes 32 alone
 

@@ -34,6 +34,11 @@ def hangs():
     signal.pause()
 
 
+def spins():
+    while True:
+        pass
+
+
 def fails():
     raise ValueError('two\nlines')
 
@@ -59,8 +64,10 @@ def test_the_sweep_outlives_a_job(function, error):
 
 
 def test_a_job_over_its_time_is_ended():
-    results = run(Job('bad', hangs), limits=Limits(seconds=0.2, gib=1))
-    assert results['bad']['error'] == 'TimeLimit: over 0.2 s'
+    limits = Limits(seconds=0.1, gib=1)
+    results = run(Job('a', hangs), Job('b', spins), limits=limits)
+    assert results['a']['error'] == 'TimeLimit: over 0.1 s'
+    assert results['b']['error'] == 'TimeLimit: over 0.1 s'
 
 
 def test_the_place_of_an_error_is_told():
