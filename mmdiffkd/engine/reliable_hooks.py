@@ -1,5 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
-"""What makes every run of ``tools/train.py`` resumable, in one place."""
+"""What makes every run of ``mmdiffkd train`` resumable, in one place."""
 
 from typing import Any
 

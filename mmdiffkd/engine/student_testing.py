@@ -27,7 +27,7 @@ from .checks.settings import check_folder
 class StudentWeightsHook(Hook):
     """Load a plain student from whatever checkpoint is tested.
 
-    Not registered: `tools/test.py` adds it, a config need not name it.
+    Not registered: `mmdiffkd test` adds it, a config need not name it.
     """
 
     # Before hooks that copy the loaded weights, such as `EMAHook`.

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 class UserError(ValueError):
     """A wrong config, file or command line, told in one readable message.
 
-    The message says what is wrong, where, and what to do. The scripts in
-    ``tools/`` print it without a traceback and exit with code 2; everything
+    The message says what is wrong, where, and what to do. The
+    commands print it without a traceback and exit with code 2; everything
     else is a defect of the program and keeps its traceback.
     """
 

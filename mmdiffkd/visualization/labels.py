@@ -45,7 +45,7 @@ class ClassificationView(TaskView):
         self.folder = Path(data) / 'test'
 
     def read_predictions(self, test_dir: str) -> dict[str, Guess]:
-        """Read what ``tools/test.py --out predictions.pkl`` wrote.
+        """Read what ``mmdiffkd test --out predictions.pkl`` wrote.
 
         Returns:
             Dict[str, Guess]: By ``CLASS/NAME.png``.

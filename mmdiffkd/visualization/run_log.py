@@ -114,7 +114,7 @@ def read_metrics(work_dir: str) -> dict[str, float]:
     """Read what the newest test run below a folder measured.
 
     Args:
-        work_dir (str): Work folder that ``tools/test.py`` was given.
+        work_dir (str): Work folder that ``mmdiffkd test`` was given.
 
     Returns:
         Dict[str, float]: Such as ``coco/bbox_mAP``.

@@ -15,7 +15,7 @@ from .sanity_hook import SanityHook
 class DataCheckHook(Hook):
     """Tell, before the first iteration, data that does not fit the model.
 
-    ``tools/train.py`` gives it to every run. A :class:`SanityHook` does the
+    ``mmdiffkd.prepare`` gives it to every run. A :class:`SanityHook` does the
     same and more, and is left to do it.
     """
 
