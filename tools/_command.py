@@ -18,7 +18,7 @@ for _root in Path(__file__).resolve().parents[1:3]:
     if (_root / 'mmdiffkd' / '__init__.py').is_file():
         sys.path.insert(0, str(_root))
 
-from mmdiffkd.__main__ import commands, main, run  # noqa: E402
+from mmdiffkd import __main__ as entry  # noqa: E402
 
 
 def command_of(script: str) -> str | None:
@@ -32,12 +32,17 @@ def command_of(script: str) -> str | None:
     """
     words = Path(script).stem.split('_')
     names = ('-'.join(words[:n]) for n in range(len(words), 0, -1))
-    return next((name for name in names if name in commands()), None)
+    return next((name for name in names if name in entry.commands()), None)
+
+
+def main() -> None:
+    """Run it, with the arguments of the script."""
+    command = command_of(sys.argv[0])
+    if command is None:
+        entry.main()
+    else:
+        entry.run(command)
 
 
 if __name__ == '__main__':
-    command = command_of(sys.argv[0])
-    if command is None:
-        main()
-    else:
-        run(command)
+    main()
