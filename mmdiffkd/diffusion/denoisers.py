@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mmdiffkd.registry import MODELS
 
 from .blocks import BATCH_NORM, Bottleneck, Config, conv_norm
+from .lean_layers import can_be_lean, lean_forward, worthwhile
 
 
 class Denoiser(nn.Module):
@@ -24,6 +25,9 @@ class Denoiser(nn.Module):
 
     #: Whether it looks at neighbouring positions (maps) or not (vectors).
     spatial = True
+    #: Whether the backward pass computes norms and activations again, see
+    #: :mod:`~mmdiffkd.diffusion.lean_layers`; the bits are the same.
+    lean = True
 
     def __init__(self, channels: int, num_train_timesteps: int) -> None:
         super().__init__()
@@ -42,7 +46,10 @@ class Denoiser(nn.Module):
             Tensor: Predicted noise, shape (N, C, H, W).
         """
         embedding = self.time_embedding(timesteps)
-        predicted: Tensor = self.layers(x + embedding[:, :, None, None])
+        embedded = x + embedding[:, :, None, None]
+        if self.lean and worthwhile(embedded) and can_be_lean(self.layers):
+            return lean_forward(self.layers, embedded)
+        predicted: Tensor = self.layers(embedded)
         return predicted
 
     def zero_init(self) -> None:

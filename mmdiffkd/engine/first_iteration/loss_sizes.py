@@ -139,7 +139,7 @@ def gradients(loss: Tensor, tensors: Sequence[Tensor]) -> list[Tensor | None]:
     # Small gradients vanish in half precision, large ones overflow.
     half = any(t.dtype == torch.float16 for t in tensors)
     for factor in (2**16, 1) if half else (1,):
-        found = [
+        found: list[Tensor | None] = [
             None if g is None else g.double() / factor
             for g in torch.autograd.grad(
                 loss * factor, tensors, retain_graph=True, allow_unused=True

@@ -1,0 +1,295 @@
+# Copyright (c) mmdiffkd contributors.
+"""Layers whose backward pass computes again what is cheap to compute.
+
+Of convolution, norm and ReLU, PyTorch keeps three tensors: the input of each
+convolution and each norm, and the output of each ReLU. All of them follow from
+the outputs of the convolutions, by norms, ReLUs and sums. So those outputs are
+kept, and the rest is computed again when the backward pass asks for it; a 1x1
+convolution that widens its input is too, since its output is the larger of
+the two. Where the weights of a convolution are not trained, nobody reads its
+input. Values and gradients keep their bits.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn import functional as F
+
+
+class Recomputed:
+    """A tensor that is computed when it is asked for.
+
+    It stays until all that asked for it in the forward pass have got it.
+
+    Args:
+        function (Callable): From the inputs to the tensor.
+        *inputs: Tensors, or others like this one.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Tensor],
+        *inputs: 'Tensor | Recomputed',
+    ) -> None:
+        self.function = function
+        self.inputs = inputs
+        self.uses = 0
+        self._value: Tensor | None = None
+        self._left = 0
+        for item in inputs:
+            if isinstance(item, Recomputed):
+                item.uses += 1
+
+    def get(self) -> Tensor:
+        """The tensor."""
+        if self._value is None:
+            values = [
+                item.get() if isinstance(item, Recomputed) else item
+                for item in self.inputs
+            ]
+            self._value, self._left = self.function(*values), self.uses
+        value = self._value
+        self._left -= 1
+        if self._left <= 0:
+            self._value = None
+        return value
+
+
+class Unread:
+    """A tensor of which a backward pass reads the form, and no value."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.make = partial(
+            torch.empty_strided,
+            tensor.shape,
+            tensor.stride(),
+            dtype=tensor.dtype,
+            device=tensor.device,
+        )
+
+    def get(self) -> Tensor:
+        """Memory of that form, whatever it holds."""
+        return self.make()
+
+
+Source = Tensor | Recomputed
+
+
+class _Saved:
+    """What autograd has saved: a tensor, or where it comes from."""
+
+    __slots__ = ('source',)
+
+    def __init__(self, tensor: Tensor) -> None:
+        # Detached, or an output would hold the graph that holds it.
+        self.source: Source | Unread = tensor.detach()
+
+    def get(self) -> Tensor:
+        if isinstance(self.source, Tensor):
+            return self.source
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                'a second derivative (create_graph=True) cannot pass '
+                'recomputed layers; set `lean = False` on the denoiser'
+            )
+        return self.source.get()
+
+
+def lean_forward(layers: nn.Sequential, x: Tensor) -> Tensor:
+    """What ``layers(x)`` gives, with less kept for the backward pass.
+
+    Args:
+        layers (nn.Sequential): For which :func:`can_be_lean` holds.
+        x (Tensor): Shape (N, C, H, W).
+
+    Returns:
+        Tensor: Shape (N, C', H', W').
+    """
+    return _Pass().run(layers, x)
+
+
+def can_be_lean(layers: nn.Module) -> bool:
+    """Whether there are no other layers than those that are known here."""
+    return all(
+        isinstance(layer, (nn.Conv2d, nn.ReLU)) or _norm(layer) is not None
+        for layer in _leaves(layers)
+    )
+
+
+def worthwhile(x: Tensor) -> bool:
+    """Whether a backward pass may follow, and nobody else keeps tensors."""
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
+    # Those of checkpoints count what is saved; those of save_on_cpu move it.
+    top = getattr(
+        torch._C._autograd, '_top_saved_tensors_default_hooks', lambda _: None
+    )
+    return top(True) is None
+
+
+class Residual:
+    """Marks a module ``x + layers(x)``, with its ``layers``."""
+
+    layers: nn.Sequential
+
+
+def _leaves(layers: nn.Module) -> Iterator[nn.Module]:
+    for layer in layers.children():
+        if isinstance(layer, (Residual, nn.Sequential)):
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+class _Pass:
+    """One forward pass: what autograd saves of it, and what that follows from.
+
+    All tensors of the pass live until its end, so that no two of them have
+    had the same memory.
+    """
+
+    def __init__(self) -> None:
+        self.saved: list[_Saved] = []
+        self.alive: list[tuple[Tensor, Source]] = []
+
+    def run(self, layers: nn.Sequential, x: Tensor) -> Tensor:
+        """The output; what was saved is replaced by where it comes from."""
+        with saved_tensors_hooks(self._pack, _Saved.get):
+            output, _ = self._layers(layers, x, x.detach())
+        sources = {_place(tensor): source for tensor, source in self.alive}
+        for item in self.saved:
+            if isinstance(item.source, Tensor):
+                source = sources.get(_place(item.source))
+                if isinstance(source, Recomputed):
+                    source.uses += 1
+                    item.source = source
+        # What autograd has saved keeps the hooks, and by them this pass.
+        self.alive.clear()
+        self.saved.clear()
+        return output
+
+    def _pack(self, tensor: Tensor) -> _Saved:
+        self.saved.append(_Saved(tensor))
+        return self.saved[-1]
+
+    def _layers(
+        self, layers: nn.Sequential, x: Tensor, source: Source
+    ) -> tuple[Tensor, Source]:
+        for layer in layers:
+            if isinstance(layer, Residual):
+                inner, inner_source = self._layers(layer.layers, x, source)
+                x = x + inner
+                source = Recomputed(torch.add, source, inner_source)
+            elif isinstance(layer, nn.Sequential):
+                x, source = self._layers(layer, x, source)
+            elif isinstance(layer, nn.Conv2d):
+                x, source = self._convolution(layer, x, source)
+            else:
+                again = F.relu if isinstance(layer, nn.ReLU) else _norm(layer)
+                x = layer(x)
+                overwritten = isinstance(source, Tensor) and (
+                    _place(source) == _place(x)
+                )
+                if again is None or overwritten:
+                    source = x.detach()
+                else:
+                    source = Recomputed(again, source)
+            self.alive.append((x, source))
+        return x, source
+
+    def _convolution(
+        self, layer: nn.Conv2d, x: Tensor, source: Source
+    ) -> tuple[Tensor, Source]:
+        kind = x.device.type
+        if torch.is_autocast_enabled(kind) and x.is_floating_point():
+            dtype = torch.get_autocast_dtype(kind)
+            if x.dtype != dtype:  # what autocast does, where it can be seen
+                x = x.to(dtype)
+                source = Recomputed(lambda t: t.to(dtype), source)
+                self.alive.append((x, source))
+        before = len(self.saved)
+        output = layer(x)
+        if not layer.weight.requires_grad:
+            # The gradient of the input is that of the weights' values alone.
+            for item in self.saved[before:]:
+                if _place(item.get()) == _place(x):
+                    item.source = Unread(x)
+        widens = layer.kernel_size == (1, 1) and (
+            layer.out_channels > layer.in_channels
+        )
+        if not widens:
+            return output, output.detach()
+        # Of this pass: functional_call puts others in their place.
+        weight, bias = layer.weight.detach(), layer.bias
+        bias = None if bias is None else bias.detach()
+        context = _same_precision(kind)
+
+        def again(t: Tensor) -> Tensor:
+            with context():
+                result: Tensor = layer._conv_forward(t, weight, bias)
+            return result
+
+        return output, Recomputed(again, source)
+
+
+def _norm(layer: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """A norm of this pass once more, which updates no statistics."""
+    # Of this pass: functional_call puts others in their place.
+    weight, bias = (
+        None if p is None else p.detach()
+        for p in (getattr(layer, n, None) for n in ('weight', 'bias'))
+    )
+    if isinstance(layer, nn.GroupNorm):
+        return partial(
+            F.group_norm,
+            num_groups=layer.num_groups,
+            weight=weight,
+            bias=bias,
+            eps=layer.eps,
+        )
+    if isinstance(layer, nn.InstanceNorm2d) and not layer.track_running_stats:
+        return partial(
+            F.instance_norm, weight=weight, bias=bias, eps=layer.eps
+        )
+    if not isinstance(layer, nn.BatchNorm2d):
+        return None  # SyncBN waits for other processes
+    means, variances = layer.running_mean, layer.running_var
+
+    def again(t: Tensor) -> Tensor:
+        own = layer.training or means is None
+        if t.shape[0] * t.shape[2] * t.shape[3] == 1 and means is not None:
+            own = False  # as in this package's own layer
+        return F.batch_norm(
+            t,
+            None if own else means,
+            None if own else variances,
+            weight,
+            bias,
+            own,
+            0.0,
+            layer.eps,
+        )
+
+    return again
+
+
+def _same_precision(kind: str) -> Callable[[], Any]:
+    if not torch.is_autocast_enabled(kind):
+        return nullcontext
+    dtype = torch.get_autocast_dtype(kind)
+    return lambda: torch.autocast(kind, dtype=dtype)
+
+
+def _place(tensor: Tensor) -> tuple[Any, ...]:
+    """What two tensors of one memory and form have in common."""
+    return (
+        tensor.untyped_storage()._cdata,
+        tensor.storage_offset(),
+        tensor.shape,
+        tensor.dtype,
+    )
