@@ -9,11 +9,15 @@ from typing import Any
 
 from .version import __version__
 
-__all__ = ['__version__', 'bases', 'prepare']
+__all__ = ['__version__', 'bases', 'distill_config', 'prepare']
 
 # Where the names are that need PyTorch, which `import mmdiffkd.version` and
 # the help of the command line do not.
-_HOMES = dict(bases='utils.configs.own_configs', prepare='engine.prepare')
+_HOMES = dict(
+    bases='utils.configs.own_configs',
+    distill_config='pairing.writing',
+    prepare='engine.prepare',
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -66,7 +66,7 @@ def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
     """
     if 'type' in cfg or 'cfg_path' not in cfg:
         return BuiltTeacher(
-            MODELS.build(cfg), _pretrained(cfg), _has_preprocessor(cfg)
+            MODELS.build(cfg), named_checkpoint(cfg), _has_preprocessor(cfg)
         )
 
     cfg = dict(cfg)
@@ -90,18 +90,19 @@ def build_teacher(cfg: dict[str, Any]) -> BuiltTeacher:
             )
         config.model[key] = value
         options[f'model.{key}'] = value
-    teacher = _build(config)
+    teacher = build_stock(config)
     with isolated_rng():  # what is built next starts as without options
-        silent = silent_options(options, stock, config, teacher, _build)
+        silent = silent_options(options, stock, config, teacher, build_stock)
     return BuiltTeacher(
         teacher,
-        config.get('model_path') or _pretrained(config.model),
+        config.get('model_path') or named_checkpoint(config.model),
         _has_preprocessor(config.model),
         silent,
     )
 
 
-def _build(config: Config) -> BaseModel:
+def build_stock(config: Config) -> BaseModel:
+    """Build the model of a stock config, with random weights."""
     move_preprocessor_into_model(config)
     scope = config.get('default_scope') or _current_scope()
     with DefaultScope.overwrite_default_scope(scope):
@@ -200,7 +201,8 @@ def _checked(options: Any) -> dict[str, Any]:
     return checked
 
 
-def _pretrained(model_cfg: dict[str, Any]) -> str | None:
+def named_checkpoint(model_cfg: dict[str, Any]) -> str | None:
+    """The checkpoint that a model's own config names."""
     init_cfg = model_cfg.get('init_cfg')
     if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
         return init_cfg.get('checkpoint')

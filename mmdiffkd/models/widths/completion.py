@@ -31,6 +31,16 @@ def complete(
     Raises:
         UserError: If something is left out and cannot be found.
     """
+    whole, found = look_up(distiller, student, teacher)
+    for line in _lines(found, 'distiller'):
+        print_log(f'read from the models: {line}', 'current')
+    return whole, found
+
+
+def look_up(
+    distiller: Mapping[str, Any], student: nn.Module, teacher: nn.Module
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Do as :func:`complete`, without a word in the log."""
     found: dict[str, Any] = {}
     expand_distiller(distiller)  # refuses what is wrong in it
     whole = merge({}, distiller)
@@ -43,8 +53,6 @@ def complete(
     if connectors:
         found['connectors'] = connectors
         whole = merge(whole, dict(connectors=connectors))
-    for line in _lines(found, 'distiller'):
-        print_log(f'read from the models: {line}', 'current')
     if not found:
         return distiller, found
     # The place of a `_delete_` is the config file, which has been read.

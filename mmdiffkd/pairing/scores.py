@@ -1,0 +1,128 @@
+# Copyright (c) mmdiffkd contributors.
+"""Where a model scores the classes; rules on shapes."""
+
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from .model import Model
+from .places import named
+
+
+class Scores(NamedTuple):
+    """Where the classes are scored.
+
+    Attributes:
+        source (str): The module.
+        classes (int): Scores of one place.
+        size (tuple[int, int]): (H, W) on the dummy image.
+        sigmoid (bool): Whether each class is scored by itself.
+        per_level (bool): Whether the module is called for each level.
+        on_rois (bool): Whether the places are the RoIs of two stages.
+    """
+
+    source: str
+    classes: int
+    size: tuple[int, int] = (1, 1)
+    sigmoid: bool = False
+    per_level: bool = False
+    on_rois: bool = False
+
+
+def class_scores(model: Model) -> Scores | None:
+    """Find where a model scores the classes.
+
+    Args:
+        model (Model): The model.
+
+    Returns:
+        Scores | None: None if it scores no place by itself, as the queries
+        of a DETR, or says nothing by its shapes.
+    """
+    rule = dict(
+        classification=_of_image,
+        segmentation=_of_pixels,
+        detection=_of_boxes,
+    ).get(model.task)
+    return None if rule is None else rule(model)
+
+
+def alike(student: Scores | None, teacher: Scores | None) -> bool:
+    """Whether two scores are of the same number of several classes."""
+    return (
+        student is not None
+        and teacher is not None
+        and student.classes == teacher.classes > 1
+        and student.sigmoid == teacher.sigmoid
+        and student.on_rois == teacher.on_rois
+        and student.per_level == teacher.per_level
+    )
+
+
+def module(model: Model, source: str) -> Any:
+    """A module by its name."""
+    return model.net.get_submodule(source)
+
+
+def _of_image(model: Model) -> Scores | None:
+    """The vector of a classification head."""
+    layouts = model.layouts('head')
+    if len(layouts) != 1 or layouts[0] is None:
+        return None
+    if isinstance(model.seen.outputs['head'][0], list):
+        return None
+    head, found = module(model, 'head'), layouts[0]
+    count = getattr(head, 'num_classes', None) or found.channels
+    if found.kind != 'vector' or count != found.channels:
+        return None
+    return Scores('head', found.channels)
+
+
+def _of_pixels(model: Model) -> Scores | None:
+    """The last map with a channel for each class."""
+    head = getattr(model.net, 'decode_head', None)
+    if isinstance(head, nn.ModuleList):
+        head = head[-1]
+    count = getattr(head, 'out_channels', None)
+    for source in reversed(model.called('decode_head')):
+        for layout in reversed(model.layouts(source)):
+            if layout and layout.kind == 'map' and layout.channels == count:
+                return Scores(source, count, layout.size)
+    return None
+
+
+def _of_boxes(model: Model) -> Scores | None:
+    """Of two stages the layer for RoIs, else the maps of a dense head."""
+    rois = getattr(model.net, 'roi_head', None)
+    if rois is not None:
+        for stage in ('', '.0'):
+            source = f'roi_head.bbox_head{stage}.fc_cls'
+            if source in model.seen.outputs:
+                layer = module(model, source)
+                width = getattr(layer, 'out_features', 0)
+                return Scores('roi_head.bbox_head.fc_cls', width, on_rois=True)
+        return None
+    head = getattr(model.net, 'bbox_head', None)
+    count = getattr(head, 'cls_out_channels', None)
+    if not isinstance(count, int) or count < 2:
+        return None
+    levels = len(model.layouts(named(model, 'neck') or 'backbone'))
+    for source in reversed(model.called('bbox_head')):
+        layouts = model.layouts(source)
+        if (
+            'cls' in source.split('.')[-1]
+            and len(model.seen.outputs[source]) == levels > 1
+            and all(
+                f and f.kind == 'map' and f.channels % count == 0
+                for f in layouts
+            )
+            and layouts[0]
+        ):
+            return Scores(
+                source,
+                layouts[0].channels,
+                layouts[0].size,
+                bool(getattr(head, 'use_sigmoid_cls', False)),
+                True,
+            )
+    return None

@@ -1,0 +1,83 @@
+# Copyright (c) mmdiffkd contributors.
+"""Say in a config's comments what was found."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmdiffkd.models.distillers.pair_grammar import levels
+from mmdiffkd.utils import UserError
+
+from .model import Model
+from .scores import class_scores
+
+
+def comments(
+    method: str,
+    student: Model,
+    teacher: Model,
+    whole: Mapping[str, Any],
+) -> list[str]:
+    """What was found of a pair, a paragraph each.
+
+    Args:
+        method (str): The method.
+        student (Model): The student.
+        teacher (Model): The teacher.
+        whole (Mapping): The distiller with all that the models say.
+
+    Returns:
+        list[str]: One to five.
+    """
+    lines = [
+        f'{method}: {_model(student)} learns from {_model(teacher)}. Compared '
+        + '; '.join(
+            _pair(name, pair)
+            for name, pair in (whole.get('pairs') or {}).items()
+            if pair
+        )
+        + _widths(whole)
+        + '. Other modules: make-config --list. Keys: docs/en/configs.md.'
+    ]
+    ours, theirs = class_scores(student), class_scores(teacher)
+    if ours and theirs and ours.classes != theirs.classes:
+        lines.append(
+            f'Their classes differ ({ours.classes} and {theirs.classes} '
+            'scores): features only.'
+        )
+    if is_larger(student, teacher):
+        lines.append('Note: the student is larger than its teacher.')
+    return lines
+
+
+def is_larger(student: Model, teacher: Model) -> bool:
+    """Whether the student has more parameters than its teacher."""
+    return student.millions > teacher.millions
+
+
+def _model(model: Model) -> str:
+    return f'{type(model.net).__name__} ({model.millions:.1f} M parameters)'
+
+
+def _pair(name: str, pair: Mapping[str, Any]) -> str:
+    sources = [
+        (pair.get(side) or {}).get('source', pair.get('source'))
+        for side in ('student', 'teacher')
+    ]
+    text = ' with '.join(dict.fromkeys(f'{source}' for source in sources))
+    try:
+        found = [level for level, _ in levels(f'pairs.{name}', pair) if level]
+    except UserError:
+        found = []
+    if found:
+        text += f' at {", ".join(found)}'
+    return text
+
+
+def _widths(whole: Mapping[str, Any]) -> str:
+    """Channels of the sides, where connectors know them."""
+    known = {
+        (c.get('student_channels'), c.get('teacher_channels'))
+        for c in (whole.get('connectors') or {}).values()
+    } - {(None, None)}
+    words = [f'{ours} to {theirs}' for ours, theirs in sorted(known)]
+    return f' ({", ".join(words)} channels)' if words else ''

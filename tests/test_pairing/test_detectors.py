@@ -1,0 +1,50 @@
+# Copyright (c) mmdiffkd contributors.
+"""What is compared of detectors that differ."""
+
+from pathlib import Path
+
+import pytest
+
+import mmdiffkd
+from mmdiffkd.pairing.checkpoints import zoo_checkpoint
+from mmdiffkd.pairing.named import folder_of
+from mmdiffkd.pairing.writing import write_config
+
+RETINA = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+
+
+def test_a_metafile_names_the_checkpoint():
+    for library, path in (
+        ('mmdet', 'retinanet/retinanet_r101_fpn_2x_coco.py'),
+        ('mmseg', 'pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'),
+        ('mmpretrain', 'resnet/resnet34_8xb32_in1k.py'),
+    ):
+        url = zoo_checkpoint(folder_of(library) / path)
+        assert url and url.startswith('https://') and url.endswith('.pth')
+    assert zoo_checkpoint(Path('/nowhere/x.py')) is None
+
+
+@pytest.mark.slow
+def test_the_recipe_of_a_pair_is_inherited():
+    teacher = 'mmdet::retinanet/retinanet_r101_fpn_2x_coco.py'
+    written = write_config(RETINA, teacher)
+    assert "'mmdiffkd::_base_/distillers/diffkd_retina.py'" in written.text
+    assert len(written.text.splitlines()) < 18
+
+
+@pytest.mark.slow
+def test_levels_of_equal_stride_are_paired():
+    teacher = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
+    written = write_config(RETINA, teacher)
+    assert 'neck at p3, p4, p5, p6 (256 to 256 channels)' in ' '.join(
+        written.text.replace('# ', '').split()
+    )
+    assert 'levels' not in written.text  # read again by the training
+
+
+@pytest.mark.slow
+def test_the_encoders_of_two_detrs_are_compared():
+    name = 'mmdet::detr/detr_r50_8xb2-150e_coco.py'
+    pair = mmdiffkd.distill_config(name, name).model.distiller.pairs.kd
+    assert pair.source == 'encoder'
+    assert pair.connector.denoiser.type == 'MLPDenoiser'

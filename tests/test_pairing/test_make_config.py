@@ -1,0 +1,184 @@
+# Copyright (c) mmdiffkd contributors.
+"""`mmdiffkd make-config` and `mmdiffkd.distill_config`, with real models."""
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+import mmdiffkd
+from mmdiffkd.commands.make_config import main
+from mmdiffkd.pairing.named import folder_of
+from mmdiffkd.pairing.writing import write_config
+from mmdiffkd.registry import MODELS
+from mmdiffkd.utils import UserError
+from mmdiffkd.utils.configs.loading import load_config
+
+R20 = 'mmdiffkd::cls/baselines/resnet20_cifar100.py'
+R56 = 'mmdiffkd::cls/baselines/resnet56_cifar100.py'
+TEN = """
+_base_ = {name!r}
+model = dict(head=dict(num_classes=10))
+"""
+VIT = """
+default_scope = 'mmpretrain'
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(
+        type='VisionTransformer', arch='deit-tiny', img_size=32,
+        patch_size=8),
+    head=dict(
+        type='VisionTransformerClsHead', num_classes=100, in_channels=192,
+        loss=dict(type='CrossEntropyLoss')))
+"""
+
+
+def step(cfg) -> dict:
+    """Losses of one training step of a classifier, teacher untrained."""
+    from mmpretrain.structures import DataSample
+
+    cfg.model.update(teacher_ckpt=None, allow_random_teacher=True)
+    cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor', {}))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model).train()
+        images = torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8)
+        labels = [DataSample().set_gt_label(i) for i in range(4)]
+        data = dict(inputs=list(images), data_samples=labels)
+        losses = model(**model.data_preprocessor(data, True), mode='loss')
+    loss, log = model.parse_losses(losses)
+    loss.backward()
+    assert all(p.grad is not None for p in model.distiller.parameters())
+    return log
+
+
+def refusal(capsys, *arguments: str) -> str:
+    """The one line with which the command refuses."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert 'Traceback' not in error
+    return error
+
+
+@pytest.fixture
+def ten(tmp_path):
+    """ResNet-56 of ten classes, in a file of the user's."""
+    path = tmp_path / 'ten.py'
+    path.write_text(
+        TEN.format(name=str(folder_of('mmdiffkd') / R56.split('::')[1]))
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    'method, losses',
+    [
+        ('diffkd', {'kd_feature', 'kd_logits'}),
+        ('mimic', {'mimic'}),
+        ('dist', {'dist'}),
+        ('kd', {'kd'}),
+        ('dkd', {'dkd'}),
+        ('cwd', {'cwd'}),
+        ('pkd', {'pkd'}),
+        ('dskd', {'dskd_feature', 'dskd'}),
+    ],
+)
+def test_each_method_writes_a_short_config_that_trains(
+    method, losses, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    main([R20, R56, '--method', method])
+    path = f'{method}_resnet56_cifar100_resnet20_cifar100.py'
+    text = (tmp_path / path).read_text()
+    assert len(text.splitlines()) <= 25
+    assert path in capsys.readouterr().out
+    log = step(load_config(path))
+    names = {
+        key.removeprefix('distill.loss_')
+        for key, value in log.items()
+        if key.startswith('distill.loss_') and value > 0
+    }
+    assert names and names <= losses
+
+
+def test_other_classes_mean_features_only_and_it_says_so(ten):
+    written = write_config(R20, ten)
+    assert 'features only' in written.text
+    assert 'TODO' in written.text  # no metafile names a checkpoint
+    cfg = mmdiffkd.distill_config(R20, ten)
+    assert list(cfg.model.distiller.pairs) == ['kd']
+    assert step(cfg)['distill.loss_kd'] > 0
+
+
+def test_tokens_and_maps_go_together_and_a_larger_student_warns(tmp_path):
+    path = tmp_path / 'vit.py'
+    path.write_text(VIT)
+    cfg = mmdiffkd.distill_config(R20, str(path))
+    pair = cfg.model.distiller.pairs.kd_feature
+    # 8 x 8 of the convolutional student are more than 4 x 4 tokens.
+    assert pair.connector.resize == 'area'
+    assert pair.teacher.source.startswith('backbone.')
+    assert step(cfg)['distill.loss_kd_feature'] > 0
+    with pytest.warns(UserWarning, match='larger than its teacher'):
+        mmdiffkd.distill_config(str(path), R20)
+
+
+def test_a_frozen_backbone_has_no_feature_to_distil(tmp_path):
+    path = tmp_path / 'frozen.py'
+    path.write_text(
+        VIT.replace('patch_size=8', 'patch_size=8, frozen_stages=12')
+    )
+    cfg = mmdiffkd.distill_config(str(path), R20)
+    assert list(cfg.model.distiller.pairs) == ['kd_logits']
+    with pytest.raises(UserError, match='have a gradient'):
+        mmdiffkd.distill_config(str(path), R20, method='mimic')
+
+
+def test_checkpoints_are_written_into_the_config(tmp_path, monkeypatch):
+    file = tmp_path / 'student.pth'
+    file.touch()
+    monkeypatch.chdir(tmp_path)
+    cfg = mmdiffkd.distill_config(
+        R20, R56, teacher_ckpt='https://x/t.pth', student_ckpt='student.pth'
+    )
+    assert cfg.model.teacher_ckpt == 'https://x/t.pth'
+    init = cfg.model.architecture.init_cfg
+    assert init == dict(type='Pretrained', checkpoint=str(file))
+
+
+def test_a_file_that_exists_is_kept(tmp_path, capsys):
+    out = tmp_path / 'pair.py'
+    out.write_text('mine')
+    assert '--overwrite' in refusal(capsys, R20, R56, '-o', str(out))
+    assert out.read_text() == 'mine'
+    main([R20, R56, '-o', str(out), '--overwrite'])
+    assert load_config(str(out)).model.type == 'mmdiffkd.FrozenTeacherDistill'
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_cannot_be_a_pair_is_one_line(ten, tmp_path, capsys):
+    wrong = R20.replace('resnet20', 'resnet21')
+    assert R20 in refusal(capsys, wrong, R56)
+    folder = 'mmpretrain::resnet18_8xb32_in1k.py'
+    assert '::resnet/resnet18' in refusal(capsys, R20, folder)
+    assert "'mmdet'" in refusal(capsys, 'mmdett::x.py', R56)
+    assert 'no such file' in refusal(capsys, R20, R56, '--teacher-ckpt', 'x')
+    error = refusal(capsys, R20, ten, '--method', 'dkd')
+    assert '100' in error and '10' in error
+    assert 'Methods that apply: diffkd, mimic' in error
+    broken = tmp_path / 'broken.py'
+    broken.write_text(VIT.replace('deit-tiny', 'deit-huge'))
+    error = refusal(capsys, R20, str(broken))
+    assert 'mmpretrain itself cannot build' in error
+    distillation = 'mmdiffkd::cls/kd_r56_r20_cifar100.py'
+    assert 'is a distillation itself' in refusal(capsys, R20, distillation)
+    segmentor = 'mmdiffkd::demo/digits_seg_student.py'
+    error = refusal(capsys, R20, segmentor)
+    assert 'classification' in error and 'segmentation' in error
+
+
+def test_the_list_has_both_models_side_by_side(capsys):
+    main([R20, R56, '--list'])
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if ' backbone data' in line)
+    assert row.count('(1, 64, 64, 64) stride 4') == 2
