@@ -41,8 +41,8 @@ def comments(
     ours, theirs = class_scores(student), class_scores(teacher)
     if ours and theirs and ours.classes != theirs.classes:
         lines.append(
-            f'Their classes differ ({ours.classes} and {theirs.classes} '
-            'scores): features only.'
+            f'Their class scores cannot be compared ({ours.classes} and '
+            f'{theirs.classes} at each place): features only.'
         )
     if is_larger(student, teacher):
         lines.append('Note: the student is larger than its teacher.')
