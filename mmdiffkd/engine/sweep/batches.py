@@ -81,6 +81,9 @@ def batch(
         samples = [
             _detection(rng, size, classes, semantic_stride) for _ in images
         ]
+        if not any('mask' in name for name, _ in model.named_modules()):
+            for sample in samples:  # as a pipeline without masks gives them
+                del sample.gt_instances.masks, sample.ignored_instances.masks
     elif kind == 'seg':
         samples = [_segmentation(rng, size, classes) for _ in images]
     else:

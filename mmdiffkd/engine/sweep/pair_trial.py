@@ -59,7 +59,8 @@ def _try(
     model.init_weights()
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         for hook in cfg.get('custom_hooks') or ():
-            HOOKS.build(hook)
+            # The Runner reads the priority; the hook does not take it.
+            HOOKS.build({k: v for k, v in hook.items() if k != 'priority'})
 
     row['stage'] = 'step'
     own = sizes_of(model.student)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
@@ -96,6 +97,8 @@ def losses_of(model: Any, cfg: Config, size: int, stock: Any = None) -> Any:
     """
     scope = cfg.default_scope
     with DefaultScope.overwrite_default_scope(scope):
+        # YOLOX's preprocessor asks how far the Runner is.
+        MessageHub.get_current_instance().update_info('iter', 0)
         pad_to(model.data_preprocessor, size)
         data = batch(stock or model, size, 2, semantic_stride(cfg))
         data = model.data_preprocessor(data, True)
