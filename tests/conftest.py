@@ -2,6 +2,7 @@
 """What holds for every test: threads, no network, no screen, shared data."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 # Before torch and numpy are imported, and inherited by child processes. One
@@ -26,6 +27,7 @@ os.environ['PYTHONPATH'] = os.pathsep.join(
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
 
 # A tiny set and detector, and ways to run the tools on them.
 pytest_plugins = ('helpers.tools',)
@@ -35,6 +37,28 @@ torch.set_num_threads(1)
 # No deadline: a loaded machine is no failure. The same examples every time.
 settings.register_profile('mmdiffkd', deadline=None, derandomize=True)
 settings.load_profile('mmdiffkd')
+
+
+@contextmanager
+def _default_scopes_put_back():
+    before = dict(DefaultScope._instance_dict)
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
+
+
+@pytest.fixture(autouse=True, scope='module')
+def scope_of_a_module():
+    """No file of tests finds the default scope that another one has set."""
+    with _default_scopes_put_back():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def scope_of_a_test(scope_of_a_module):
+    """Nor does a test."""
+    with _default_scopes_put_back():
+        yield
 
 
 @pytest.fixture(scope='session')
