@@ -85,6 +85,8 @@ def _of_pixels(model: Model) -> Scores | None:
         head = head[-1]
     count = getattr(head, 'out_channels', None)
     for source in reversed(model.called('decode_head')):
+        if hasattr(module(model, source), 'loss_decode'):
+            continue  # the library calls heads past their hooks
         for layout in reversed(model.layouts(source)):
             if layout and layout.kind == 'map' and layout.channels == count:
                 return Scores(source, count, layout.size)

@@ -1,5 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
-"""What is compared of detectors that differ."""
+"""What is compared of detectors and segmentors."""
 
 from pathlib import Path
 
@@ -48,3 +48,11 @@ def test_the_encoders_of_two_detrs_are_compared():
     pair = mmdiffkd.distill_config(name, name).model.distiller.pairs.kd
     assert pair.source == 'encoder'
     assert pair.connector.denoiser.type == 'MLPDenoiser'
+
+
+@pytest.mark.slow
+def test_a_head_itself_is_not_recorded():
+    # Heads are called past their hooks; PointRend's second scores points.
+    name = 'mmseg::point_rend/pointrend_r50_4xb2-80k_cityscapes-512x1024.py'
+    pair = mmdiffkd.distill_config(name, name).model.distiller.pairs.kd
+    assert pair.source == 'decode_head.0.conv_seg'
