@@ -5,7 +5,6 @@ import copy
 import sys
 from typing import Any, NamedTuple
 
-from mmengine.config import Config
 from torch import nn
 
 from mmdiffkd.models.algorithms.teacher_builder import (
@@ -28,10 +27,6 @@ TASKS = dict(
     ImageClassifier='classification',
 )
 """Tasks by the class that models of a library inherit from."""
-
-
-FEW = 8
-"""RoIs of the dummy image; no shape depends on their number."""
 
 
 class Model(NamedTuple):
@@ -130,7 +125,7 @@ def task_of(net: nn.Module) -> str:
 
 def _build(named: Named) -> tuple[nn.Module, str | None]:
     try:
-        net = build_stock(_with_few_rois(named.config))
+        net = build_stock(copy.deepcopy(named.config))
     except UserError:
         raise
     except Exception as error:
@@ -142,15 +137,6 @@ def _build(named: Named) -> tuple[nn.Module, str | None]:
         ) from error
     # Some freeze their stages only now.
     return net.train(), named_checkpoint(named.config.model)
-
-
-def _with_few_rois(config: Config) -> Config:
-    """A copy that proposes few RoIs; heads on a thousand take minutes."""
-    config = copy.deepcopy(config)
-    proposals = (config.model.get('test_cfg') or {}).get('rpn')
-    if proposals and 'max_per_img' in proposals:
-        proposals.max_per_img = FEW
-    return config
 
 
 def _of_users(error: Exception) -> bool:

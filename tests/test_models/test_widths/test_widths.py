@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from helpers import task_toys, toys
+from helpers import task_toys, toys, two_stage_toys
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, DefaultScope
@@ -465,3 +465,13 @@ def test_numbers_written_by_hand_for_other_kinds_of_records():
         student_channels=16, teacher_channels=16
     )
     complete(cfg, *parts)
+
+
+def test_two_stages_see_few_rois_and_keep_their_settings():
+    """A mask head on a thousand RoIs would take a minute."""
+    detector = toys.build(two_stage_toys.faster_rcnn())
+    before = copy.deepcopy(detector.rpn_head.test_cfg)
+    seen = probe(detector)
+    (rois,) = seen.outputs['roi_head.bbox_head.fc_cls']
+    assert 0 < rois.dims[0] <= 8
+    assert detector.rpn_head.test_cfg == before
