@@ -16,6 +16,7 @@ from .noise_source import NoiseDraw, NoiseSource, noise_sources
 from .paired_output import PairedOutput
 from .recipes import RECIPES
 from .self_diffusion import SelfDiffusion
+from .student_noise_level import StudentNoiseLevel
 from .teacher_diffusion import TeacherDiffusion
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     'NoiseSource',
     'PairedOutput',
     'SelfDiffusion',
+    'StudentNoiseLevel',
     'TeacherDiffusion',
     'noise_sources',
 ]

@@ -18,7 +18,7 @@ class ComparedStudent(FeaturePair):
     """
 
     student_norm: nn.Module
-    output_projection: nn.Sequential
+    output_projection: nn.Module
     fade_in: nn.Module
 
     def surround(
@@ -27,6 +27,7 @@ class ComparedStudent(FeaturePair):
         projection_norm: bool,
         output_gain: float,
         kd_warmup_iters: int,
+        output_projection: bool = True,
     ) -> None:
         """Make the parts; the arguments are :class:`FeatureDiffusion`'s."""
         check_not_negative(kd_warmup_iters=kd_warmup_iters)
@@ -38,16 +39,19 @@ class ComparedStudent(FeaturePair):
             if student_norm
             else nn.Identity()
         )
-        self.output_projection = nn.Sequential(
-            *conv_norm(
-                self.width,
-                self.width,
-                1,
-                self.norm_cfg if projection_norm else None,
+        if output_projection:
+            self.output_projection = nn.Sequential(
+                *conv_norm(
+                    self.width,
+                    self.width,
+                    1,
+                    self.norm_cfg if projection_norm else None,
+                )
             )
-        )
-        with torch.no_grad():
-            next(self.output_projection.parameters()).mul_(output_gain)
+            with torch.no_grad():
+                next(self.output_projection.parameters()).mul_(output_gain)
+        else:
+            self.output_projection = nn.Identity()
         self.fade_in = (
             FadeIn(kd_warmup_iters) if kd_warmup_iters else nn.Identity()
         )

@@ -38,11 +38,14 @@ class DDIMSampler(nn.Module):
         alphas (list[float]): ``a_t`` of each.
         coefficients (list[tuple[float, float]]): ``(A_t, B_t)`` of each.
 
+    A chain may also be told where to start, by a tensor: see :meth:`forward`.
+
     Raises:
         ValueError: If there are no steps, or more than timesteps.
     """
 
     _timesteps: Tensor
+    _alphas: Tensor
 
     def __init__(
         self,
@@ -74,6 +77,9 @@ class DDIMSampler(nn.Module):
         self.register_buffer(
             '_timesteps', torch.tensor(self.timesteps), persistent=False
         )
+        self.register_buffer(
+            '_alphas', schedule.alphas_cumprod.float(), persistent=False
+        )
 
     @staticmethod
     def _affine(current: list[float]) -> list[tuple[float, float]]:
@@ -92,6 +98,7 @@ class DDIMSampler(nn.Module):
         denoiser: Callable[[Tensor, Tensor], Tensor],
         x: Tensor,
         guidance: ClassifierGuidance | None = None,
+        start: Tensor | None = None,
     ) -> Tensor:
         """Denoise a sample.
 
@@ -101,15 +108,39 @@ class DDIMSampler(nn.Module):
             x (Tensor): Noisy sample, shape (N, C, H, W).
             guidance (ClassifierGuidance, optional): Corrects each noise
                 prediction. Defaults to None.
+            start (Tensor, optional): First timestep, an integer tensor of
+                shape (1,) on x's device, which is never read by the host;
+                as many steps lead evenly down to 0. Without guidance.
+                Defaults to None: ``start_timestep``.
 
         Returns:
             Tensor: Denoised sample, same shape.
         """
+        if start is not None:
+            return self._from(start, denoiser, x)
         for i, (scale, shift) in enumerate(self.coefficients):
             noise = denoiser(x, self._timesteps[i : i + 1])
             if guidance is not None:
                 noise = guidance(x, noise, self.alphas[i])
             x = torch.add(scale * x, noise, alpha=shift)
+        return x
+
+    def _from(
+        self,
+        start: Tensor,
+        denoiser: Callable[[Tensor, Tensor], Tensor],
+        x: Tensor,
+    ) -> Tensor:
+        steps = len(self.timesteps)
+        last = max(steps - 1, 1)
+        times = [start * (steps - 1 - i) // last for i in range(steps)]
+        times = times if steps > 1 else [start]
+        alphas = [self._alphas[t].view(1, 1, 1, 1) for t in times]
+        alphas.append(torch.ones_like(alphas[0]))
+        for t, a_t, a_prev in zip(times, alphas, alphas[1:]):
+            scale = (a_prev / a_t).sqrt()
+            shift = (1 - a_prev).sqrt() - scale * (1 - a_t).sqrt()
+            x = torch.addcmul(scale * x, shift, denoiser(x, t))
         return x
 
     def extra_repr(self) -> str:

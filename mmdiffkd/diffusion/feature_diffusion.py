@@ -3,14 +3,17 @@
 
 from typing import Any
 
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 
 from .blocks import Config, build
 from .compared_student import ComparedStudent
+from .feature_pair import check_not_negative
 from .noise_source import NoiseDraw
 from .recipes import resolve_recipe
+from .student_noise_level import StudentNoiseLevel
 from .teacher_diffusion import Target, TeacherDiffusion
 
 
@@ -64,7 +67,16 @@ class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
             rises to its size, while the diffusion model learns; see
             :class:`FadeIn`. Defaults to 0, as in the paper.
         noise_matching (dict, optional): Config of the noise matching.
-            Defaults to :class:`AdaptiveNoiseMatching`.
+            Defaults to :class:`AdaptiveNoiseMatching`;
+            :class:`StudentNoiseLevel` starts the chain where the student is.
+        output_projection (bool): Whether there is a step 5. Without it the
+            denoised feature itself, times the scale of ``z_t``, is compared,
+            as in Eq. 7: for a diffusion model that has been trained before.
+            Defaults to True.
+        direct_loss_weight (float): Weight of the squared error between
+            ``z_s`` and ``z_t``, both in the diffusion model's units, beside
+            the distance behind the chain; logged as ``loss_direct``. Defaults
+            to 0.
         **shared: Further arguments of :class:`TeacherDiffusion`, and of
             :class:`FeaturePair` behind it: parts of the diffusion model,
             weights of the losses, norm, sizes and tokens.
@@ -88,8 +100,11 @@ class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
         kd_grad_to_denoiser: bool | None = None,
         kd_warmup_iters: int = 0,
         noise_matching: Config | None = None,
+        output_projection: bool = True,
+        direct_loss_weight: float = 0.0,
         **shared: Any,
     ) -> None:
+        check_not_negative(direct_loss_weight=direct_loss_weight)
         chosen = resolve_recipe(
             recipe,
             zero_init=zero_init,
@@ -108,6 +123,7 @@ class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
             normalize=chosen['normalize'],
             **shared,
         )
+        self.direct_loss_weight = direct_loss_weight
         self.kd_grad_to_denoiser = chosen['kd_grad_to_denoiser']
         self.noise_matching = build(
             noise_matching,
@@ -122,6 +138,7 @@ class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
             chosen['projection_norm'],
             chosen['output_gain'],
             kd_warmup_iters,
+            output_projection,
         )
 
     def pair(
@@ -137,9 +154,38 @@ class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
         Returns:
             tuple: The denoised student and ``z_t``, shape (N, L, H, W) each,
             and ``gamma_mean``, the share of the student that noise matching
-            keeps.
+            keeps; with :class:`StudentNoiseLevel` also ``start_timestep``.
         """
-        noisy, gamma = self.noise_matching(projected, noise.student)
-        denoised = self.sample(noisy, train_denoiser=self.kd_grad_to_denoiser)
-        output = self.to_target(denoised, target.latent)
-        return (output, target.latent), dict(gamma_mean=gamma.detach().mean())
+        start = None
+        stats = {}
+        if isinstance(self.noise_matching, StudentNoiseLevel):
+            noisy, gamma = self.noise_matching(
+                projected, noise.student, target.clean
+            )
+            start = self.noise_matching.start(self.schedule)
+            stats['start_timestep'] = start.float().mean()
+        else:
+            noisy, gamma = self.noise_matching(projected, noise.student)
+        denoised = self.sample(
+            noisy, train_denoiser=self.kd_grad_to_denoiser, start=start
+        )
+        output = self.in_units_of(denoised, target)
+        stats['gamma_mean'] = gamma.detach().mean()
+        return (output, target.latent), stats
+
+    def in_units_of(self, denoised: Tensor, target: Target) -> Tensor:
+        """Step 5."""
+        if isinstance(self.output_projection, nn.Identity) and (
+            target.scale is not None
+        ):
+            denoised = denoised * target.scale
+        return self.to_target(denoised, target.latent)
+
+    def further_losses(
+        self, projected: Tensor, target: Target
+    ) -> dict[str, Tensor]:
+        """``loss_direct``, if it has a weight."""
+        if not self.direct_loss_weight:
+            return {}
+        error = F.mse_loss(projected, target.clean)
+        return dict(loss_direct=self.direct_loss_weight * error)

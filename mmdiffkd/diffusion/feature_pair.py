@@ -109,6 +109,16 @@ class FeaturePair(nn.Module):
         student = match_size(student, teacher, self.resize)
         return at_least_float32(student), at_least_float32(teacher.detach())
 
+    def teacher_map(self, teacher: Tensor) -> Tensor:
+        """The teacher's feature alone, as :meth:`as_maps` gives it.
+
+        Raises:
+            ValueError: If its channels do not fit.
+        """
+        teacher = self.as_map(teacher, 'teacher')
+        check_channels(teacher, self.teacher_channels, 'teacher')
+        return at_least_float32(teacher.detach())
+
     def as_map(self, feature: Tensor, side: str) -> Tensor:
         """A map, a vector or tokens as a map (N, C, H, W)."""
         layout = token_layout(side, self.token_shape, self.num_class_tokens)

@@ -10,6 +10,8 @@ from mmdiffkd.registry import MODELS
 
 from .blocks import BATCH_NORM, Bottleneck, Config, conv_norm
 
+MIXES = ('linear', 'variance_preserving')
+
 
 @MODELS.register_module()
 class AdaptiveNoiseMatching(nn.Module):
@@ -27,10 +29,14 @@ class AdaptiveNoiseMatching(nn.Module):
             same for all samples. Defaults to None: whatever the random
             weights give, about 0.5, as in the paper's code.
         norm_cfg (dict): See :func:`build_norm`. Defaults to batch norm.
+        mix (str): ``'linear'`` as in Eq. 8 and in the paper's code, or
+            ``'variance_preserving'``:
+            ``x = gamma * z + sqrt(1 - gamma^2) * eps``, the mix of the
+            forward process (Eq. 3) with ``gamma = sqrt(a_t)``. Defaults to
+            ``'linear'``.
 
-    Note:
-        The mix is linear, as in Eq. 8 and in the paper's code, and not
-        variance-preserving.
+    Raises:
+        ValueError: If ``mix`` is unknown or ``initial_gamma`` not in (0, 1).
     """
 
     def __init__(
@@ -39,8 +45,12 @@ class AdaptiveNoiseMatching(nn.Module):
         spatial: bool = True,
         initial_gamma: float | None = None,
         norm_cfg: Config = BATCH_NORM,
+        mix: str = 'linear',
     ) -> None:
         super().__init__()
+        if mix not in MIXES:
+            raise ValueError(f'mix must be one of {list(MIXES)}, got {mix!r}')
+        self.mix = mix
         if spatial:
             self.features: nn.Module = Bottleneck(channels, 8, norm_cfg)
         else:
@@ -75,5 +85,10 @@ class AdaptiveNoiseMatching(nn.Module):
         logits = self.classifier(pooled)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         gamma = logits.softmax(dim=1)[:, 0].to(z.dtype)
+        if self.mix == 'variance_preserving':
+            share = gamma[:, None, None, None]
+            # At gamma = 1 the root has no gradient.
+            rest = (1 - share.square()).clamp(min=1e-6).sqrt()
+            return torch.addcmul(share * z, rest, noise), gamma
         # lerp(noise, z, gamma) = noise + gamma * (z - noise), one kernel.
         return torch.lerp(noise, z, gamma[:, None, None, None]), gamma

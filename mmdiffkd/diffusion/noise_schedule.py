@@ -104,10 +104,24 @@ class NoiseSchedule(nn.Module):
             Tensor: ``z_t``, same shape; float32 for half precision input.
         """
         dtype = torch.promote_types(sample.dtype, torch.float32)
-        mix = self._mix[timesteps].to(dtype)
-        shape = (-1,) + (1,) * (sample.dim() - 1)
-        signal, sigma = mix[:, 0].view(shape), mix[:, 1].view(shape)
+        signal, sigma = self.mix(timesteps, sample)
         return torch.addcmul(signal * sample.to(dtype), sigma, noise.to(dtype))
+
+    def mix(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Factors of sample and noise at some timesteps.
+
+        Args:
+            timesteps (Tensor): Integer t in [0, T), shape (N,) or (1,).
+            like (Tensor): A sample (N, ...), which they are to multiply.
+
+        Returns:
+            tuple[Tensor, Tensor]: ``sqrt(a_t)`` and ``sqrt(1 - a_t)``, shape
+            (N, 1, ...), in float32 or more.
+        """
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        mix = self._mix[timesteps].to(dtype)
+        shape = (-1,) + (1,) * (like.dim() - 1)
+        return mix[:, 0].view(shape), mix[:, 1].view(shape)
 
     def loss_weights(self, timesteps: Tensor) -> Tensor | None:
         """Weights of the diffusion loss, of mean 1 over all timesteps.

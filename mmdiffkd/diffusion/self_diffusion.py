@@ -13,6 +13,8 @@ from .noise_source import NoiseDraw
 from .paired_output import PairedOutput
 from .teacher_diffusion import Noise, Target, TeacherDiffusion
 
+DIFFUSION_TARGETS = ('teacher', 'student')
+
 
 @MODELS.register_module()
 class SelfDiffusion(TeacherDiffusion):
@@ -29,7 +31,8 @@ class SelfDiffusion(TeacherDiffusion):
        see :class:`ClassifierGuidance`. Its end, detached, is the virtual
        teacher of ``z_s``. No graph is kept of the chain.
     4. The diffusion model learns the teacher's feature, as in DiffKD:
-       ``loss_diff``.
+       ``loss_diff``. With ``diffusion_target='student'`` it learns z,
+       detached: the teacher then enters through its classifier alone.
 
     The distance between ``z_s`` and the virtual teacher trains the student
     and its projection, ``loss_diff`` the denoiser. The student is never
@@ -38,13 +41,36 @@ class SelfDiffusion(TeacherDiffusion):
     Args:
         student_channels (int): Channels C_s of the student feature.
         teacher_channels (int): Channels C_t of the teacher feature.
+        diffusion_target (str): Whose feature the diffusion model learns,
+            ``'teacher'`` or ``'student'``. Defaults to ``'teacher'``.
         latent_channels (int, optional): As all further arguments, see
             :class:`TeacherDiffusion`.
+
+    Raises:
+        ValueError: If ``diffusion_target`` is neither.
 
     Note:
         Of the paper (arXiv 2602.02107) only the abstract was at hand; see
         docs/en/dskd.md. Steps 1, 2 and 4 and the timesteps are our reading.
     """
+
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        latent_channels: int | None = None,
+        diffusion_target: str = 'teacher',
+        **shared: Any,
+    ) -> None:
+        if diffusion_target not in DIFFUSION_TARGETS:
+            raise ValueError(
+                f'diffusion_target must be one of {list(DIFFUSION_TARGETS)}, '
+                f'got {diffusion_target!r}'
+            )
+        super().__init__(
+            student_channels, teacher_channels, latent_channels, **shared
+        )
+        self.diffusion_target = diffusion_target
 
     def forward(
         self,
@@ -111,9 +137,20 @@ class SelfDiffusion(TeacherDiffusion):
         first = noise.timesteps.new_full(
             (len(projected),), self.sampler.timesteps[0]
         )
-        length = projected.square().mean(dim=(1, 2, 3), keepdim=True)
-        ratio = target.clean.square().mean() / length.clamp(min=1e-12)
         diffused: Tensor = self.schedule.add_noise(
-            projected * ratio.sqrt(), noise.student, first
+            _of_equal_length(projected, target), noise.student, first
         )
         return diffused
+
+    def learned(self, projected: Tensor, target: Target) -> Tensor:
+        """What the diffusion model learns, see ``diffusion_target``."""
+        if self.diffusion_target == 'teacher':
+            return super().learned(projected, target)
+        return _of_equal_length(projected.detach(), target)
+
+
+def _of_equal_length(projected: Tensor, target: Target) -> Tensor:
+    """z of step 2: the teacher's root mean square in each sample."""
+    length = projected.square().mean(dim=(1, 2, 3), keepdim=True)
+    ratio = target.clean.square().mean() / length.clamp(min=1e-12)
+    return projected * ratio.sqrt()

@@ -1,13 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 """A diffusion model of the teacher's feature, and one iteration with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
@@ -18,6 +18,7 @@ from .guidance import ClassifierGuidance
 from .noise_schedule import NoiseSchedule
 from .noise_source import NoiseDraw, NoiseSource
 from .paired_output import PairedOutput
+from .prediction import as_noise, check_prediction, predicted_target
 
 Noise = torch.Generator | NoiseDraw | Sequence[Tensor] | None
 
@@ -62,6 +63,13 @@ class TeacherDiffusion(FeaturePair):
             :class:`DDIMSampler`, 5 steps from t = 400.
         denoiser (dict, optional): Config of the denoiser. Defaults to
             :class:`BottleneckDenoiser`; :class:`MLPDenoiser` for vectors.
+        prediction (str): What the denoiser predicts: ``'noise'``,
+            ``'clean'``, the sample itself, or ``'velocity'``, see
+            :func:`predicted_target`. Defaults to ``'noise'``, as in the
+            paper.
+        freeze_diffusion (bool): Whether denoiser, autoencoder and scale stay
+            as they are, in eval mode, without losses of their own: for a
+            diffusion model that is trained already. Defaults to False.
         with_cp (bool): Whether to recompute the denoiser in the backward
             pass, to save memory. Defaults to False.
         seed (int, optional): See :class:`NoiseSource`. Defaults to None.
@@ -71,6 +79,9 @@ class TeacherDiffusion(FeaturePair):
     Raises:
         ValueError: If a number is out of range.
     """
+
+    #: Parts that know the teacher alone.
+    PARTS = ('denoiser', 'autoencoder', 'feature_scale')
 
     # Parts of one's own have the interface of these.
     schedule: NoiseSchedule
@@ -87,16 +98,21 @@ class TeacherDiffusion(FeaturePair):
         schedule: Config | None = None,
         sampler: Config | None = None,
         denoiser: Config | None = None,
+        prediction: str = 'noise',
+        freeze_diffusion: bool = False,
         with_cp: bool = False,
         seed: int | None = None,
         **pair: Any,
     ) -> None:
         check_not_negative(diffusion_loss_weight=diffusion_loss_weight)
+        check_prediction(prediction)
         noise_source = NoiseSource(seed)
         super().__init__(
             student_channels, teacher_channels, latent_channels, **pair
         )
         self.diffusion_loss_weight = diffusion_loss_weight
+        self.prediction = prediction
+        self.freeze_diffusion = freeze_diffusion
         self.with_cp = with_cp
         self.noise_source = noise_source
         self.schedule = build(schedule, 'NoiseSchedule')
@@ -115,6 +131,54 @@ class TeacherDiffusion(FeaturePair):
         # Custom denoisers may omit it.
         if zero_init and hasattr(self.denoiser, 'zero_init'):
             self.denoiser.zero_init()
+        if freeze_diffusion:
+            for part in self.diffusion_parts().values():
+                part.requires_grad_(False)
+
+    def diffusion_parts(self) -> dict[str, nn.Module]:
+        """The :attr:`PARTS` that there are, by name."""
+        parts = {name: getattr(self, name) for name in self.PARTS}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def diffusion_settings(self) -> dict[str, Any]:
+        """Plain values that decide what the weights of the parts mean."""
+        alphas = getattr(self.schedule, 'alphas_cumprod', None)
+        return dict(
+            teacher_channels=self.teacher_channels,
+            width=self.width,
+            prediction=self.prediction,
+            # Of any schedule: how much of a sample is left at its end.
+            last_alpha=None if alphas is None else float(alphas[-1]),
+            num_train_timesteps=self.schedule.num_train_timesteps,
+        )
+
+    def train(self, mode: bool = True) -> 'TeacherDiffusion':
+        """Set the mode; a frozen diffusion model stays in eval."""
+        super().train(mode)
+        if self.freeze_diffusion:
+            for part in self.diffusion_parts().values():
+                part.eval()
+        return self
+
+    def teacher_losses(
+        self, teacher_feature: Tensor, noise: Noise = None
+    ) -> dict[str, Tensor]:
+        """Train the diffusion model alone, without any student.
+
+        Args:
+            teacher_feature (Tensor): As in :meth:`forward`.
+            noise (torch.Generator | NoiseDraw | None): Likewise.
+
+        Returns:
+            dict[str, Tensor]: ``loss_diff`` and, with an autoencoder,
+            ``loss_ae``; and the statistic ``feature_scale``.
+        """
+        teacher = self.teacher_map(teacher_feature)
+        latent, losses = self.encode(teacher)
+        clean, scale = self.normalize(latent)
+        draw = self.draw(latent, latent, noise)
+        losses['loss_diff'] = self.diffusion_loss(clean, draw)
+        return dict(losses, feature_scale=_size(latent, scale))
 
     def forward(
         self,
@@ -149,19 +213,21 @@ class TeacherDiffusion(FeaturePair):
         student, teacher = self.as_maps(student_feature, teacher_feature)
         latent, losses = self.encode(teacher)
         clean, scale = self.normalize(latent)
+        target = Target(latent, clean, scale)
         projected = self.project(student)
         draw = self.draw(projected, latent, noise)
-        sides, stats = self.pair(
-            projected, Target(latent, clean, scale), draw, **options
-        )
-        losses['loss_diff'] = self.diffusion_loss(clean, draw)
-        if scale is None:
-            scale = latent.square().mean().sqrt()
+        sides, stats = self.pair(projected, target, draw, **options)
+        if self.freeze_diffusion:
+            losses = {}
+        else:
+            learned = self.learned(projected, target)
+            losses['loss_diff'] = self.diffusion_loss(learned, draw)
+        losses.update(self.further_losses(projected, target))
         return PairedOutput(
             like_input(student_feature, sides[0]),
             like_input(student_feature, sides[1]),
             losses,
-            dict(stats, feature_scale=scale),
+            dict(stats, feature_scale=_size(latent, scale)),
         )
 
     def pair(
@@ -181,6 +247,16 @@ class TeacherDiffusion(FeaturePair):
         """
         raise NotImplementedError
 
+    def learned(self, projected: Tensor, target: Target) -> Tensor:
+        """What the diffusion model learns: the teacher's feature."""
+        return target.clean
+
+    def further_losses(
+        self, projected: Tensor, target: Target
+    ) -> dict[str, Tensor]:
+        """Losses of a subclass beside those of the diffusion model."""
+        return {}
+
     def draw(self, student: Tensor, latent: Tensor, noise: Noise) -> NoiseDraw:
         """The random numbers of this iteration, drawn unless given."""
         if noise is None or isinstance(noise, torch.Generator):
@@ -197,18 +273,26 @@ class TeacherDiffusion(FeaturePair):
         return latent / scale, scale
 
     def diffusion_loss(self, clean: Tensor, noise: NoiseDraw) -> Tensor:
-        """Error of the noise prediction on the teacher (Eq. 4)."""
+        """Error of the prediction on a diffused clean sample (Eq. 4)."""
         diffused = self.schedule.add_noise(
             clean, noise.teacher, noise.timesteps
         )
         predicted = self.denoise(diffused, noise.timesteps)
+        wanted = noise.teacher
+        if self.prediction != 'noise':
+            wanted = predicted_target(
+                self.prediction,
+                clean,
+                noise.teacher,
+                *self.schedule.mix(noise.timesteps, clean),
+            )
         # Custom schedules may omit `loss_weights`.
         weigh = getattr(self.schedule, 'loss_weights', lambda t: None)
         weights = weigh(noise.timesteps)
         if weights is None:
-            loss = F.mse_loss(predicted, noise.teacher)
+            loss = F.mse_loss(predicted, wanted)
         else:
-            errors = F.mse_loss(predicted, noise.teacher, reduction='none')
+            errors = F.mse_loss(predicted, wanted, reduction='none')
             loss = (errors.flatten(1).mean(1) * weights).mean()
         return self.diffusion_loss_weight * loss
 
@@ -217,6 +301,7 @@ class TeacherDiffusion(FeaturePair):
         noisy: Tensor,
         guidance: ClassifierGuidance | None = None,
         train_denoiser: bool = True,
+        start: Tensor | None = None,
     ) -> Tensor:
         """Run the reverse process (Eq. 5).
 
@@ -227,6 +312,8 @@ class TeacherDiffusion(FeaturePair):
             train_denoiser (bool): Whether a gradient may reach the
                 denoiser's parameters; it flows through them in any case.
                 Defaults to True.
+            start (Tensor, optional): First timestep, see
+                :class:`DDIMSampler`. Defaults to None: the sampler's.
 
         Returns:
             Tensor: Denoised, shape (N, L, H, W), as :meth:`normalize` gives.
@@ -238,10 +325,23 @@ class TeacherDiffusion(FeaturePair):
                 for name, p in self.denoiser.named_parameters()
             }
             denoiser = partial(self.denoise, parameters=parameters)
-        # A sampler of one's own need not know of guidance.
-        options = {} if guidance is None else dict(guidance=guidance)
+        if self.prediction != 'noise':
+            denoiser = partial(self._noise_by, denoiser)
+        # A sampler of one's own need not know of guidance, nor of a start.
+        known = dict(guidance=guidance, start=start)
+        options = {k: v for k, v in known.items() if v is not None}
         denoised: Tensor = self.sampler(denoiser, noisy, **options)
         return denoised
+
+    def _noise_by(
+        self,
+        denoiser: Callable[[Tensor, Tensor], Tensor],
+        x: Tensor,
+        timesteps: Tensor,
+    ) -> Tensor:
+        signal, sigma = self.schedule.mix(timesteps, x)
+        output = denoiser(x, timesteps)
+        return as_noise(self.prediction, output, x, signal, sigma)
 
     def to_teacher(self, clean: Tensor, scale: Tensor | None) -> Tensor:
         """Undo :meth:`normalize` and :meth:`encode`.
@@ -286,3 +386,8 @@ class TeacherDiffusion(FeaturePair):
             )
             return recomputed
         return run(x, timesteps)
+
+
+def _size(latent: Tensor, scale: Tensor | None) -> Tensor:
+    """Root mean square of ``z_t``, as it was measured, or of this batch."""
+    return latent.square().mean().sqrt() if scale is None else scale

@@ -1,5 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
-from .algorithms import FrozenTeacherDistill
+from .algorithms import DiffusionPretraining, FrozenTeacherDistill
 from .backbones import (
     CIFARMobileNetV2,
     CIFARResNet,
@@ -39,6 +39,7 @@ __all__ = [
     'DiffKDConnector',
     'DiffKDDistiller',
     'DiffKDLoss',
+    'DiffusionPretraining',
     'FrozenTeacherDistill',
     'KLDivergence',
     'LSHFeatureLoss',

@@ -1,4 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
+from .diffusion_pretraining import DiffusionPretraining
 from .frozen_teacher_distill import FrozenTeacherDistill
 
-__all__ = ['FrozenTeacherDistill']
+__all__ = ['DiffusionPretraining', 'FrozenTeacherDistill']

@@ -35,7 +35,7 @@ from .early_exit import EarlyExit
 from .inheritance import check_inheritance, inherit
 from .nonfinite import NonFiniteGuard, nonfinite_parts
 from .student_gradient import check_student_gradient
-from .teacher_builder import build_teacher, load_teacher
+from .teacher_builder import RANDOM_TEACHER, build_teacher, load_teacher
 from .teacher_input import TeacherInput
 
 
@@ -208,11 +208,7 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
             UserError: If it has none.
         """
         if not self._teacher_ready:
-            raise UserError(
-                'the teacher has random weights: set model.teacher_ckpt to a '
-                'checkpoint of the trained teacher (or, to try something out, '
-                'model.allow_random_teacher=True)'
-            )
+            raise UserError(RANDOM_TEACHER)
         with isolated_rng(gpu=True):
             self.distiller.init_weights()
         first = not self.is_init  # MMEngine does nothing the second time

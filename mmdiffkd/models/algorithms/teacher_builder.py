@@ -26,6 +26,13 @@ from mmdiffkd.utils.distillation import move_preprocessor_into_model
 
 from .teacher_options import silent_options
 
+RANDOM_TEACHER = (
+    'the teacher has random weights: set model.teacher_ckpt to a '
+    'checkpoint of the trained teacher (or, to try something out, '
+    'model.allow_random_teacher=True)'
+)
+"""What training with such a teacher is told."""
+
 
 class BuiltTeacher(NamedTuple):
     """A teacher, and what its config says of it.

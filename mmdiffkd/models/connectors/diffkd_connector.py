@@ -9,11 +9,11 @@ from mmdiffkd.diffusion import PairedOutput
 from mmdiffkd.diffusion.builder import build_diffusion
 from mmdiffkd.registry import MODELS
 
-from .paired_connector import PairedConnector
+from .diffusion_connector import DiffusionConnector
 
 
 @MODELS.register_module()
-class DiffKDConnector(PairedConnector):
+class DiffKDConnector(DiffusionConnector):
     """Denoise the student feature with a diffusion model of the teacher's.
 
     Args:
@@ -27,6 +27,8 @@ class DiffKDConnector(PairedConnector):
             Defaults to None.
         core (str): Registered class that composes the parts. Defaults to
             :class:`~mmdiffkd.diffusion.FeatureDiffusion`.
+        diffusion_ckpt (str, optional): File with the teacher's diffusion
+            model, see :class:`DiffusionConnector`. Defaults to None.
         **diffusion: Its further arguments: autoencoder width, sampler, loss
             weights and so on.
 
@@ -41,10 +43,11 @@ class DiffKDConnector(PairedConnector):
         recipe: str = 'tuned',
         init_cfg: dict | None = None,
         core: str = 'FeatureDiffusion',
+        diffusion_ckpt: str | None = None,
         **diffusion: Any,
     ) -> None:
-        super().__init__(init_cfg)
-        self.diffusion = build_diffusion(
+        super().__init__(init_cfg, diffusion_ckpt)
+        built: Any = build_diffusion(
             type(self).__name__,
             student_channels,
             teacher_channels,
@@ -52,6 +55,7 @@ class DiffKDConnector(PairedConnector):
             recipe=recipe,
             **diffusion,
         )
+        self.diffusion = built
 
     def forward_train(
         self, s_feature: Tensor, t_feature: Tensor

@@ -11,7 +11,7 @@ from mmdiffkd.diffusion.builder import build_diffusion
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
 
-from .paired_connector import PairedConnector
+from .diffusion_connector import DiffusionConnector
 from .teacher_head import ACTIVATIONS, TeacherHead
 
 TARGETS = ('teacher', 'label')
@@ -21,7 +21,7 @@ GUIDANCE = dict(
 
 
 @MODELS.register_module()
-class DSKDConnector(PairedConnector):
+class DSKDConnector(DiffusionConnector):
     """Denoise the student feature, guided by the teacher's classifier.
 
     Its student side is the student's original feature, projected; its
@@ -50,6 +50,8 @@ class DSKDConnector(PairedConnector):
             - ``scale`` (float): s, 0 for no guidance. Defaults to 1.0.
         init_cfg (dict, optional): Initialisation config of MMEngine.
             Defaults to None.
+        diffusion_ckpt (str, optional): File with the teacher's diffusion
+            model, see :class:`DiffusionConnector`. Defaults to None.
         **diffusion: Further arguments of
             :class:`~mmdiffkd.diffusion.SelfDiffusion`.
 
@@ -65,16 +67,18 @@ class DSKDConnector(PairedConnector):
         teacher_channels: int,
         guidance: dict | None = None,
         init_cfg: dict | None = None,
+        diffusion_ckpt: str | None = None,
         **diffusion: Any,
     ) -> None:
-        super().__init__(init_cfg)
-        self.diffusion = build_diffusion(
+        super().__init__(init_cfg, diffusion_ckpt)
+        built: Any = build_diffusion(
             type(self).__name__,
             student_channels,
             teacher_channels,
             core=SelfDiffusion,
             **diffusion,
         )
+        self.diffusion = built
         self.guidance = None if guidance is None else _checked(guidance)
         self.teacher_head: TeacherHead | None = None
 

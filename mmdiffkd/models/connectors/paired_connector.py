@@ -29,6 +29,15 @@ class PairedConnector(BaseConnector):
     #: Side of the output that is the denoised student, for pictures of it.
     denoised = 'student'
 
+    def named(self, name: str) -> None:
+        """Learn one's own name.
+
+        The distiller calls it once, when all connectors are built.
+
+        Args:
+            name (str): In the distiller, in logs and in checkpoints.
+        """
+
     def prepare_from_teacher(self, teacher: nn.Module) -> None:
         """Look at the teacher, once, before training.
 

@@ -9,7 +9,7 @@ from mmrazor.models.distillers import ConfigurableDistiller
 from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor, nn
 
-from mmdiffkd.diffusion import PairedOutput
+from mmdiffkd.diffusion import PairedOutput, TeacherDiffusion
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError, closest
 from mmdiffkd.utils.blame import blame, describe
@@ -96,6 +96,10 @@ class DiffKDDistiller(ConfigurableDistiller):
         super().__init__(**parts)
         self.connector_forward_mappings = mappings or {}
         check_mappings(self)
+        for name, connector in self.connectors.items():
+            if isinstance(connector, PairedConnector):
+                with blame(f"connector '{name}'"):
+                    connector.named(name)
         self._pairs = pairs or {}
         if pairs:
             parts['connector_forward_mappings'] = mappings
@@ -250,15 +254,53 @@ class DiffKDDistiller(ConfigurableDistiller):
                 self._explain(losses)
             self._first_iteration = False
         finally:
-            # Features must not outlive the step, neither in memory nor in
-            # copies of the model.
-            self._paired = {}
-            if self.student_rois is not None:
-                self.student_rois.done = False
-            for manager in (self.student_recorders, self.teacher_recorders):
-                for recorder in manager.recorders.values():
-                    recorder.reset_data_buffer()
+            self._release()
         return losses
+
+    def compute_teacher_losses(self) -> dict[str, Tensor]:
+        """Losses that need the teacher's records alone; release the records.
+
+        Returns:
+            dict[str, Tensor]: For each connector with a diffusion model what
+            :meth:`~mmdiffkd.diffusion.TeacherDiffusion.teacher_losses`
+            gives, as ``CONNECTOR.NAME``.
+        """
+        losses = {}
+        try:
+            for name, diffusion in self.diffusion_models().items():
+                records = self.connector_forward_mappings[name]
+                feature = self.get_record(**records['t_feature'])
+                with self._told(f"connector '{name}'", {'t_feature': feature}):
+                    for key, value in diffusion.teacher_losses(
+                        feature
+                    ).items():
+                        losses[f'{name}.{key}'] = value
+            self._first_iteration = False
+        finally:
+            self._release()
+        return losses
+
+    def diffusion_models(self) -> dict[str, TeacherDiffusion]:
+        """Those of the connectors that have one, by connector."""
+        found = {
+            name: getattr(self.connectors[name], 'diffusion', None)
+            for name in self.connector_forward_mappings
+        }
+        return {
+            name: diffusion
+            for name, diffusion in found.items()
+            if isinstance(diffusion, TeacherDiffusion)
+        }
+
+    def _release(self) -> None:
+        # Features must not outlive the step, neither in memory nor in
+        # copies of the model.
+        self._paired = {}
+        if self.student_rois is not None:
+            self.student_rois.done = False
+        for manager in (self.student_recorders, self.teacher_recorders):
+            for recorder in manager.recorders.values():
+                recorder.reset_data_buffer()
 
     def _explain(self, names: Iterable[str]) -> None:
         """Say what the numbers of a diffusion model mean."""

@@ -1,0 +1,72 @@
+# Copyright (c) mmdiffkd contributors.
+"""What a denoiser predicts: the noise, the clean sample, or the velocity."""
+
+import torch
+from torch import Tensor
+
+PREDICTIONS = ('noise', 'clean', 'velocity')
+
+
+def predicted_target(
+    prediction: str,
+    clean: Tensor,
+    noise: Tensor,
+    signal: Tensor,
+    sigma: Tensor,
+) -> Tensor:
+    """What the denoiser should say of ``z_t = signal * z_0 + sigma * eps``.
+
+    * ``'noise'``: ``eps``, as in DiffKD (Eq. 4).
+    * ``'clean'``: ``z_0``.
+    * ``'velocity'``: ``signal * eps - sigma * z_0`` (progressive
+      distillation, Salimans and Ho 2022).
+
+    Where ``z_0`` has unit variance, a prediction of nothing costs a mean
+    squared error of 1 in each case.
+
+    Args:
+        prediction (str): One of :data:`PREDICTIONS`.
+        clean (Tensor): ``z_0``, shape (N, C, H, W).
+        noise (Tensor): ``eps``, same shape.
+        signal (Tensor): ``sqrt(a_t)``, of a shape that broadcasts.
+        sigma (Tensor): ``sqrt(1 - a_t)``, likewise.
+
+    Returns:
+        Tensor: Shape (N, C, H, W).
+    """
+    if prediction == 'noise':
+        return noise
+    if prediction == 'clean':
+        return clean
+    return signal * noise - sigma * clean
+
+
+def as_noise(
+    prediction: str, output: Tensor, x: Tensor, signal: Tensor, sigma: Tensor
+) -> Tensor:
+    """The noise in ``z_t`` by what the denoiser says, for the sampler.
+
+    Args:
+        prediction (str): One of :data:`PREDICTIONS`.
+        output (Tensor): Of the denoiser, shape (N, C, H, W).
+        x (Tensor): ``z_t``, same shape.
+        signal (Tensor): ``sqrt(a_t)``, of a shape that broadcasts.
+        sigma (Tensor): ``sqrt(1 - a_t)``, likewise, not 0.
+
+    Returns:
+        Tensor: ``eps``, same shape.
+    """
+    if prediction == 'noise':
+        return output
+    if prediction == 'clean':
+        return (x - signal * output) / sigma
+    return torch.addcmul(signal * output, sigma, x)
+
+
+def check_prediction(prediction: str) -> None:
+    """Raise ValueError unless it is one of :data:`PREDICTIONS`."""
+    if prediction not in PREDICTIONS:
+        raise ValueError(
+            f'prediction must be one of {list(PREDICTIONS)}, '
+            f'got {prediction!r}'
+        )

@@ -1,0 +1,66 @@
+# Copyright (c) mmdiffkd contributors.
+"""Diffusion models are trained on the teacher alone, and then found."""
+
+import pytest
+import torch
+from helpers import toys
+from mmengine.optim import OptimWrapper
+
+from mmdiffkd.diffusion.pretrained import diffusion_file
+from mmdiffkd.utils import UserError
+
+
+def test_no_student_runs_and_a_distillation_takes_the_file(tmp_path):
+    cfg = toys.algorithm()
+    model = toys.build(
+        dict(type='mmdiffkd.DiffusionPretraining', distillation=cfg)
+    ).train()
+    calls = []
+    model._algorithm.student.register_forward_hook(lambda *_: calls.append(1))
+    optimizer = OptimWrapper(torch.optim.AdamW(model.parameters(), 1e-3))
+    before = [p.clone() for p in model.parameters()]
+    log = model.train_step(toys.batch(), optimizer)
+    assert {k for k in log if k.endswith('loss_diff')} == {
+        f'diff_p{i}.loss_diff' for i in (3, 4, 5)
+    }
+    assert not calls
+    assert any(
+        not torch.equal(a, b) for a, b in zip(before, model.parameters())
+    )
+    assert not any(
+        p.grad is not None for p in model._algorithm.teacher.parameters()
+    )
+    path = str(tmp_path / 'diffusion.pth')
+    torch.save(diffusion_file(model.diffusion_models), path)
+    student = toys.build(
+        toys.algorithm(
+            distiller=toys.distiller(
+                diffusion_ckpt=path, freeze_diffusion=True
+            )
+        )
+    )
+    student.init_weights()
+    trained = model.diffusion.state_dict()
+    found = torch.nn.ModuleDict(
+        {
+            name: torch.nn.ModuleDict(d.diffusion_parts())
+            for name, d in student.distiller.diffusion_models().items()
+        }
+    ).state_dict()
+    assert found.keys() == trained.keys()
+    assert all(torch.equal(found[k], v) for k, v in trained.items())
+    losses = toys.losses(student)
+    assert not any('loss_diff' in name for name in losses)
+
+
+@pytest.mark.parametrize(
+    'connector, words',
+    [
+        (dict(freeze_diffusion=True), 'needs diffusion_ckpt'),
+        (dict(diffusion_ckpt='absent.pth'), 'does not exist'),
+    ],
+)
+def test_a_file_that_is_not_there(connector, words):
+    distiller = toys.distiller(**connector)
+    with pytest.raises(UserError, match=words):
+        toys.build(toys.algorithm(distiller=distiller))
