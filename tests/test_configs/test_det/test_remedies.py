@@ -199,7 +199,11 @@ def test_names_of_levels_are_their_strides(path):
             match = re.search(r'_p(\d)$', name)
             for record in mapping.values():
                 index = record.get('data_idx')
-                if match and record['recorder'] == 'fpn' and index is not None:
+                # Who writes a pair chooses the name of its recorder.
+                side = 'student' if record.get('from_student') else 'teacher'
+                recorder = parts[f'{side}_recorders'][record['recorder']]
+                of_levels = recorder['source'] == 'neck'
+                if match and of_levels and index is not None:
                     assert levels[index] == int(match[1])
                     checked += 1
     assert checked or 'dist_' in path.name or 'kd_faster' in path.name
