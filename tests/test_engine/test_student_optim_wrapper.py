@@ -119,8 +119,15 @@ def test_the_students_own_config_has_its_own_constructor():
 def test_no_constructor_for_the_student_is_an_error():
     cfg = config()
     cfg.optim_wrapper.constructor = 'mmdiffkd.StudentOptimWrapperConstructor'
+    stock = cfg.optim_wrapper.pop('paramwise_cfg')
     with pytest.raises(UserError, match='student_constructor is missing'):
         rates(toys.build(cfg.model), cfg.optim_wrapper)
+    # The remedy: it is named.
+    cfg.optim_wrapper.paramwise_cfg = dict(
+        stock, student_constructor=config().optim_wrapper.constructor
+    )
+    found = rates(toys.build(cfg.model), cfg.optim_wrapper)
+    assert len(set(found.values())) > 3
 
 
 def test_another_script_is_told_that_it_does_not(tmp_path):

@@ -218,7 +218,7 @@ def test_ema_that_is_not_there(mistake, tmp_path):
     path = save(
         tmp_path / 'c.pth', state_dict={'architecture.a': torch.zeros(1)}
     )
-    assert 'no averaged weights' in mistake(EXPORT, path, '--ema')
+    assert 'leave --ema out' in mistake(EXPORT, path, '--ema')
 
 
 class Marker:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.dataset import BaseDataset
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import CheckpointLoader, EpochBasedTrainLoop, Runner
 from torch import nn
 
@@ -170,17 +170,17 @@ def test_runner_settings(tmp_path):
 
 
 def classifier(in_channels):
-    return MODELS.build(
-        dict(
-            type='mmpretrain.ImageClassifier',
-            backbone=dict(type='mmpretrain.LeNet5'),
-            head=dict(
-                type='mmpretrain.LinearClsHead',
-                num_classes=2,
-                in_channels=in_channels,
-            ),
-        )
+    cfg = dict(
+        type='mmpretrain.ImageClassifier',
+        backbone=dict(type='mmpretrain.LeNet5'),
+        head=dict(
+            type='mmpretrain.LinearClsHead',
+            num_classes=2,
+            in_channels=in_channels,
+        ),
     )
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return MODELS.build(cfg)
 
 
 def first_step(model, iteration=0):

@@ -308,8 +308,9 @@ def test_label_beyond_the_head(tmp_path):
             ),
         ),
     )
-    with pytest.raises(UserError, match='1.png.*label 4.*3 classes'):
+    with pytest.raises(UserError, match='1.png.*label 4.*3 classes.*set num'):
         check_built_data(runner_of(data), student('cls'))
+    assert not check_built_data(runner_of(data), student('cls', classes=5))
 
 
 def test_labels_of_several_classes(tmp_path):
@@ -353,8 +354,9 @@ def test_a_classifier_without_labels(tmp_path):
     )
     with pytest.raises(UserError, match='no label.*with_label=True'):
         check_built_data(runner_of(data), student('cls'))
-    # Nobody learns from validation images.
     good = built('cls', folders(tmp_path))
+    assert not check_built_data(runner_of(good), student('cls'))
+    # Nobody learns from validation images.
     check_built_data(runner_of(good, data), student('cls'))
 
 
