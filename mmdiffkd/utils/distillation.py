@@ -60,7 +60,7 @@ def move_preprocessor_into_model(cfg: Config) -> None:
 
     MMEngine's Runner does so; whoever builds a model without it must too.
     """
-    if 'data_preprocessor' in cfg:
+    if cfg.get('data_preprocessor') is not None:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
 
 

@@ -181,6 +181,7 @@ def _jobs_of(
             f'pair:{plan.method}:{mark}',
             pair_trial,
             (row['config'], teacher, plan.method),
+            share=2.0,  # two models, of which one is in the base set
         ),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from .batches import OtherInput, kind_of
+from .limited import without_places
 from .stock_step import build
 from .zoo import StockConfig, load_untrained, semantic_stride, signature
 
@@ -28,7 +29,7 @@ def read(config: StockConfig) -> dict[str, Any]:
     try:
         cfg = load_untrained(config.file)
     except Exception as error:  # whatever a config of others runs into
-        text = str(error).replace(config.file, config.path)
+        text = without_places(str(error).replace(config.file, config.path))
         reason = f'{type(error).__name__}: {text}'[:300]
         return dict(row, excluded=f'the config cannot be read: {reason}')
     if not isinstance(cfg.get('model'), dict) or 'type' not in cfg.model:

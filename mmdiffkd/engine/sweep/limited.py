@@ -3,6 +3,7 @@
 
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import time
@@ -23,11 +24,13 @@ class Job(NamedTuple):
         key (str): Name of the job.
         function (Callable): What to call.
         arguments (tuple): With what.
+        share (float): Of the limits that it may take. Defaults to 1.
     """
 
     key: str
     function: Callable[..., dict[str, Any]]
     arguments: tuple = ()
+    share: float = 1.0
 
 
 class Limits(NamedTuple):
@@ -41,6 +44,10 @@ class Limits(NamedTuple):
 
     seconds: float = 180.0
     gib: float = 6.0
+
+    def of(self, job: Job) -> 'Limits':
+        """Those of a job, by its share."""
+        return Limits(self.seconds * job.share, self.gib * job.share)
 
 
 class _Running(NamedTuple):
@@ -74,12 +81,12 @@ def run_limited(
     try:
         while True:
             while len(running) < workers and (job := take()) is not None:
-                running.append(_start(job, limits))
+                running.append(_start(job, limits.of(job)))
             if not running:
                 return
             wait([one.pipe for one in running], timeout=0.5)
             for one in running[:]:
-                result = _result(one, limits)
+                result = _result(one, limits.of(one.job))
                 if result is not None:
                     running.remove(one)
                     yield one.job, result
@@ -160,16 +167,20 @@ def _child(job: Job, limits: Limits, pipe: Connection) -> None:
 def told(error: BaseException) -> dict[str, Any]:
     """An exception as one line, with the place that raised it."""
     lines = str(error).strip().splitlines() or ['']
-    text = ' '.join(line.strip() for line in lines)
+    text = without_places(' '.join(line.strip() for line in lines))
     if 'alloc' in text and 'memory' in text:
         return dict(error=f'MemoryError: {text}'[:600])
     frames = traceback.extract_tb(error.__traceback__)
     frame = frames[-1] if frames else None
     where = ''
     if frame is not None:
-        file = frame.filename.split('site-packages/')[-1]
-        where = f'{file}:{frame.lineno}'
+        where = f'{without_places(frame.filename)}:{frame.lineno}'
     return dict(error=f'{type(error).__name__}: {text}'[:600], where=where)
+
+
+def without_places(text: str) -> str:
+    """A message without the folder in which this machine has its packages."""
+    return re.sub(r'/\S*/site-packages/', '', text)
 
 
 def _peak() -> float:

@@ -23,11 +23,12 @@ Every config that a library ships was looked at. Configs whose models are equal
 (other schedules, data or tests) count as one model. The *base set* are the
 models that their own library builds and trains for one step on a CPU, on
 random images of a small size, without downloads, within a limit of time and
-memory. Each of them was the student of a larger model of its folder, else of
-itself, for one step of the method `{method}`: `make-config`, build, a step of
-the config's own optimizer (finite losses, a gradient in the student), export,
-and the stock library opens the export and predicts. It says that a pair
-starts, not that it gains.
+memory; a pair may take twice of both. Each of them was the student of a
+larger model of its folder, else of itself, for one step of the method
+`{method}`: `make-config`, build, a step of the config's own optimizer (finite
+losses, a gradient in the student), export, and the stock library opens the
+export and predicts. It says that a pair starts, not that it gains. Teachers
+have random weights.
 """
 
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
 
+from mmdiffkd.utils.distillation import move_preprocessor_into_model
+
 LIBRARIES = ('mmdet', 'mmseg', 'mmpretrain')
 
 WEIGHTS = ('.pth', '.pt', '.bin', '.ckpt', '.safetensors', '.pth.tar')
@@ -78,8 +80,7 @@ def load_untrained(file: str) -> Config:
         # checkout, in which its tools are started.
         os.chdir(osp.join(root, '.mim'))
     if isinstance(cfg.get('model'), dict):
-        if cfg.get('data_preprocessor') is not None:
-            cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+        move_preprocessor_into_model(cfg)
         cfg.model = without_weights(cfg.model)
     cfg.load_from = None
     return cfg

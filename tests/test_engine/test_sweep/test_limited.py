@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+import torch
 
 from mmdiffkd.engine.sweep.limited import Job, Limits, run_limited
 
@@ -73,6 +74,23 @@ def test_a_job_over_its_time_is_ended():
 def test_the_place_of_an_error_is_told():
     where = run(Job('bad', fails))['bad']['where']
     assert os.path.basename(__file__) in where
+
+
+def names_an_installed_file():
+    raise OSError(f'no file {torch.__file__} here')
+
+
+def test_an_error_does_not_say_where_this_machine_has_its_packages():
+    result = run(Job('bad', names_an_installed_file))['bad']
+    assert result['error'] == 'OSError: no file torch/__init__.py here'
+
+
+def test_a_job_may_take_its_share_of_the_limits():
+    limits = Limits(seconds=0.1, gib=1)
+    jobs = Job('half', spins, share=0.5), Job('many', gives, (1,), share=50)
+    results = run(*jobs, limits=limits)
+    assert results['half']['error'] == 'TimeLimit: over 0.05 s'
+    assert results['many']['value'] == 1
 
 
 def test_an_interrupt_leaves_no_process_behind(tmp_path):
