@@ -3,7 +3,7 @@
 
 import argparse
 
-from mmdiffkd.engine.launch import add_common_arguments
+from mmdiffkd.engine.launch import add_run_arguments
 from mmdiffkd.engine.prepare import prepare
 from mmdiffkd.engine.process_group import end_processes
 from mmdiffkd.utils.cli import command_line
@@ -13,11 +13,6 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--work-dir',
-        help="folder for logs and checkpoints; default: the config's "
-        'work_dir, or ./work_dirs/<config name>',
-    )
-    parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision (GPU)'
     )
     parser.add_argument(
@@ -26,22 +21,12 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
         help='scale the learning rate from auto_scale_lr.base_batch_size of '
         'the config to the actual total batch size',
     )
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='auto|PATH',
-        help='continue from a checkpoint; without a value, or with auto, '
-        'from the latest in the work dir, or from the start if it has none',
+    add_run_arguments(
+        parser,
+        work_dir="the config's work_dir, or ./work_dirs/<config name>",
+        overwrite='start anew in a work dir that holds checkpoints; those of '
+        'the same name are replaced',
     )
-    parser.add_argument(
-        '--overwrite',
-        action='store_true',
-        help='start anew in a work dir that holds checkpoints; those of the '
-        'same name are replaced',
-    )
-    parser.add_argument('--seed', type=int, help='random seed')
-    add_common_arguments(parser)
     return parser.parse_args(arguments)
 
 

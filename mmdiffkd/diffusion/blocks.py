@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils.kinds import check_kinds
 
-from .lean_layers import Residual
-
 
 class BatchNorm2d(nn.BatchNorm2d):
     """Batch norm that also works on a single value per channel.
@@ -132,7 +130,7 @@ def conv_norm(
     return layers
 
 
-class Bottleneck(Residual, nn.Module):
+class Bottleneck(nn.Module):
     """Residual 1x1, 3x3, 1x1 convolutions without a final ReLU.
 
     Args:

@@ -13,7 +13,6 @@ from .compared_student import ComparedStudent
 from .feature_pair import check_not_negative
 from .noise_source import NoiseDraw
 from .recipes import resolve_recipe
-from .student_noise_level import StudentNoiseLevel
 from .teacher_diffusion import Target, TeacherDiffusion
 
 
@@ -156,16 +155,15 @@ class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
             and ``gamma_mean``, the share of the student that noise matching
             keeps; with :class:`StudentNoiseLevel` also ``start_timestep``.
         """
-        start = None
-        stats = {}
-        if isinstance(self.noise_matching, StudentNoiseLevel):
-            noisy, gamma = self.noise_matching(
-                projected, noise.student, target.clean
-            )
-            start = self.noise_matching.start(self.schedule)
-            stats['start_timestep'] = start.float().mean()
-        else:
-            noisy, gamma = self.noise_matching(projected, noise.student)
+        # One that measures the student against the teacher says where the
+        # chain starts.
+        start_of = getattr(self.noise_matching, 'start', None)
+        beside = () if start_of is None else (target.clean,)
+        noisy, gamma = self.noise_matching(projected, noise.student, *beside)
+        start = None if start_of is None else start_of(self.schedule)
+        stats = (
+            {} if start is None else dict(start_timestep=start.float().mean())
+        )
         denoised = self.sample(
             noisy, train_denoiser=self.kd_grad_to_denoiser, start=start
         )

@@ -20,6 +20,11 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
+from .blocks import NORMS, Bottleneck
+
+KNOWN = {nn.Conv2d, nn.ReLU, *NORMS.values()}
+"""Layers that may be computed again. A subclass may compute something else."""
+
 
 class Recomputed:
     """A tensor that is computed when it is asked for.
@@ -115,10 +120,7 @@ def lean_forward(layers: nn.Sequential, x: Tensor) -> Tensor:
 
 def can_be_lean(layers: nn.Module) -> bool:
     """Whether there are no other layers than those that are known here."""
-    return all(
-        isinstance(layer, (nn.Conv2d, nn.ReLU)) or _norm(layer) is not None
-        for layer in _leaves(layers)
-    )
+    return all(type(layer) in KNOWN for layer in _leaves(layers))
 
 
 def worthwhile(x: Tensor) -> bool:
@@ -132,15 +134,9 @@ def worthwhile(x: Tensor) -> bool:
     return top(True) is None
 
 
-class Residual:
-    """Marks a module ``x + layers(x)``, with its ``layers``."""
-
-    layers: nn.Sequential
-
-
 def _leaves(layers: nn.Module) -> Iterator[nn.Module]:
     for layer in layers.children():
-        if isinstance(layer, (Residual, nn.Sequential)):
+        if isinstance(layer, (Bottleneck, nn.Sequential)):
             yield from _leaves(layer)
         else:
             yield layer
@@ -181,7 +177,7 @@ class _Pass:
         self, layers: nn.Sequential, x: Tensor, source: Source
     ) -> tuple[Tensor, Source]:
         for layer in layers:
-            if isinstance(layer, Residual):
+            if isinstance(layer, Bottleneck):
                 inner, inner_source = self._layers(layer.layers, x, source)
                 x = x + inner
                 source = Recomputed(torch.add, source, inner_source)
@@ -257,7 +253,7 @@ def _norm(layer: nn.Module) -> Callable[[Tensor], Tensor] | None:
             F.instance_norm, weight=weight, bias=bias, eps=layer.eps
         )
     if not isinstance(layer, nn.BatchNorm2d):
-        return None  # SyncBN waits for other processes
+        return None  # SyncBN would ask other processes again
     means, variances = layer.running_mean, layer.running_var
 
     def again(t: Tensor) -> Tensor:

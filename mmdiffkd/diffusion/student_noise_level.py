@@ -91,7 +91,8 @@ class StudentNoiseLevel(nn.Module):
         """First timestep of the chain, an integer tensor of shape (1,)."""
         levels = schedule.alphas_cumprod.to(self.correlation)
         above = (levels > self.correlation.square()).sum()
-        return above.clamp(max=self.max_timestep).view(1)
+        last = min(self.max_timestep, len(levels) - 1)
+        return above.clamp(max=last).view(1)
 
     @torch.no_grad()
     def _measure(self, unit: Tensor, clean: Tensor) -> None:

@@ -13,7 +13,11 @@ from mmengine.runner import Runner
 from mmdiffkd.diffusion.pretrained import diffusion_file
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.checkpoints.files import write_checkpoint
-from mmdiffkd.utils.distillation import is_distillation, unwrap
+from mmdiffkd.utils.distillation import (
+    is_distillation,
+    move_preprocessor_into_model,
+    unwrap,
+)
 
 KEPT = (
     'default_scope',
@@ -60,14 +64,12 @@ def pretraining_config(cfg: Config, iters: int, lr: float) -> Config:
             f'--iters must be at least 1 and --lr more than 0, got {iters} '
             f'and {lr}'
         )
-    distillation = copy.deepcopy(cfg.model.to_dict())
+    cfg = copy.deepcopy(cfg)
+    move_preprocessor_into_model(cfg)
+    distillation = cfg.model.to_dict()
     _drop(distillation.get('distiller'), OF_A_FILE)
-    if cfg.get('data_preprocessor') is not None:
-        distillation.setdefault(
-            'data_preprocessor', copy.deepcopy(cfg.data_preprocessor)
-        )
     warmup = min(max(iters // 10, 1), 200)
-    kept = {key: copy.deepcopy(cfg[key]) for key in KEPT if key in cfg}
+    kept = {key: cfg[key] for key in KEPT if key in cfg}
     return Config(
         dict(
             kept,

@@ -65,6 +65,33 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_run_arguments(
+    parser: argparse.ArgumentParser, work_dir: str, overwrite: str
+) -> None:
+    """Add the arguments of a run that trains, the common ones included.
+
+    Args:
+        parser (ArgumentParser): Parser.
+        work_dir (str): Help on the default of ``--work-dir``.
+        overwrite (str): Help on ``--overwrite``.
+    """
+    parser.add_argument(
+        '--work-dir',
+        help=f'folder for logs and checkpoints; default: {work_dir}',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='auto|PATH',
+        help='continue from a checkpoint; without a value, or with auto, '
+        'from the latest in the work dir, or from the start if it has none',
+    )
+    parser.add_argument('--overwrite', action='store_true', help=overwrite)
+    parser.add_argument('--seed', type=int, help='random seed')
+    add_common_arguments(parser)
+
+
 def set_work_dir(cfg: Config, path: str | None, work_dir: str | None) -> None:
     """Command line before config before ``./work_dirs/<config name>``.
 

@@ -133,6 +133,8 @@ def test_the_chain_starts_at_the_level_of_the_student(rho):
     assert abs(alpha**0.5 - rho) < 0.02
     capped = StudentNoiseLevel(16, max_timestep=9)
     assert capped.start(schedule).tolist() == [9], 'nothing measured yet'
+    beyond = StudentNoiseLevel(16, max_timestep=10**6)
+    assert beyond.start(schedule).tolist() == [999], 'the last there is'
 
 
 def test_the_variance_preserving_mix_keeps_the_variance():

@@ -1,0 +1,49 @@
+# Copyright (c) mmdiffkd contributors.
+"""A diffusion model is trained, written, kept, and taken by a distillation."""
+
+import sys
+
+import pytest
+import torch
+
+CONNECTORS = 'model.distiller.connectors.diff_p3.'
+
+
+@pytest.mark.slow
+def test_a_file_is_made_once_and_used(process, tiny, tmp_path):
+    def run(command, *words):
+        return process(
+            sys.executable,
+            '-m',
+            'mmdiffkd',
+            command,
+            tiny.distill,
+            '--work-dir',
+            tmp_path / command,
+            *words,
+            cwd=tmp_path,
+        )
+
+    out = tmp_path / 'pretrain-diffusion/diffusion.pth'
+    made = run('pretrain-diffusion', '--iters', 4, '--seed', 1)
+    assert made.returncode == 0, made.stderr[-3000:]
+    assert f'wrote {out}' in made.stdout and 'diff_p3: ' in made.stdout
+    models = torch.load(out, weights_only=True)['diffusion_models']
+    before = out.read_bytes()
+
+    again = run('pretrain-diffusion', '--iters', 4)
+    assert again.returncode == 2
+    assert '--overwrite' in again.stderr.split('error: ')[1]
+    assert out.read_bytes() == before
+
+    options = [
+        f'{CONNECTORS}diffusion_ckpt={out}',
+        f'{CONNECTORS}freeze_diffusion=True',
+    ]
+    used = run('train', '--cfg-options', *options)
+    assert used.returncode == 0, used.stderr[-3000:]
+    (last,) = (tmp_path / 'train').glob('epoch_*.pth')
+    state = torch.load(last, weights_only=False)['state_dict']
+    prefix = 'distiller.connectors.diff_p3.diffusion.'
+    for name, value in models['diff_p3']['state_dict'].items():
+        assert torch.equal(state[prefix + name], value), name
