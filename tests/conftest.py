@@ -29,6 +29,9 @@ import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 
+# Before any file of tests imports MMRazor, which cannot be without it.
+import mmdiffkd  # noqa: E402,F401
+
 # A tiny set and detector, and ways to run the tools on them.
 pytest_plugins = ('helpers.tools',)
 

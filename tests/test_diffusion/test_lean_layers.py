@@ -161,7 +161,7 @@ def test_layers_that_are_not_known_run_as_they_are():
 
     for layer in (nn.GELU(), Doubled(16)):
         changed = copy.deepcopy(lean)
-        changed.layers.append(layer)
+        changed.layers.insert(1, layer)
         assert not can_be_lean(changed.layers)
         plain = copy.deepcopy(changed)
         plain.lean = False
@@ -174,8 +174,12 @@ def size_of(tensors):
     return sum(t.untyped_storage().nbytes() for t in storages.values())
 
 
-@pytest.mark.parametrize('frozen', [False, True])
-def test_less_than_half_is_kept(frozen):
+@pytest.mark.parametrize(
+    'frozen, half, share',
+    # Of half precision, the sums between the blocks are twice as large.
+    [(False, False, 0.45), (True, False, 0.3), (False, True, 0.6)],
+)
+def test_less_than_half_is_kept(frozen, half, share):
     """Counted from outside: of PyTorch by its hooks, of ours by the objects.
 
     The input is the caller's, the weights are the module's.
@@ -186,9 +190,10 @@ def test_less_than_half_is_kept(frozen):
     values = {k: p.detach() for k, p in module.named_parameters()}
 
     def forward():
-        if frozen:
-            return functional_call(module, values, (x, t))
-        return module(x, t)
+        with torch.autocast('cpu', torch.bfloat16, enabled=half):
+            if frozen:
+                return functional_call(module, values, (x, t))
+            return module(x, t)
 
     plain = []
     module.lean = False
@@ -207,7 +212,7 @@ def test_less_than_half_is_kept(frozen):
     kept, of_plain = (
         size_of([*found, *given]) - size_of(given) for found in (own, plain)
     )
-    assert 0 < kept - size_of([output]) < 0.45 * of_plain
+    assert 0 < kept - size_of([output]) < share * of_plain
     output.sum().backward()
     del own, output
     gc.collect()

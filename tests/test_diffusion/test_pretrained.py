@@ -75,6 +75,17 @@ def test_what_does_not_fit_is_one_error(path, name, options, words):
         load_diffusion(module(**options), path, name)
 
 
+def test_other_shapes_of_the_same_weights_are_told(tmp_path):
+    def of_expansion(factor):
+        return module(denoiser=dict(type='MLPDenoiser', expansion=factor))
+
+    path = str(tmp_path / 'diffusion.pth')
+    torch.save(diffusion_file({'a': of_expansion(4)}), path)
+    with pytest.raises(UserError, match=r'32.* in the file, .*16.* in the'):
+        load_diffusion(of_expansion(2), path, 'a')
+    load_diffusion(of_expansion(4), path, 'a')
+
+
 def test_a_checkpoint_of_a_distillation_serves_too(tmp_path):
     trained, path = module(zero_init=False), str(tmp_path / 'x.pth')
     start = 'distiller.connectors.kd.diffusion.'
