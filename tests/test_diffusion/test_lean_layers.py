@@ -15,6 +15,7 @@ from mmdiffkd.diffusion import (
     FeatureDiffusion,
     MLPDenoiser,
 )
+from mmdiffkd.diffusion.blocks import BatchNorm2d
 from mmdiffkd.diffusion.lean_layers import Recomputed, can_be_lean
 
 BN = dict(type='BN')
@@ -155,7 +156,7 @@ def test_a_second_derivative_is_refused_and_not_wrong():
 def test_layers_that_are_not_known_run_as_they_are():
     _, lean = denoisers(BottleneckDenoiser, BN)
 
-    class Doubled(nn.BatchNorm2d):
+    class Doubled(BatchNorm2d):
         def forward(self, x):
             return 2 * super().forward(x)
 
