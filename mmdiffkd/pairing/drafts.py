@@ -61,11 +61,11 @@ def _diffkd(student: Model, teacher: Model) -> list[Draft]:
     connector: Config = dict(type='mmdiffkd.DiffKDConnector')
     if student.task == 'segmentation':
         connector['norm_cfg'] = dict(type='SyncBN')
-        if scores:
-            loss = dict(type='mmdiffkd.DISTLoss', loss_weight=1.0)
-            pair = _on(*scores, connector=connector, loss=loss)
-            return [Draft(dict(kd=pair))]
     found = _features('kd', student, teacher, connector, _mse(student))
+    if student.task == 'segmentation' and scores:
+        loss = dict(type='mmdiffkd.DISTLoss', loss_weight=1.0)
+        pair = _on(*scores, connector=connector, loss=loss)
+        return [Draft(dict(kd=pair)), *found]
     if student.task == 'classification' and scores:
         mlp = connector | dict(denoiser=dict(type='MLPDenoiser'))
         loss = dict(type='mmdiffkd.KLDivergence', tau=1.0)
@@ -215,7 +215,7 @@ def _sides(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
 
 def _on(ours: Scores, theirs: Scores, **rest: Any) -> dict[str, Any]:
     """A pair of class scores."""
-    pair = _sides(dict(source=ours.source), dict(source=theirs.source))
+    pair = _sides(ours.keys(), theirs.keys())
     return pair | rest
 
 

@@ -16,6 +16,7 @@ from mmdiffkd.models.widths.probe import Probe, Shape
 from mmdiffkd.models.widths.records import probe_pair
 from mmdiffkd.utils import UserError, isolated_rng
 from mmdiffkd.utils.blame import LIBRARIES, frames_of, module_of
+from mmdiffkd.utils.configs.weights import without_weights
 from mmdiffkd.utils.explain.place import quote
 
 from .checkpoints import zoo_checkpoint
@@ -125,7 +126,10 @@ def task_of(net: nn.Module) -> str:
 
 def _build(named: Named) -> tuple[nn.Module, str | None]:
     try:
-        net = build_stock(copy.deepcopy(named.config))
+        config = copy.deepcopy(named.config)
+        # Some fetch a teacher of their own as they are built.
+        config.model = without_weights(config.model)
+        net = build_stock(config)
     except UserError:
         raise
     except Exception as error:
@@ -135,8 +139,8 @@ def _build(named: Named) -> tuple[nn.Module, str | None]:
             f'{named.side} {named.reference}: {named.library} itself cannot '
             f'build this model: {quote(error, frames_of(error))}'
         ) from error
-    # Some freeze their stages only now.
-    return net.train(), named_checkpoint(named.config.model)
+    net.train()  # some freeze their stages only now, and return nothing
+    return net, named_checkpoint(named.config.model)
 
 
 def _of_users(error: Exception) -> bool:

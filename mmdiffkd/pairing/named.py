@@ -2,6 +2,7 @@
 """Read the config of a model by its name."""
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +15,9 @@ from mmdiffkd.utils.configs.loading import load_config
 from mmdiffkd.utils.configs.own_configs import link_own_configs
 from mmdiffkd.utils.errors import UserError, closest
 from mmdiffkd.utils.scopes import check_scope
+
+SHIPPED = re.compile(r'\w*::\w*/\w*')
+"""What MMEngine takes for the name of a shipped config; not gn+ws/..."""
 
 
 class Named(NamedTuple):
@@ -69,6 +73,8 @@ def read_named(name: str, side: str) -> Named:
     if colons:
         file = _shipped(library, path, side)
         reference = f'{library}::{file.relative_to(folder_of(library))}'
+        if not SHIPPED.match(reference):
+            reference = str(file)
     else:
         file = Path(name).expanduser().absolute()
         reference = str(file)

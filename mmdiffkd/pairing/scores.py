@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from .model import Model
-from .places import named
+from .places import Place, named
 
 
 class Scores(NamedTuple):
@@ -19,6 +19,8 @@ class Scores(NamedTuple):
         sigmoid (bool): Whether each class is scored by itself.
         per_level (bool): Whether the module is called for each level.
         on_rois (bool): Whether the places are the RoIs of two stages.
+        data_idx (int, optional): Which element of the module's output, None
+            for the output as a whole.
     """
 
     source: str
@@ -27,6 +29,11 @@ class Scores(NamedTuple):
     sigmoid: bool = False
     per_level: bool = False
     on_rois: bool = False
+    data_idx: int | None = None
+
+    def keys(self) -> dict[str, Any]:
+        """As keys of a pair."""
+        return Place(self.source, self.data_idx).keys()
 
 
 def class_scores(model: Model) -> Scores | None:
@@ -87,9 +94,15 @@ def _of_pixels(model: Model) -> Scores | None:
     for source in reversed(model.called('decode_head')):
         if hasattr(module(model, source), 'loss_decode'):
             continue  # the library calls heads past their hooks
-        for layout in reversed(model.layouts(source)):
+        several = isinstance(model.seen.outputs[source][0], list)
+        for index, layout in reversed([*enumerate(model.layouts(source))]):
             if layout and layout.kind == 'map' and layout.channels == count:
-                return Scores(source, count, layout.size)
+                return Scores(
+                    source,
+                    count,
+                    layout.size,
+                    data_idx=index if several else None,
+                )
     return None
 
 

@@ -56,3 +56,31 @@ def test_a_head_itself_is_not_recorded():
     name = 'mmseg::point_rend/pointrend_r50_4xb2-80k_cityscapes-512x1024.py'
     pair = mmdiffkd.distill_config(name, name).model.distiller.pairs.kd
     assert pair.source == 'decode_head.0.conv_seg'
+
+
+@pytest.mark.slow
+def test_a_head_that_gives_several_things_is_read_by_index():
+    # K-Net's last head gives maps of scores and its kernels.
+    student = 'mmseg::knet/knet-s3_r50-d8_fcn_8xb2-adamw-80k_ade20k-512x512.py'
+    teacher = (
+        'mmseg::knet/knet-s3_swin-t_upernet_8xb2-adamw-80k_ade20k-512x512.py'
+    )
+    pair = mmdiffkd.distill_config(student, teacher).model.distiller.pairs.kd
+    assert pair.source == 'decode_head.kernel_update_head.2'
+    assert pair.data_idx == 0
+
+
+@pytest.mark.slow
+def test_a_folder_that_mmengine_takes_for_no_name_is_named_as_a_file():
+    name = 'mmdet::gn+ws/faster-rcnn_r50_fpn_gn-ws-all_1x_coco.py'
+    cfg = mmdiffkd.distill_config(name, name)
+    assert cfg.model.teacher.cfg_path.endswith(name.partition('::')[2])
+    assert cfg.model.architecture.type == 'FasterRCNN'
+
+
+@pytest.mark.slow
+def test_a_teacher_inside_the_student_is_not_fetched(monkeypatch):
+    # LAD builds one of its own, from a URL.
+    name = 'mmdet::lad/lad_r50-paa-r101_fpn_2xb8_coco_1x.py'
+    cfg = mmdiffkd.distill_config(name, name)
+    assert cfg.model.architecture.teacher_ckpt.startswith('https://')

@@ -179,8 +179,10 @@ def told(error: BaseException) -> dict[str, Any]:
 
 
 def without_places(text: str) -> str:
-    """A message without the folder in which this machine has its packages."""
-    return re.sub(r'/\S*/site-packages/', '', text)
+    """A message without the folders of this machine: packages, or names."""
+    for root in ('site-packages/', '(?=mmdiffkd/)', ''):
+        text = re.sub(rf"(?<![\w:/.~])/(?:[^\s/'\"]+/)+{root}", '', text)
+    return text
 
 
 def _peak() -> float:

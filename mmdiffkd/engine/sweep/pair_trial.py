@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """A pair from two names: config, training step, export, stock library."""
 
+import os
 import os.path as osp
 import tempfile
 from collections.abc import Mapping
@@ -8,19 +9,19 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.hub import get_config
 from mmengine.registry import HOOKS, DefaultScope
 
 import mmdiffkd
 from mmdiffkd.models.widths.probe import own_sizes
+from mmdiffkd.pairing.named import folder_of, read_named
 from mmdiffkd.utils.checkpoints.export import export_student
+from mmdiffkd.utils.configs.weights import without_weights
 
 from ..student_optim_wrapper import show_student_to_constructor
 from .inventory import no_initialisation
 from .limited import told
 from .open_export import open_export
 from .stock_step import Failed, build, sizes_of, train_step
-from .zoo import without_weights
 
 
 def pair_trial(student: str, teacher: str, method: str) -> dict[str, Any]:
@@ -50,6 +51,9 @@ def _try(
     row: dict[str, Any], student: str, teacher: str, method: str, folder: str
 ) -> None:
     row['stage'] = 'config'
+    library = student.partition('::')[0]
+    # Some configs name others as seen from their library's checkout.
+    os.chdir(folder_of(library).parent)
     with no_initialisation():
         cfg = mmdiffkd.distill_config(student, teacher, method=method)
     cfg = untrained(cfg)
@@ -84,7 +88,6 @@ def _try(
     row['stage'] = 'open'
     weights = {k: v.detach() for k, v in model.student.state_dict().items()}
     del model
-    library = student.partition('::')[0]
     with no_initialisation():
         opened = open_export(out.path, library, step.size)
     compare(weights, opened.state_dict())
@@ -103,7 +106,7 @@ def untrained(cfg: Config) -> Config:
     model = without_weights(cfg.model)
     model.pop('teacher_ckpt', None)
     model['allow_random_teacher'] = True
-    source = get_config(model.teacher.cfg_path)
+    source = read_named(model.teacher.cfg_path, 'teacher').config
     if source.model.get('init_cfg'):  # names weights of the whole
         options = dict(model.teacher.get('cfg_options') or {})
         options['model.init_cfg'] = None

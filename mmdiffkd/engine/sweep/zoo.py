@@ -12,12 +12,10 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
 
+from mmdiffkd.utils.configs.weights import without_weights
 from mmdiffkd.utils.distillation import move_preprocessor_into_model
 
 LIBRARIES = ('mmdet', 'mmseg', 'mmpretrain')
-
-WEIGHTS = ('.pth', '.pt', '.bin', '.ckpt', '.safetensors', '.pth.tar')
-"""How the name of a file of weights ends."""
 
 
 class StockConfig(NamedTuple):
@@ -86,24 +84,6 @@ def load_untrained(file: str) -> Config:
     return cfg
 
 
-def without_weights(part: Any) -> Any:
-    """Copy a part of a config, all pretrained weights taken out.
-
-    Args:
-        part (Any): Dict, list or value.
-    """
-    if isinstance(part, Mapping):
-        kept = {
-            key: without_weights(value)
-            for key, value in part.items()
-            if not _names_weights(key, value)
-        }
-        return ConfigDict(kept) if isinstance(part, ConfigDict) else kept
-    if isinstance(part, (list, tuple)):
-        return type(part)(without_weights(item) for item in part)
-    return part
-
-
 def with_few_samples(part: Any, most: int = 32) -> Any:
     """Copy a part of a config, with fewer regions of an image to train on.
 
@@ -122,14 +102,6 @@ def with_few_samples(part: Any, most: int = 32) -> Any:
     if isinstance(part, (list, tuple)):
         return type(part)(with_few_samples(item, most) for item in part)
     return part
-
-
-def _names_weights(key: Any, value: Any) -> bool:
-    if key == 'init_cfg' and isinstance(value, Mapping):
-        return value.get('type') == 'Pretrained' or 'checkpoint' in value
-    if key == 'pretrained' and value is not None:
-        return not isinstance(value, bool) or value
-    return isinstance(value, str) and value.endswith(WEIGHTS)
 
 
 def signature(cfg: Config) -> str:
