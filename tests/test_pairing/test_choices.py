@@ -79,7 +79,7 @@ def test_a_folder_that_mmengine_takes_for_no_name_is_named_as_a_file():
 
 
 @pytest.mark.slow
-def test_a_teacher_inside_the_student_is_not_fetched(monkeypatch):
+def test_a_teacher_inside_the_student_is_not_fetched():
     # LAD builds one of its own, from a URL.
     name = 'mmdet::lad/lad_r50-paa-r101_fpn_2xb8_coco_1x.py'
     cfg = mmdiffkd.distill_config(name, name)

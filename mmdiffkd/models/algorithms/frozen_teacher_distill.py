@@ -199,7 +199,8 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
     def _hide_teacher(self) -> None:
         teacher = self._modules.pop('teacher')
         # Past nn.Module.__setattr__, which would register it again.
-        self.__dict__['_hidden_teacher'] = teacher.eval()
+        teacher.eval()  # which of some models returns nothing
+        self.__dict__['_hidden_teacher'] = teacher
 
     def init_weights(self) -> None:
         """Initialise student and distiller; the teacher has its weights.

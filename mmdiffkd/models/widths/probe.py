@@ -147,7 +147,8 @@ def _run(
     seen = Probe(size, fixed, {}, {})
     for channels in _image_channels(model):
         with isolated_rng(gpu=True), _separate_messages(), torch.no_grad():
-            twin = _copy(model).eval()
+            twin = _copy(model)
+            twin.eval()  # which of some models returns nothing
             _propose_few(twin)
             recorder = _Recorder(twin, needed)
             try:

@@ -5,6 +5,8 @@ import warnings
 import pytest
 import torch
 from helpers import toys
+from mmdet.models import RetinaNet
+from mmdet.registry import MODELS
 from mmengine.runner import load_checkpoint, save_checkpoint
 from torch import nn
 
@@ -386,3 +388,22 @@ def test_preprocessor_of_the_student_wins_over_that_of_the_config():
         toys.algorithm(architecture=student, data_preprocessor=top)
     )
     assert model.data_preprocessor.pad_size_divisor == 8
+
+
+@MODELS.register_module()
+class SilentRetinaNet(RetinaNet):
+    """As MMDetection's LAD, whose ``train`` returns nothing."""
+
+    def train(self, mode=True):
+        super().train(mode)
+
+
+def test_models_whose_train_returns_nothing():
+    cfg = toys.algorithm()
+    for side in ('architecture', 'teacher'):
+        cfg[side]['type'] = 'mmdet.SilentRetinaNet'
+    for connector in cfg['distiller']['connectors'].values():
+        del connector['student_channels'], connector['teacher_channels']
+    model = toys.build(cfg)
+    assert not model.teacher.training
+    assert toys.losses(model)['distill.loss_kd_p3'].isfinite()
