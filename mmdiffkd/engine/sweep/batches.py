@@ -8,6 +8,9 @@ import torch
 from mmengine.structures import PixelData
 from torch import nn
 
+Size = int | tuple[int, int]
+"""Side of a square image, or height and width; in pixels."""
+
 
 class OtherInput(Exception):
     """The model trains on something else than single labelled images."""
@@ -51,13 +54,14 @@ def kind_of(model: nn.Module) -> str:
 
 
 def batch(
-    model: nn.Module, size: int, count: int = 2, semantic_stride: int = 1
+    model: nn.Module, size: Size, count: int = 2, semantic_stride: int = 1
 ) -> dict[str, Any]:
     """Make what a data loader would give.
 
     Args:
         model (nn.Module): Of a library, built.
-        size (int): Height and width of the images, in pixels.
+        size (int | tuple[int, int]): Of the images, in pixels: one side, or
+            height and width.
         count (int): Number of images. Defaults to 2.
         semantic_stride (int): Pixels of the image to one of the semantic map
             of a detector. Defaults to 1.
@@ -72,20 +76,21 @@ def batch(
     kind = kind_of(model)
     rng = np.random.RandomState(0)
     classes = fewest_classes(model)
-    shape = (image_channels(model), size, size)
+    sides = as_sides(size)
+    shape = (image_channels(model), *sides)
     images = [
         torch.from_numpy(rng.randint(0, 256, shape, np.uint8))
         for _ in range(count)
     ]
     if kind == 'det':
         samples = [
-            _detection(rng, size, classes, semantic_stride) for _ in images
+            _detection(rng, sides, classes, semantic_stride) for _ in images
         ]
         if not any('mask' in name for name, _ in model.named_modules()):
             for sample in samples:  # as a pipeline without masks gives them
                 del sample.gt_instances.masks, sample.ignored_instances.masks
     elif kind == 'seg':
-        samples = [_segmentation(rng, size, classes) for _ in images]
+        samples = [_segmentation(rng, sides, classes) for _ in images]
     else:
         multi = 'MultiLabel' in type(getattr(model, 'head', None)).__name__
         multi |= hasattr(getattr(model, 'head', None), 'thr')
@@ -93,19 +98,24 @@ def batch(
     return dict(inputs=images, data_samples=samples)
 
 
-def pad_to(preprocessor: Any, size: int) -> None:
+def as_sides(size: Size) -> tuple[int, int]:
+    """Height and width of an image, given by one side or by both."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def pad_to(preprocessor: Any, size: Size) -> None:
     """Let a preprocessor that pads all images to one size pad to this one.
 
     Args:
         preprocessor (BaseDataPreprocessor): Of a model, changed in place.
-        size (int): Height and width, in pixels.
+        size (int | tuple[int, int]): As of :func:`batch`.
     """
     # MMPretrain's are one object, which pads nothing.
     augments = getattr(preprocessor, 'batch_augments', None)
     several = augments if isinstance(augments, (list, nn.ModuleList)) else ()
     for part in (preprocessor, *several):
         if isinstance(getattr(part, 'size', None), (tuple, list)):
-            part.size = (size, size)
+            part.size = as_sides(size)
 
 
 def fewest_classes(model: nn.Module) -> int:
@@ -127,12 +137,12 @@ def image_channels(model: nn.Module) -> int:
     return 1 if next(convolutions, 3) == 1 else 3
 
 
-def _meta(size: int) -> dict[str, Any]:
+def _meta(sides: tuple[int, int]) -> dict[str, Any]:
     return dict(
-        img_shape=(size, size),
-        ori_shape=(size, size),
-        pad_shape=(size, size),
-        batch_input_shape=(size, size),
+        img_shape=sides,
+        ori_shape=sides,
+        pad_shape=sides,
+        batch_input_shape=sides,
         scale_factor=(1.0, 1.0),
         flip=False,
         flip_direction=None,
@@ -143,7 +153,10 @@ def _meta(size: int) -> dict[str, Any]:
 
 
 def _detection(
-    rng: np.random.RandomState, size: int, classes: int, stride: int
+    rng: np.random.RandomState,
+    sides: tuple[int, int],
+    classes: int,
+    stride: int,
 ) -> Any:
     """Three boxes with masks, proposals, and a semantic map."""
     from mmdet.structures import DetDataSample
@@ -151,26 +164,29 @@ def _detection(
     from mmdet.structures.mask import BitmapMasks
     from mmengine.structures import InstanceData
 
+    height, width = sides
+    units = np.array([width, height, width, height])
     corners = rng.uniform(0, 0.5, (3, 2))
-    sides = np.array([[0.2, 0.3], [0.35, 0.25], [0.5, 0.5]])
-    boxes = (np.hstack([corners, corners + sides]) * size).round()
-    masks = np.zeros((3, size, size), np.uint8)
+    extents = np.array([[0.2, 0.3], [0.35, 0.25], [0.5, 0.5]])
+    boxes = (np.hstack([corners, corners + extents]) * units).round()
+    masks = np.zeros((3, *sides), np.uint8)
     for mask, (left, top, right, bottom) in zip(masks, boxes.astype(int)):
         mask[top:bottom, left:right] = 1
-    sample = DetDataSample(metainfo=_meta(size))
+    sample = DetDataSample(metainfo=_meta(sides))
     sample.gt_instances = InstanceData(
         bboxes=HorizontalBoxes(boxes, dtype=torch.float32),
         labels=torch.arange(3) % classes,
-        masks=BitmapMasks(masks, size, size),
+        masks=BitmapMasks(masks, *sides),
     )
     sample.ignored_instances = InstanceData(
         bboxes=HorizontalBoxes(torch.zeros(0, 4)),
         labels=torch.zeros(0).long(),
-        masks=BitmapMasks(np.zeros((0, size, size), np.uint8), size, size),
+        masks=BitmapMasks(np.zeros((0, *sides), np.uint8), *sides),
     )
-    around = boxes + rng.uniform(-0.05, 0.05, (8, 3, 4)) * size
+    around = boxes + rng.uniform(-0.05, 0.05, (8, 3, 4)) * units
+    around = around.clip(0, units).reshape(-1, 4)
     sample.proposals = InstanceData(
-        bboxes=torch.from_numpy(around.reshape(-1, 4)).float().clip(0, size),
+        bboxes=torch.from_numpy(around).float(),
         scores=torch.rand(24),
     )
     semantic = masks[:, ::stride, ::stride].max(0, keepdims=True)
@@ -180,18 +196,21 @@ def _detection(
     return sample
 
 
-def _segmentation(rng: np.random.RandomState, size: int, classes: int) -> Any:
+def _segmentation(
+    rng: np.random.RandomState, sides: tuple[int, int], classes: int
+) -> Any:
     """Squares of random classes, their edges, and a depth."""
     from mmseg.structures import SegDataSample
 
-    side = -(-size // 8)
+    height, width = sides
     coarse = rng.randint(0, classes, (8, 8))
-    labels = np.kron(coarse, np.ones((side, side), int))[None, :size, :size]
+    square = np.ones((-(-height // 8), -(-width // 8)), int)
+    labels = np.kron(coarse, square)[None, :height, :width]
     edges = labels != np.roll(labels, 1, 2)
-    sample = SegDataSample(metainfo=_meta(size))
+    sample = SegDataSample(metainfo=_meta(sides))
     sample.gt_sem_seg = PixelData(data=torch.from_numpy(labels).long())
     sample.gt_edge_map = PixelData(data=torch.from_numpy(edges).long())
-    depth = rng.uniform(1, 5, (1, size, size))
+    depth = rng.uniform(1, 5, (1, *sides))
     sample.gt_depth_map = PixelData(data=torch.from_numpy(depth).float())
     return sample
 
