@@ -86,9 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ['OMP_NUM_THREADS'] = os.environ['MKL_NUM_THREADS'] = '1'
     from mmdiffkd.engine.study.ledger import Ledger
     from mmdiffkd.engine.study.processes import hold
+    from mmdiffkd.engine.sweep import offline
     from mmdiffkd.engine.sweep.conduct import Plan, conduct
     from mmdiffkd.engine.sweep.limited import Limits
-    from mmdiffkd.engine.sweep.offline import import_all, stay_offline
     from mmdiffkd.engine.sweep.table import write
 
     ledger = Ledger(osp.join(args.work_dir, 'results.jsonl'))
@@ -109,8 +109,9 @@ def main(arguments: list[str] | None = None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        stay_offline()
-        import_all()
+        offline.stay_offline()
+        offline.import_all()
+        offline.be_quiet()
         conduct(plan, ledger)
     except KeyboardInterrupt:
         print('stopped; the same command goes on from here')

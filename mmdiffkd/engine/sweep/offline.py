@@ -41,11 +41,15 @@ def import_all() -> None:
 
     for register in (of_mmdet, of_mmseg, of_mmpretrain):
         register(init_default_scope=False)
+    # A forked process has none of its parent's threads.
+    torch.set_num_threads(1)
+    del mmdet, mmseg, mmpretrain, mmdiffkd
+
+
+def be_quiet() -> None:
+    """Log and lay out nothing from now on, in this whole process."""
     # Nobody reads these configs, and to lay them out takes seconds.
     layout = importlib.import_module('mmengine.config.config')
     vars(layout)['FormatCode'] = lambda text, **_: (text, True)
-    # A forked process has none of its parent's threads.
-    torch.set_num_threads(1)
     warnings.simplefilter('ignore')
     logging.disable(logging.WARNING)
-    del mmdet, mmseg, mmpretrain, mmdiffkd

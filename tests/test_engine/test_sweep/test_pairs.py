@@ -11,7 +11,11 @@ import mmseg.apis  # noqa: F401
 import pytest
 
 from mmdiffkd.engine.sweep.limited import Job, Limits, run_limited
-from mmdiffkd.engine.sweep.offline import import_all, stay_offline
+from mmdiffkd.engine.sweep.offline import (
+    be_quiet,
+    import_all,
+    stay_offline,
+)
 from mmdiffkd.engine.sweep.pair_trial import pair_trial
 
 DETECTORS = [
@@ -68,8 +72,10 @@ SAMPLE = [
 
 
 def trial(*pair):
+    # In the process of the trial, which is its own.
     stay_offline()
     import_all()
+    be_quiet()
     return pair_trial(*pair)
 
 
