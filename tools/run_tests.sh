@@ -23,29 +23,23 @@ start=$SECONDS
 bash tools/lint.sh || worst=1
 echo "=== lint: exit code $worst, $((SECONDS - start)) s"
 
-# suite NAME MARKER SECONDS_PER_TEST [ARGUMENT...]: run a part, remember the
-# worst outcome.
+# suite NAME MARKER SECONDS_PER_TEST MODULE...: run a part as `python -m
+# MODULE...`, remember the worst outcome.
 suite() {
     local start=$SECONDS code=0
     echo "=== $1 tests"
     # Every test keeps to one thread, so there is a core for each worker.
-    "$python" -m pytest -n "$(nproc)" -m "$2" --durations=15 \
-        --timeout="$3" "${@:4}" || code=$?
+    "$python" -m "${@:4}" -n "$(nproc)" -m "$2" --durations=15 \
+        --timeout="$3" || code=$?
     # 5: no test has the marker, which is no failure.
     if [ "$code" -eq 5 ]; then code=0; fi
     if [ "$code" -gt "$worst" ]; then worst=$code; fi
     echo "=== $1 tests: exit code $code, $((SECONDS - start)) s"
 }
 
-# Python 3.11 has no cheap way to count lines: it doubles the tests' time.
-if [ "${MMDIFFKD_COVERAGE:-0}" = 1 ]; then
-    suite fast 'not slow' 300 --cov --cov-report=
-    # Processes that the tests start are not counted.
-    "$python" -m coverage report --skip-covered --sort=cover || worst=1
-else
-    echo '=== coverage: not measured (MMDIFFKD_COVERAGE=1 does, see' \
-        'CONTRIBUTING.md)'
-    suite fast 'not slow' 300
-fi
-suite slow slow 1500
+# SlipCover counts lines at hardly any cost, where tracing would double the
+# time. Processes that the tests start are not counted.
+suite fast 'not slow' 300 slipcover --source mmdiffkd \
+    --omit 'mmdiffkd/.mim/*' --skip-covered -m pytest
+suite slow slow 1500 pytest
 exit "$worst"

@@ -345,7 +345,8 @@ step 'installing mmcv and the other libraries' \
     -r "$root/requirements/runtime.txt" -r "$root/requirements/det.txt" \
     -r "$root/requirements/seg.txt" -r "$root/requirements/cls.txt" \
     -r "$root/requirements/demo.txt" -r "$root/requirements/study.txt" \
-    -r "$root/requirements/tests.txt" -r "$root/requirements/lint.txt"
+    -r "$root/requirements/tests.txt" -r "$root/requirements/lint.txt" \
+    -r "$root/requirements/docs.txt"
 step 'checking OpenCV' install_opencv
 step 'checking the libraries' check_environment
 if [ "$ops" = cuda ]; then
