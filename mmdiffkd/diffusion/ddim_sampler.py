@@ -14,13 +14,15 @@ from .noise_schedule import NoiseSchedule
 
 @MODELS.register_module()
 class DDIMSampler(nn.Module):
-    """Deterministic DDIM (eta = 0) with one multiply-add a step (Eq. 5).
+    r"""Deterministic DDIM (eta = 0) with one multiply-add a step (Eq. 5).
 
-    With a noise prediction ``eps``, Eq. 12 of the DDIM paper is affine in
-    the sample: ``x' = A_t * x + B_t * eps``, where
+    With a noise prediction :math:`\epsilon`, Eq. 12 of the DDIM paper is
+    affine in the sample:
 
-    * ``A_t = sqrt(a_prev / a_t)``
-    * ``B_t = sqrt(1 - a_prev) - A_t * sqrt(1 - a_t)``
+    .. math::
+        x' = A_t\, x + B_t\, \epsilon, \qquad
+        A_t = \sqrt{a_{prev} / a_t}, \qquad
+        B_t = \sqrt{1 - a_{prev}} - A_t \sqrt{1 - a_t}
 
     Both are computed once, in float64. No tensor is indexed by a timestep
     and the host never waits for the device.

@@ -18,22 +18,27 @@ from .teacher_diffusion import Target, TeacherDiffusion
 
 @MODELS.register_module()
 class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
-    """Denoise a student feature with a diffusion model of the teacher's.
+    r"""Denoise a student feature with a diffusion model of the teacher's.
 
-    1. Autoencoder, if ``latent_channels`` is given (Eq. 6):
-       ``loss_ae = mse(decode(encode(F_t)), F_t)``, and ``z_t = encode(F_t)``,
-       detached. Without it, ``z_t = F_t``.
+    1. Autoencoder E, D, if ``latent_channels`` is given (Eq. 6):
+       ``loss_ae`` is the mean squared error of :math:`D(E(F^{tea}))`, and
+       :math:`z^{tea} = E(F^{tea})`, detached, ``z_t`` below. Without it,
+       :math:`z^{tea} = F^{tea}`.
     2. Projection of the student, a 1x1 convolution, and in the tuned recipe a
-       norm without parameters, ``(z - mean) / sqrt(variance + 1)``: ``z_s``.
-    3. Noise matching (Eq. 8): ``x = gamma * z_s + (1 - gamma) * eps``.
-    4. DDIM chain (Eq. 5) from ``x`` to the denoised feature.
-    5. Projection of the denoised feature to the units of ``z_t``, a 1x1
-       convolution, and a norm in the released recipe. It is what a distance
-       compares with ``z_t`` (Eq. 7).
-    6. Diffusion loss (Eq. 4) on the teacher alone:
-       ``loss_diff = mse(denoiser(sqrt(a_t) z_t + sqrt(1 - a_t) eps, t), eps)``
-       with t uniform over all timesteps. 1.0 is what predicting nothing
-       costs.
+       norm without parameters, :math:`(z - \mu) / \sqrt{\sigma^2 + 1}`:
+       :math:`z^{stu}`, ``z_s`` below.
+    3. Noise matching (Eq. 8):
+       :math:`x = \gamma\, z^{stu} + (1 - \gamma)\, \epsilon`.
+    4. DDIM chain (Eq. 5) from :math:`x` to the denoised feature.
+    5. Projection of the denoised feature to the units of :math:`z^{tea}`, a
+       1x1 convolution, and a norm in the released recipe. It is what a
+       distance compares with :math:`z^{tea}` (Eq. 7).
+    6. Diffusion loss (Eq. 4) on the teacher alone, with t uniform over all
+       timesteps. ``loss_diff`` is 1.0 where nothing is predicted:
+
+       .. math::
+           L_{diff} = \Vert \Phi(\sqrt{a_t}\, z^{tea}
+           + \sqrt{1 - a_t}\, \epsilon,\, t) - \epsilon \Vert^2
 
     The distance trains steps 2 to 5 and the student, ``loss_diff`` the
     denoiser, ``loss_ae`` the autoencoder. Noise and schedule arithmetic is

@@ -8,21 +8,25 @@ from torch import Tensor
 
 
 class ClassifierGuidance:
-    """Steer the predicted noise towards what a classifier expects.
+    r"""Steer the predicted noise towards what a classifier expects.
 
-    ``eps_hat = eps - sqrt(1 - a_t) * s * grad_x log p(y | x0_hat)`` with
-    ``x0_hat = (x_t - sqrt(1 - a_t) * eps) / sqrt(a_t)``, as in the guidance
-    of Dhariwal and Nichol, but with the classifier looking at ``x0_hat``,
-    so that it need not know noisy features.
+    .. math::
+        \hat\epsilon = \epsilon - \sqrt{1 - a_t}\, s\,
+        \nabla_x \log p(y \mid \hat x_0), \qquad
+        \hat x_0 = (x_t - \sqrt{1 - a_t}\, \epsilon) / \sqrt{a_t}
 
-    The gradient is that of ``x0_hat`` with ``eps`` held fixed:
-    ``grad_x = grad_x0 / sqrt(a_t)``. Guidance then moves ``x0_hat`` along
-    ``grad_x0`` itself, by ``s * (1 - a_t) / a_t`` times its length, hence
-    uphill for every s that is small enough: certainly for
-    ``s * (1 - a_t) / a_t < 2 / L``, where L is the Lipschitz constant of
-    ``grad_x0`` (at most ``norm(W)^2 / 2`` for a softmax of ``W x0``). The
-    gradient through the denoiser, the other reading of the formula, would
-    cost a backward pass of the denoiser in every step and promise no ascent.
+    as in the guidance of Dhariwal and Nichol, but with the classifier looking
+    at :math:`\hat x_0`, so that it need not know noisy features.
+
+    The gradient is that of :math:`\hat x_0` with :math:`\epsilon` held
+    fixed, :math:`\nabla_x = \nabla_{x_0} / \sqrt{a_t}`. Guidance then moves
+    :math:`\hat x_0` along :math:`\nabla_{x_0}` itself, by
+    :math:`s (1 - a_t) / a_t` times its length, hence uphill for every s that
+    is small enough: certainly for :math:`s (1 - a_t) / a_t < 2 / L`, where L
+    is the Lipschitz constant of :math:`\nabla_{x_0}` (at most
+    :math:`\Vert W \Vert^2 / 2` for a softmax of :math:`W x_0`). The gradient
+    through the denoiser, the other reading of the formula, would cost a
+    backward pass of the denoiser in every step and promise no ascent.
 
     The correction carries no gradient of its own. It is computed in float32
     at least, whatever autocast says, and also under ``no_grad``.

@@ -15,11 +15,12 @@ MIXES = ('linear', 'variance_preserving')
 
 @MODELS.register_module()
 class AdaptiveNoiseMatching(nn.Module):
-    """Bring the student feature to the noise level of the sampler (Eq. 8).
+    r"""Bring the student feature to the noise level of the sampler (Eq. 8).
 
-    ``x = gamma * z + (1 - gamma) * eps`` with one learned ``gamma`` in
-    (0, 1) for each sample; ``gamma = 1`` adds no noise. It is learned from
-    the distillation loss alone.
+    .. math:: x = \gamma\, z + (1 - \gamma)\, \epsilon
+
+    with one learned :math:`\gamma` in (0, 1) for each sample; 1 adds no
+    noise. It is learned from the distillation loss alone.
 
     Args:
         channels (int): Channels C of the student latent.
@@ -31,9 +32,9 @@ class AdaptiveNoiseMatching(nn.Module):
         norm_cfg (dict): See :func:`build_norm`. Defaults to batch norm.
         mix (str): ``'linear'`` as in Eq. 8 and in the paper's code, or
             ``'variance_preserving'``:
-            ``x = gamma * z + sqrt(1 - gamma^2) * eps``, the mix of the
-            forward process (Eq. 3) with ``gamma = sqrt(a_t)``. Defaults to
-            ``'linear'``.
+            :math:`x = \gamma z + \sqrt{1 - \gamma^2}\, \epsilon`, the mix
+            of the forward process (Eq. 3) with :math:`\gamma = \sqrt{a_t}`.
+            Defaults to ``'linear'``.
 
     Raises:
         ValueError: If ``mix`` is unknown or ``initial_gamma`` not in (0, 1).

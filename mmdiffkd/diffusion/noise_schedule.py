@@ -12,10 +12,12 @@ from mmdiffkd.registry import MODELS
 
 @MODELS.register_module()
 class NoiseSchedule(nn.Module):
-    """Variance-preserving forward process with linear betas (Eq. 2 and 3).
+    r"""Variance-preserving forward process with linear betas (Eq. 2 and 3).
 
-    ``z_t = sqrt(a_t) * z_0 + sqrt(1 - a_t) * eps``, where ``a_t``, written
-    alpha-bar in the papers, is the cumulative product of ``1 - beta``.
+    .. math:: z_t = \sqrt{a_t}\, z_0 + \sqrt{1 - a_t}\, \epsilon
+
+    where :math:`a_t = \prod_{s \le t} (1 - \beta_s)` is written
+    :math:`\bar\alpha_t` in the papers.
 
     The tables are computed in float64 and kept out of the state dict. They
     survive ``half()`` and autocast: rounding ``a_0 = 0.9999`` to 1 would
@@ -26,10 +28,11 @@ class NoiseSchedule(nn.Module):
         beta_start (float): beta at t = 0. Defaults to 1e-4.
         beta_end (float): beta at t = T - 1. Defaults to 0.02.
         min_snr_gamma (float, optional): Weighs the diffusion loss of timestep
-            t by ``min(SNR_t, min_snr_gamma) / SNR_t`` with ``SNR_t = a_t / (1
-            - a_t)`` (min-SNR weighting), divided by its mean over t: less
-            noisy samples, whose noise is hardest to see, count less. Defaults
-            to None: all alike, as in the paper.
+            t by ``min(SNR_t, min_snr_gamma) / SNR_t`` with
+            :math:`\mathrm{SNR}_t = a_t / (1 - a_t)` (min-SNR weighting),
+            divided by its mean over t: less noisy samples, whose noise is
+            hardest to see, count less. Defaults to None: all alike, as in
+            the paper.
 
     Attributes:
         alphas_cumprod (Tensor): ``a_t``, float64 on the CPU, shape (T,).

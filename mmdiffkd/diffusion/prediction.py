@@ -14,12 +14,14 @@ def predicted_target(
     signal: Tensor,
     sigma: Tensor,
 ) -> Tensor:
-    """What the denoiser should say of ``z_t = signal * z_0 + sigma * eps``.
+    r"""What the denoiser should say of a diffused sample (Eq. 3).
 
-    * ``'noise'``: ``eps``, as in DiffKD (Eq. 4).
-    * ``'clean'``: ``z_0``.
-    * ``'velocity'``: ``signal * eps - sigma * z_0`` (progressive
-      distillation, Salimans and Ho 2022).
+    .. math:: z_t = \sqrt{a_t}\, z_0 + \sqrt{1 - a_t}\, \epsilon
+
+    * ``'noise'``: :math:`\epsilon`, as in DiffKD (Eq. 4).
+    * ``'clean'``: :math:`z_0`.
+    * ``'velocity'``: :math:`\sqrt{a_t}\, \epsilon - \sqrt{1 - a_t}\, z_0`
+      (progressive distillation, Salimans and Ho 2022).
 
     Where ``z_0`` has unit variance, a prediction of nothing costs a mean
     squared error of 1 in each case.

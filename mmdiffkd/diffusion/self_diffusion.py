@@ -18,15 +18,16 @@ DIFFUSION_TARGETS = ('teacher', 'student')
 
 @MODELS.register_module()
 class SelfDiffusion(TeacherDiffusion):
-    """Make a teacher of the student by denoising its own feature.
+    r"""Make a teacher of the student by denoising its own feature.
 
     1. Projection of the student to the latent of the teacher, a 1x1
        convolution: ``z_s``, in units of the teacher's standard deviation.
     2. Forward process to the sampler's first timestep T:
-       ``x_T = sqrt(a_T) z + sqrt(1 - a_T) eps``, where z is ``z_s`` brought
-       to the teacher's root mean square, sample by sample. (A student that
-       learned from targets of its own length could grow for ever.) What is
-       learned about noise in DiffKD, gamma, has no gradient here.
+       :math:`x_T = \sqrt{a_T}\, z + \sqrt{1 - a_T}\, \epsilon`, where z is
+       ``z_s`` brought to the teacher's root mean square, sample by sample.
+       (A student that learned from targets of its own length could grow for
+       ever.) What is learned about noise in DiffKD, gamma, has no gradient
+       here.
     3. DDIM chain from ``x_T``, each step guided by the teacher's classifier,
        see :class:`ClassifierGuidance`. Its end, detached, is the virtual
        teacher of ``z_s``. No graph is kept of the chain.

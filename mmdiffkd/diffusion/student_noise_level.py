@@ -13,19 +13,20 @@ from .noise_schedule import NoiseSchedule
 
 @MODELS.register_module()
 class StudentNoiseLevel(nn.Module):
-    """Take the student's feature as a diffused one, of the timestep it is.
+    r"""Take the student's feature as a diffused one, of the timestep it is.
 
     Noise matching (Eq. 8) adds noise until the student looks like a sample
     of the chain's first timestep. This goes the other way. A student latent
-    of unit length that has the correlation ``rho`` with the teacher's is
+    of unit length that has the correlation :math:`\rho` with the teacher's
+    :math:`z^{tea}` is
 
-    ``z = rho * z_t + sqrt(1 - rho^2) * n``
+    .. math:: z = \rho\, z^{tea} + \sqrt{1 - \rho^2}\, n
 
-    with ``n`` of unit length and uncorrelated with ``z_t``, which is Eq. 3
-    at the timestep where ``sqrt(a_t) = rho``: no noise is added, and the
-    chain starts there. ``rho`` is measured in training, as a running mean
-    over all samples and ranks; a student without any starts at
-    ``max_timestep``.
+    with :math:`n` of unit length and uncorrelated with :math:`z^{tea}`, which
+    is Eq. 3 at the timestep where :math:`\sqrt{a_t} = \rho`: no noise is
+    added, and the chain starts there. It is measured in training, as a
+    running mean over all samples and ranks; a student without any
+    correlation starts at ``max_timestep``.
 
     It has no parameters. Since a chain from a low timestep changes little,
     ``direct_loss_weight`` of :class:`FeatureDiffusion` helps the student to

@@ -46,7 +46,8 @@ class AtomicCheckpointHook(CheckpointHook):
     the order still holds.
 
     Args:
-        *args, **kwargs: As for MMEngine's ``CheckpointHook``.
+        *args: As for MMEngine's ``CheckpointHook``.
+        **kwargs: Likewise.
     """
 
     file_backend: Any

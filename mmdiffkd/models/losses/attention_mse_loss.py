@@ -11,15 +11,15 @@ from mmdiffkd.utils import UserError
 
 @MODELS.register_module()
 class AttentionMSELoss(BaseModule):
-    """Mean squared error weighted by the teacher's spatial attention.
+    r"""Mean squared error weighted by the teacher's spatial attention.
 
-    The weight of a position is ``H * W * softmax(a / temperature)`` over all
-    positions, where ``a`` is the mean over the channels of the absolute
-    teacher feature, in units of that feature's standard deviation. The
-    weights of an image average to one, so an even attention gives the plain
-    mean squared error. Pictures of features show another attention, which
-    takes the plain mean
-    (:func:`~mmdiffkd.visualization.feature_maps.spatial_attention`).
+    The weight of a position is :math:`H W\, \mathrm{softmax}(a / \tau)` over
+    all positions, with the ``temperature`` :math:`\tau`. Here :math:`a` is
+    the mean over the channels of the absolute teacher feature, in units of
+    that feature's standard deviation. The weights of an image average to
+    one, so an even attention gives the plain mean squared error. Pictures of
+    features show another attention, which takes the plain mean
+    (``mmdiffkd.visualization.feature_maps.spatial_attention``).
 
     Args:
         temperature (float): Small values concentrate on few positions.

@@ -12,11 +12,12 @@ from mmdiffkd.utils.pyramid import base_for, level_numbers
 
 @MODELS.register_module()
 class BoxRegressionLoss(BaseModule):
-    """Mean distance of the raw outputs of two box regression branches.
+    r"""Mean distance of the raw outputs of two box regression branches.
 
-    Of an error ``x`` it takes ``0.5 * x**2 / beta`` where ``|x| < beta``, and
-    ``|x| - 0.5 * beta`` elsewhere; with ``beta=0`` this is ``|x|``, the L1
-    loss. All anchors, points or RoIs count alike, whatever they contain.
+    Of an error x it takes :math:`x^2 / (2 \beta)` where
+    :math:`\vert x \vert < \beta`, and :math:`\vert x \vert - \beta / 2`
+    elsewhere; with ``beta=0`` this is the L1 loss. All anchors, points or
+    RoIs count alike, whatever they contain.
 
     Args:
         beta (float): Error, in the unit of the outputs, above which the

@@ -14,13 +14,16 @@ from .instances import as_instances, check_softmax
 
 @MODELS.register_module()
 class DISTLoss(RazorDISTLoss):
-    """One minus the correlation of predictions, within and across instances.
+    r"""One minus the correlation of predictions, within and across instances.
 
-    With ``Y = softmax(z / tau)`` of B instances and C classes, and Pearson's
-    correlation ``rho``:
+    With :math:`Y = \mathrm{softmax}(z / \tau)` of B instances and C classes,
+    and Pearson's correlation :math:`\rho`:
 
-    * inter-class: ``1 - mean_i rho(Y_s[i, :], Y_t[i, :])``
-    * intra-class: ``1 - mean_j rho(Y_s[:, j], Y_t[:, j])``
+    .. math::
+        L_{inter} = 1 - \frac{1}{B} \sum_i
+        \rho(Y^{stu}_{i,:}, Y^{tea}_{i,:}), \qquad
+        L_{intra} = 1 - \frac{1}{C} \sum_j
+        \rho(Y^{stu}_{:,j}, Y^{tea}_{:,j})
 
     The correlation is MMRazor's. Its loss is this one for logits (N, C) of
     single precision; it correlates a map (N, C, H, W) over the N images of
@@ -49,7 +52,7 @@ class DISTLoss(RazorDISTLoss):
         The correlation of a single pair of numbers is undefined: a batch of
         one instance has an intra-class term of zero, and a single class an
         inter-class term of zero. A constant row correlates with nothing,
-        ``rho = 0``; its gradient, which is that of a division by zero and
+        :math:`\rho = 0`; its gradient, which is that of a division by zero and
         1e7 in MMRazor's loss, is zero.
     """
 

@@ -12,7 +12,11 @@ from .instances import as_instances, check_softmax, standardize
 
 @MODELS.register_module()
 class KLDivergence(RazorKLDivergence):
-    """``tau**2 * KL(softmax(z_t / tau) || softmax(z_s / tau))``.
+    r"""The divergence of class probabilities, as Hinton's KD has it.
+
+    .. math::
+        L = \tau^2\, \mathrm{KL}(\mathrm{softmax}(z^{tea} / \tau) \,\Vert\,
+        \mathrm{softmax}(z^{stu} / \tau))
 
     The mean over all instances. For logits (N, C) it equals MMRazor's; for
     a map (N, C, H, W), MMRazor's sums over the pixels, so that its size

@@ -16,14 +16,15 @@ from mmdiffkd.utils import UserError
 
 @MODELS.register_module()
 class LSHFeatureLoss(IterationCount, BaseModule):
-    """Mean squared error plus the disagreement of binary hash codes.
+    r"""Mean squared error plus the disagreement of binary hash codes.
 
-    ``h(f) = W f + b`` with a frozen Gaussian W; the code of a feature is
-    ``sign(h(f))``. The student's code is soft, ``sigmoid(h(f_s))``, and is
+    :math:`h(f) = W f + b` with a frozen Gaussian W; the code of a feature is
+    the sign of :math:`h(f)`. The student's code is soft, its sigmoid, and is
     compared with the target's by the binary cross-entropy. Two features with
     a small angle between them agree in most signs, so this part looks at
-    directions and lets lengths differ. ``b = -median(W f_t)`` of each hash
-    cuts the targets in halves; the median is a running one, over all ranks.
+    directions and lets lengths differ. b, minus the median of
+    :math:`W f^{tea}` of each hash, cuts the targets in halves; the median is
+    a running one, over all ranks.
 
     ``loss = loss_weight * (mse_weight * mse + hash_weight * bce)``
 
