@@ -71,7 +71,7 @@ def read_named(name: str, side: str) -> Named:
     """
     library, colons, path = str(name).partition('::')
     if colons:
-        file = _shipped(library, path, side)
+        file = shipped(library, path, side)
         reference = f'{library}::{file.relative_to(folder_of(library))}'
         if not SHIPPED.match(reference):
             reference = str(file)
@@ -111,7 +111,17 @@ def folder_of(library: str) -> Path:
     return Path(spec.origin).parent / '.mim' / 'configs'
 
 
-def _shipped(library: str, path: str, side: str) -> Path:
+def shipped(library: str, path: str, side: str) -> Path:
+    """The file of a config that a library ships.
+
+    Args:
+        library (str): Such as ``'mmdet'``.
+        path (str): Below its folder of configs.
+        side (str): What it is the config of, for messages.
+
+    Raises:
+        UserError: If there is none; the message names the closest.
+    """
     if library not in MODULE2PACKAGE:
         raise UserError(
             f'{side} {library}::{path}: {library!r} is no library with '

@@ -13,15 +13,15 @@ from mmengine.registry import HOOKS, DefaultScope
 
 import mmdiffkd
 from mmdiffkd.models.widths.probe import own_sizes
-from mmdiffkd.pairing.named import folder_of, read_named
+from mmdiffkd.pairing.named import folder_of
 from mmdiffkd.utils.checkpoints.export import export_student
-from mmdiffkd.utils.configs.weights import without_weights
 
 from ..student_optim_wrapper import show_student_to_constructor
 from .inventory import no_initialisation
 from .limited import told
 from .open_export import open_export
 from .stock_step import Failed, build, sizes_of, train_step
+from .untrained import untrained
 
 
 def pair_trial(student: str, teacher: str, method: str) -> dict[str, Any]:
@@ -91,29 +91,6 @@ def _try(
     with no_initialisation():
         opened = open_export(out.path, library, step.size)
     compare(weights, opened.state_dict())
-
-
-def untrained(cfg: Config) -> Config:
-    """Let a distillation start from random weights, on both sides.
-
-    Args:
-        cfg (Config): Of a distillation.
-
-    Returns:
-        Config: A copy.
-    """
-    cfg = Config(cfg._cfg_dict.to_dict())
-    model = without_weights(cfg.model)
-    model.pop('teacher_ckpt', None)
-    model['allow_random_teacher'] = True
-    source = read_named(model.teacher.cfg_path, 'teacher').config
-    if source.model.get('init_cfg'):  # names weights of the whole
-        options = dict(model.teacher.get('cfg_options') or {})
-        options['model.init_cfg'] = None
-        model.teacher.cfg_options = options
-    cfg.model = model
-    cfg.load_from = None
-    return cfg
 
 
 def save(model: Any, cfg: Config, file: str) -> str:

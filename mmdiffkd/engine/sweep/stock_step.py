@@ -140,16 +140,29 @@ def train_step(
     return Step(size, losses)
 
 
-def optimizer(model: nn.Module, cfg: Config) -> Any:
-    """Build the optimizer of a config, without mixed precision."""
+def optimizer(model: nn.Module, cfg: Config, amp: str | None = None) -> Any:
+    """Build the optimizer of a config.
+
+    Args:
+        model (nn.Module): What it trains.
+        cfg (Config): With an ``optim_wrapper``; its mixed precision and its
+            accumulation of gradients are left out.
+        amp (str, optional): Type of mixed precision, ``'float16'`` or
+            ``'bfloat16'``; it needs a GPU. Defaults to None: single precision.
+
+    Returns:
+        OptimWrapper: It steps each time.
+    """
     wanted = cfg.get('optim_wrapper') or dict(
         optimizer=dict(type='SGD', lr=0.01)
     )
     wanted = {
         k: v
         for k, v in wanted.items()
-        if k not in ('loss_scale', 'dtype', 'use_fp16')
+        if k not in ('loss_scale', 'dtype', 'use_fp16', 'accumulative_counts')
     }
-    wanted['type'] = 'OptimWrapper'  # automatic mixed precision needs a GPU
+    wanted['type'] = 'OptimWrapper'
+    if amp is not None:
+        wanted.update(type='AmpOptimWrapper', dtype=amp)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         return build_optim_wrapper(model, wanted)

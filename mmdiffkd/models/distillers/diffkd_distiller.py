@@ -254,7 +254,7 @@ class DiffKDDistiller(ConfigurableDistiller):
                 self._explain(losses)
             self._first_iteration = False
         finally:
-            self._release()
+            self.release()
         return losses
 
     def compute_teacher_losses(self) -> dict[str, Tensor]:
@@ -277,7 +277,7 @@ class DiffKDDistiller(ConfigurableDistiller):
                         losses[f'{name}.{key}'] = value
             self._first_iteration = False
         finally:
-            self._release()
+            self.release()
         return losses
 
     def diffusion_models(self) -> dict[str, TeacherDiffusion]:
@@ -292,7 +292,8 @@ class DiffKDDistiller(ConfigurableDistiller):
             if isinstance(diffusion, TeacherDiffusion)
         }
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Let go of what was recorded in this iteration."""
         # Features must not outlive the step, neither in memory nor in
         # copies of the model.
         self._paired = {}

@@ -1,0 +1,157 @@
+# Copyright (c) mmdiffkd contributors.
+"""Measure what a training step costs: time, memory, multiply-adds.
+
+The step of a distillation is taken beside that of its student alone, its floor
+(the student's step, and the teacher's forward pass up to the last record), and
+those of other configs, in one process and in interleaved rounds. Weights,
+images and labels are random; nothing is downloaded.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmdiffkd.utils.cli import add_traceback, command_line
+from mmdiffkd.utils.errors import UserError
+
+
+def parse_args(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'config',
+        help='config of a distillation: a file, or mmrazor::... and the like',
+    )
+    parser.add_argument(
+        '--against',
+        nargs='+',
+        default=[],
+        metavar='CONFIG',
+        help="further configs for the same task, of MMRazor's own algorithms "
+        'or of plain models, too',
+    )
+    parser.add_argument(
+        '--device', help='cpu, cuda, cuda:1, ...; default: the GPU if any'
+    )
+    parser.add_argument(
+        '--batch-size', type=int, help="images; default: the config's"
+    )
+    parser.add_argument(
+        '--input-size',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='of the images, in pixels; default: by the training pipeline',
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='float16',
+        choices=['float16', 'bfloat16'],
+        help='mixed precision, on a GPU; without a value, float16',
+    )
+    parser.add_argument(
+        '--steps',
+        type=int,
+        default=20,
+        help='rounds that are timed; default: %(default)s',
+    )
+    parser.add_argument('--json', help='write all numbers to this file')
+    parser.add_argument('--plot', help='draw bars into this file')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace those files'
+    )
+    add_traceback(parser)
+    return parser.parse_args(arguments)
+
+
+@command_line
+def main(arguments: list[str] | None = None) -> None:
+    args = parse_args(arguments)
+    _check(args)
+    # Of the profiler: that a machine without a GPU has none.
+    os.environ.setdefault('KINETO_LOG_LEVEL', '5')
+    from mmengine.device import get_device
+    from rich.console import Console
+    from rich.progress import track
+
+    from mmdiffkd.engine.benchmark.measure import Settings, measure
+    from mmdiffkd.engine.benchmark.report import as_text
+
+    beside = Console(stderr=True, highlight=False)
+    with _quiet():
+        result = measure(
+            args.config,
+            args.against,
+            Settings(
+                device=args.device or get_device(),
+                steps=args.steps,
+                batch_size=args.batch_size,
+                size=args.input_size and tuple(args.input_size),
+                amp=args.amp,
+            ),
+            say=beside.print,
+            progress=lambda rounds: track(rounds, 'rounds', console=beside),
+        )
+    if args.json:
+        Path(args.json).write_text(json.dumps(result, indent=1) + '\n')
+    if args.plot:
+        from mmdiffkd.engine.benchmark.chart import draw
+
+        draw(result).savefig(args.plot, dpi=130)
+    print(as_text(result))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Say nothing of what the libraries build and load, at length."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what would be found wrong after minutes."""
+    for name in ('batch_size', 'steps'):
+        number = getattr(args, name)
+        if number is not None and number < 1:
+            option = '--' + name.replace('_', '-')
+            raise UserError(f'{option} must be at least 1, got {number}')
+    if args.input_size and min(args.input_size) < 1:
+        raise UserError(
+            f'--input-size must be at least 1 x 1, got {args.input_size}'
+        )
+    for option, path in (('--json', args.json), ('--plot', args.plot)):
+        if path is None:
+            continue
+        folder = os.path.dirname(path) or '.'
+        if not os.path.isdir(folder) or os.path.isdir(path):
+            raise UserError(
+                f'{option} {path}: it has to be a file in a folder that exists'
+            )
+        if os.path.exists(path) and not args.overwrite:
+            raise UserError(
+                f'{option} {path} exists; replace it with --overwrite'
+            )
+    if args.plot:
+        from matplotlib.backend_bases import FigureCanvasBase
+
+        kind = os.path.splitext(args.plot)[1].lstrip('.').lower()
+        known = FigureCanvasBase.get_supported_filetypes()
+        if kind not in known:
+            raise UserError(
+                f'--plot {args.plot}: the name has to end in one of '
+                f'{", ".join(sorted(known))}'
+            )

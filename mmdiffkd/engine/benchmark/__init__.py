@@ -1,0 +1,2 @@
+# Copyright (c) mmdiffkd contributors.
+"""What a training step of a recipe costs, measured part by part."""

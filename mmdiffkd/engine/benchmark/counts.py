@@ -1,0 +1,77 @@
+# Copyright (c) mmdiffkd contributors.
+"""What a step computes, counted: multiply-adds and parameters."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class Parts(NamedTuple):
+    """A number for each part of a distillation.
+
+    Attributes:
+        student (int): Of the student.
+        teacher (int): Of what ran of the teacher.
+        connectors (int): Of all that the distiller adds, losses included.
+    """
+
+    student: int
+    teacher: int = 0
+    connectors: int = 0
+
+
+def multiply_adds(step: Callable[[], Any]) -> int:
+    """Count those of a step, forward and backward, by PyTorch's own counter.
+
+    It knows convolutions, matrix products and attention. Norms, activations
+    and operators of other libraries, such as MMCV's, count nothing.
+
+    Args:
+        step (Callable): What to count.
+    """
+    with FlopCounterMode(display=False) as counter:
+        step()
+    # It counts a multiplication and an addition as two.
+    return counter.get_total_flops() // 2
+
+
+def parameters(module: nn.Module | None) -> int:
+    """Number of them; 0 without a module."""
+    return sum(p.numel() for p in module.parameters()) if module else 0
+
+
+def used_parameters(module: nn.Module | None, step: Callable[[], Any]) -> int:
+    """Number of a module's parameters that a step computes with.
+
+    Args:
+        module (nn.Module, optional): Such as the teacher, of which a part
+            runs.
+        step (Callable): The step.
+    """
+    if module is None:
+        return 0
+    with _Seen(module) as seen:
+        step()
+    return sum(p.numel() for p in seen.found.values())
+
+
+class _Seen(TorchDispatchMode):
+    """Notes which parameters reach an operator."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.found: dict[int, Tensor] = {}
+        self._known = {id(p) for p in module.parameters()}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        for leaf in tree_leaves((args, kwargs)):
+            if isinstance(leaf, torch.Tensor) and id(leaf) in self._known:
+                self.found[id(leaf)] = leaf
+        return func(*args, **(kwargs or {}))
