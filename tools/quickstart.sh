@@ -177,13 +177,14 @@ run_task() {
     esac
     if $rehearse; then
         short=(default_hooks.logger.interval=1
-            train_dataloader.dataset.indices=32)
+            train_dataloader.dataset.indices=8
+            train_dataloader.batch_size=2
+            val_dataloader.dataset.indices=8)
         case $task in
             det) short+=(train_cfg.max_epochs=2 param_scheduler.0.end=2) ;;
             seg) short+=(train_cfg.max_iters=8 train_cfg.val_interval=4
                 param_scheduler.0.end=2) ;;
-            cls) short+=(train_cfg.max_epochs=2 param_scheduler.0.end=2
-                train_dataloader.batch_size=8) ;;
+            cls) short+=(train_cfg.max_epochs=2 param_scheduler.0.end=2) ;;
         esac
     fi
 

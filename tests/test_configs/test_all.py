@@ -48,12 +48,17 @@ def library_configs(scope):
     return Path(get_installed_path(LIBRARIES[scope])) / '.mim' / 'configs'
 
 
+@functools.lru_cache(maxsize=None)
+def models_of(metafile):
+    return yaml.safe_load(metafile.read_text())['Models']
+
+
 def zoo_entries(cfg_path):
     """Entries of the library's own metafile for ``scope::folder/file.py``."""
     scope, config = cfg_path.split('::')
     folder = library_configs(scope) / Path(config).parent
     (metafile,) = folder.glob('metafile.y*ml')
-    models = yaml.safe_load(metafile.read_text())['Models']
+    models = models_of(metafile)
     return [m for m in models if m['Config'] == f'configs/{config}']
 
 
@@ -69,10 +74,6 @@ def teacher_of(path):
 def as_list(item):
     """Some metafiles of MMSegmentation have one result without a list."""
     return item if isinstance(item, list) else [item]
-
-
-def models_of(metafile):
-    return yaml.safe_load(metafile.read_text())['Models']
 
 
 def test_configs_are_found():
