@@ -12,14 +12,15 @@ LARGER = 1.2
 def stratified(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Let a sweep that is stopped early have seen some of everything.
 
-    First comes one model of each family (a folder of one library), then the
-    second of each, and so on; the libraries take turns.
+    First comes the smallest model of each family (a folder of one library),
+    then the second of each, and so on; the libraries take turns.
 
     Args:
-        rows (Iterable[Mapping]): With ``library``, ``family`` and ``config``.
+        rows (Iterable[Mapping]): With ``library``, ``family``, ``config`` and
+            ``parameters``.
     """
     families: dict[tuple, list] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: row['config']):
+    for row in sorted(rows, key=lambda r: (r['parameters'], r['config'])):
         families[row['family'], row['library']].append(row)
     ranked = [
         (rank, *family, row)

@@ -79,8 +79,8 @@ def _swept(found: Sequence[Verdict]) -> str:
     return (
         f'**Swept so far: {tried} of {len(found)} models, '
         f'{_configs(found) - _configs(untried)} of {_configs(found)} '
-        'configs**, one of each folder first, then second ones, in the order '
-        'of their names. Nothing is known of the rest.\n'
+        'configs**, the smallest of each folder first, then the second '
+        'smallest, and so on. Nothing is known of the rest.\n'
     )
 
 
