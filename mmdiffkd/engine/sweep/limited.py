@@ -72,6 +72,10 @@ def run_limited(
         limits (Limits): For each job.
         workers (int): Jobs at a time. Defaults to 1.
 
+    Raises:
+        KeyboardInterrupt: If a process was ended by SIGTERM, which is not
+            for the job to answer for.
+
     Yields:
         tuple[Job, dict]: In the order in which they end: what the function
         gave, ``seconds`` and ``gib`` added, or a dict with ``error`` (a line)
@@ -114,6 +118,8 @@ def _result(one: _Running, limits: Limits) -> dict[str, Any] | None:
         except EOFError:
             one.process.join(5)
             code = one.process.exitcode or 0
+            if code == -signal.SIGTERM:  # told to end, as this one will be
+                raise KeyboardInterrupt from None
             how = signal.Signals(-code).name if code < 0 else f'code {code}'
             result = dict(error=f'Crash: the process ended with {how}')
     elif max(took / 10, _core_seconds(one.process.pid)) > limits.seconds:
@@ -144,6 +150,7 @@ def _end(one: _Running) -> None:
 def _child(job: Job, limits: Limits, pipe: Connection) -> None:
     # An interrupt at the keyboard is for the parent, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
