@@ -7,9 +7,10 @@ that name returns, in MyST's Markdown.
 
 import re
 
+from config_reference import config_reference
 from sphinx.application import Sphinx
 
-WRITERS = {}
+WRITERS = dict(config_reference=config_reference)
 
 
 def fill(app: Sphinx, page: str, source: list[str]) -> None:

@@ -78,8 +78,8 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
             student's. A dict is given to a student that has none of its
             own, as MMPretrain and MMSegmentation write it at the top of
             their configs; where the student has one, that one is used.
-        teacher_trainable (bool): If True, everything above about the teacher
-            is off and it is trained as in MMRazor. Defaults to False.
+        teacher_trainable (bool): If True, the teacher is trained as in
+            MMRazor, and none of the points above holds. Defaults to False.
         **kwargs: Further arguments of MMRazor's ``SingleTeacherDistill``.
 
     Raises:
