@@ -31,7 +31,8 @@ class StudentOptimWrapperConstructor:
     there is one.
 
     Args:
-        optim_wrapper_cfg (dict): As for any constructor of MMEngine.
+        optim_wrapper_cfg (dict): Settings of the optimizer and its wrapper,
+            as any constructor of MMEngine is given them.
         paramwise_cfg (dict): That of the student's constructor, whose type it
             names under the key ``student_constructor``.
 

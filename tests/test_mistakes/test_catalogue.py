@@ -3,7 +3,7 @@
 
 Every entry of the files beside this one runs a tool's ``main()``: one
 ``error: ...`` with the expected words, exit code 2, no traceback, and no file
-that was there before changes.
+that was there before changes. docs/en/troubleshooting.md has the message.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from test_docs.page import messages, shown
 
 from . import configs, data, distillation, other_tools, starts
 
@@ -131,7 +132,7 @@ def fill(text, places):
         for name in CASES
     ],
 )
-def test_catalogue(case, tool, tiny, saved, tmp_path, monkeypatch):
+def test_catalogue(case, tool, tiny, saved, tmp_path, monkeypatch, checkout):
     (script, words, files), expected = CASES[case]
     for name in ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
@@ -155,6 +156,9 @@ def test_catalogue(case, tool, tiny, saved, tmp_path, monkeypatch):
     wanted = [expected] if isinstance(expected, str) else expected
     for words in wanted:
         assert re.search(f'(?s){fill(words, places)}', message), message
+    assert any(messages.fits(line, message) for _, line in shown(checkout)), (
+        f'docs/en/troubleshooting.md has no such message: {message}'
+    )
     if 'does not exist (' in message:
         assert not (tmp_path / 'w').exists()  # found before it is made
     after = fingerprints(tmp_path, saved, tiny.folder)
