@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).parents[2] / 'docs/en/_ext'))
 
 import messages
 
-MARKS = re.compile(r'^<!-- generated: messages (.*) -->$', re.MULTILINE)
+MARKS = re.compile(r'^<!-- generated: messages(.*) -->$', re.MULTILINE)
 
 
 @cache

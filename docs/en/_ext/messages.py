@@ -12,7 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGE = Path(__file__).resolve().parents[3] / 'mmdiffkd'
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGE = ROOT / 'mmdiffkd'
+PAGE = ROOT / 'docs/en/troubleshooting.md'
+_PLACES = re.compile(r'^<!-- generated: messages (.+) -->$', re.MULTILINE)
 # What a user is told; others are defects, or do not leave the code.
 ERRORS = {
     'ConfigKindError',
@@ -135,12 +138,20 @@ def message_list(*places: str) -> str:
     """The messages of some files, as a list.
 
     Args:
-        *places (str): How the names of the files begin.
+        *places (str): How the names of the files begin; none for those that
+            no other list of the page has.
 
     Returns:
         str: Markdown.
     """
-    texts = {m.text: m for m in messages() if m.file.startswith(places)}
+    taken = () if places else tuple(_PLACES.findall(PAGE.read_text()))
+    others = tuple(' '.join(taken).split())
+    texts = {
+        message.text: True
+        for message in messages()
+        if message.file.startswith(places or '')
+        and not (others and message.file.startswith(others))
+    }
     return '\n'.join(f'* {_code(text)}' for text in texts)
 
 
