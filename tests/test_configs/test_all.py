@@ -48,7 +48,7 @@ def library_configs(scope):
     return Path(get_installed_path(LIBRARIES[scope])) / '.mim' / 'configs'
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def models_of(metafile):
     return yaml.safe_load(metafile.read_text())['Models']
 

@@ -25,19 +25,36 @@ class Parts(NamedTuple):
     connectors: int = 0
 
 
-def multiply_adds(step: Callable[[], Any]) -> int:
-    """Count those of a step, forward and backward, by PyTorch's own counter.
+class Work(NamedTuple):
+    """What a step was seen to do.
 
-    It knows convolutions, matrix products and attention. Norms, activations
-    and operators of other libraries, such as MMCV's, count nothing.
+    Attributes:
+        multiply_adds (int): Forward and backward.
+        used_parameters (int): Those of a module that it computed with.
+    """
+
+    multiply_adds: int
+    used_parameters: int = 0
+
+
+def work_of(step: Callable[[], Any], module: nn.Module | None = None) -> Work:
+    """Count what a step does, once.
+
+    Multiply-adds are counted by PyTorch's own counter, which knows
+    convolutions, matrix products and attention. Norms, activations and
+    operators of other libraries, such as MMCV's, count nothing.
 
     Args:
         step (Callable): What to count.
+        module (nn.Module, optional): Such as the teacher, of which a part
+            runs. Defaults to None.
     """
-    with FlopCounterMode(display=False) as counter:
+    seen = _Seen(module)
+    with FlopCounterMode(display=False) as counter, seen:
         step()
     # It counts a multiplication and an addition as two.
-    return counter.get_total_flops() // 2
+    used = sum(p.numel() for p in seen.found.values())
+    return Work(counter.get_total_flops() // 2, used)
 
 
 def parameters(module: nn.Module | None) -> int:
@@ -45,28 +62,13 @@ def parameters(module: nn.Module | None) -> int:
     return sum(p.numel() for p in module.parameters()) if module else 0
 
 
-def used_parameters(module: nn.Module | None, step: Callable[[], Any]) -> int:
-    """Number of a module's parameters that a step computes with.
-
-    Args:
-        module (nn.Module, optional): Such as the teacher, of which a part
-            runs.
-        step (Callable): The step.
-    """
-    if module is None:
-        return 0
-    with _Seen(module) as seen:
-        step()
-    return sum(p.numel() for p in seen.found.values())
-
-
 class _Seen(TorchDispatchMode):
     """Notes which parameters reach an operator."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module | None) -> None:
         super().__init__()
         self.found: dict[int, Tensor] = {}
-        self._known = {id(p) for p in module.parameters()}
+        self._known = {id(p) for p in module.parameters()} if module else set()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None

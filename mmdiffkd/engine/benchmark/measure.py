@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
+from torch import nn
 
 from mmdiffkd.utils.errors import UserError
 
 from ..sweep.batches import OtherInput, kind_of
 from . import models
-from .counts import Parts, multiply_adds, parameters, used_parameters
+from .counts import Parts, Work, parameters, work_of
 from .input_size import input_size
 from .launches import launches
 from .machine import machine
@@ -119,7 +120,7 @@ def measure(
         label = _label(other, [column.name for column in columns])
         columns.append(
             _column_of_other(
-                label, other, built, alone[0], settings, device, say
+                label, other, built, columns[0], settings, device, say
             )
         )
     say('timing')
@@ -168,28 +169,35 @@ def _columns_of_recipe(
 ) -> list[Column]:
     """Student alone, floor and the whole."""
     student = _step(*alone, settings, device)
+    say('the student alone')
     _try(student, f'the student of {name}', settings)
     built = models.build(cfg)
     _share_weights(alone[0], built[0])
     whole = _step(*built, settings, device)
     _try(whole, name, settings)
     say(f'counting {name}')
-    return _counted(name, student, whole)
+    return _counted(name, student, _count(student).multiply_adds, whole)
 
 
-def _counted(name: str, student: Step, whole: Step) -> list[Column]:
+def _counted(
+    name: str, student: Step, work_of_student: int, whole: Step
+) -> list[Column]:
+    """The columns of a distillation, given what its student does alone."""
     floor = FloorStep(whole)
-    steps = (student, floor, whole)
-    sums = [_settled_count(step) for step in steps]
     teacher = models.teacher_of(whole.model)
+    least, most = _count(floor).multiply_adds, _count(whole, teacher)
+    work = Parts(
+        work_of_student,
+        least - work_of_student,
+        most.multiply_adds - least,
+    )
     sizes = Parts(
         parameters(models.student_of(whole.model)),
-        used_parameters(teacher, whole),
+        most.used_parameters,
         parameters(models.distiller_of(whole.model)),
     )
-    work = Parts(sums[0], sums[1] - sums[0], sums[2] - sums[1])
     columns = []
-    for i, step in enumerate(steps):
+    for i, step in enumerate((student, floor, whole)):
         # Each column has one part more than the one before it.
         counted = {
             key: Parts(*part[: i + 1])._asdict()
@@ -203,27 +211,31 @@ def _column_of_other(
     label: str,
     name: str,
     built: tuple[BaseModel, Config],
-    student: BaseModel,
+    alone: Column,
     settings: Settings,
     device: torch.device,
     say: Callable[[str], Any],
 ) -> Column:
-    say(f'counting {name}')
-    _share_weights(student, built[0])
+    """The step of another config, beside the student of the recipe."""
+    same = _share_weights(alone.step.model, built[0])
     whole = _step(*built, settings, device)
     _try(whole, f'--against {name}', settings)
+    say(f'counting {name}')
     if models.distiller_of(built[0]) is None:
-        work, size = _settled_count(whole), parameters(built[0])
+        work, size = _count(whole).multiply_adds, parameters(built[0])
         counted = dict(
             multiply_adds=Parts(work)._asdict(),
             parameters=Parts(size)._asdict(),
         )
         return Column(label, name, whole, counted)
-    # Its student may be another one; it is counted, and not timed.
-    own = models.build_student(models.read(name))
-    _share_weights(student, own[0])
-    last = _counted(name, _step(*own, settings, device), whole)[-1]
-    return last._replace(name=label)
+    student = alone.step
+    work = alone.counted['multiply_adds']['student']
+    if not same:  # then its own is counted, and not timed
+        own = models.build_student(models.read(name))
+        _share_weights(models.student_of(built[0]), own[0])
+        student = _step(*own, settings, device)
+        work = _count(student).multiply_adds
+    return _counted(name, student, work, whole)[-1]._replace(name=label)
 
 
 def _try(step: Step, what: str, settings: Settings) -> None:
@@ -248,11 +260,10 @@ def _try(step: Step, what: str, settings: Settings) -> None:
         ) from error
 
 
-def _settled_count(step: Step) -> int:
-    """Count a step whose like was taken before, with random numbers alike."""
-    step()
+def _count(step: Step, module: nn.Module | None = None) -> Work:
+    """Count a step; all of them draw the same random numbers."""
     torch.manual_seed(0)
-    return multiply_adds(step)
+    return work_of(step, module)
 
 
 def _step(
@@ -264,16 +275,21 @@ def _step(
     )
 
 
-def _share_weights(student: BaseModel, model: BaseModel) -> None:
+def _share_weights(student: BaseModel, model: BaseModel) -> bool:
     """Give the student in a model the weights of another, if it fits.
 
     What is computed may depend on them, as with the proposals of a detector.
+
+    Returns:
+        bool: Whether it does.
     """
     given = copy.deepcopy(student.state_dict())
     own = models.student_of(model)
     shapes = {name: value.shape for name, value in own.state_dict().items()}
-    if shapes == {name: value.shape for name, value in given.items()}:
+    same = shapes == {name: value.shape for name, value in given.items()}
+    if same:
         own.load_state_dict(given)
+    return same
 
 
 def _kind(model: Any, name: str) -> str:
@@ -308,4 +324,6 @@ def _device(settings: Settings) -> torch.device:
         raise UserError(f'--device {settings.device}: use cpu or cuda')
     if settings.amp is not None and device.type != 'cuda':
         raise UserError('--amp needs a GPU: name one by --device cuda')
+    if device.type == 'cuda':
+        torch.cuda.set_device(device)  # that the clock waits for
     return device

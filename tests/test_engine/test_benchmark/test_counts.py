@@ -3,11 +3,7 @@
 import torch
 from torch import nn
 
-from mmdiffkd.engine.benchmark.counts import (
-    multiply_adds,
-    parameters,
-    used_parameters,
-)
+from mmdiffkd.engine.benchmark.counts import parameters, work_of
 
 
 def test_multiply_adds_of_a_small_network():
@@ -24,11 +20,11 @@ def test_multiply_adds_of_a_small_network():
     matrix = 2 * 7 * (4 * 5 * 6)
     forward = first + second + matrix
     with torch.no_grad():
-        assert multiply_adds(lambda: network(images)) == forward
+        assert work_of(lambda: network(images)) == (forward, 0)
     # Each has a gradient for its weights; the images need none.
     backward = first + 2 * second + 2 * matrix
-    whole = multiply_adds(lambda: network(images).sum().backward())
-    assert whole == forward + backward
+    whole = work_of(lambda: network(images).sum().backward())
+    assert whole.multiply_adds == forward + backward
 
 
 def test_what_is_used_is_told_from_what_is_there():
@@ -45,6 +41,7 @@ def test_what_is_used_is_told_from_what_is_there():
 
     half = Half().requires_grad_(False)
     assert parameters(half) == 5 + (15 + 3) + (55 + 11) + (9 + 3)
-    assert used_parameters(half, lambda: half(torch.rand(2, 5))) == 5 + 18 + 9
-    assert used_parameters(half, lambda: None) == 0
-    assert used_parameters(None, lambda: None) == parameters(None) == 0
+    seen = work_of(lambda: half(torch.rand(2, 5)), half)
+    assert seen.used_parameters == 5 + 18 + 9
+    assert work_of(lambda: None, half) == (0, 0)
+    assert parameters(None) == 0

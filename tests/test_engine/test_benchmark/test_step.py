@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmdiffkd.engine.benchmark import memory, models
-from mmdiffkd.engine.benchmark.counts import multiply_adds
+from mmdiffkd.engine.benchmark.counts import work_of
 from mmdiffkd.engine.benchmark.step import FloorStep, Step
 
 CPU = torch.device('cpu')
@@ -79,8 +79,9 @@ def test_floor_is_the_student_and_the_pass_of_the_teacher(task):
     floor = FloorStep(whole)
     part = counter.get_total_flops() // 2
     assert part > 0
-    assert multiply_adds(floor) == multiply_adds(alone) + part
-    assert multiply_adds(whole) > multiply_adds(floor)
+    least = work_of(floor).multiply_adds
+    assert least == work_of(alone).multiply_adds + part
+    assert work_of(whole).multiply_adds > least
 
 
 def test_steps_leave_the_weights_and_the_batch_as_they_are():
