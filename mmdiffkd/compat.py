@@ -14,6 +14,9 @@ shim                       what fails without it
                            ``pkg_resources`` (setuptools >= 81)
 ``_checkpoint_globals``    resuming and loading own checkpoints
                            (``weights_only`` is PyTorch's default)
+``_work_once``             nothing, but a start takes longer: each
+                           ``'mmdet::...'`` base reads 100 metafiles, and a
+                           config is laid out four times by the slow ``yapf``
 ``_mmrazor_import``        ``import mmrazor`` with a newer mmcv, and
                            ``import mmrazor.models``
 ``mend_pkd_loss``          MMRazor's ``PKDLoss`` on one value per channel: the
@@ -21,12 +24,13 @@ shim                       what fails without it
 =========================  ==================================================
 """
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
 import os.path as osp
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -48,6 +52,7 @@ def setup() -> None:
     _config_packages()
     _package_lookup()
     _checkpoint_globals()
+    _work_once()
     _mmrazor_import()
 
 
@@ -197,6 +202,40 @@ def _attribute(module: ModuleType, name: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(module, name, original)
+
+
+def _work_once() -> None:
+    """Let MMEngine keep what it reads and lays out again and again."""
+    for name, function, limit in (
+        ('mmengine.config.utils', 'load', 1000),  # of metafiles alone
+        ('mmengine.config.config', 'FormatCode', 4),
+    ):
+        module = importlib.import_module(name)
+        if hasattr(module, function):
+            kept = _kept(getattr(module, function), limit)
+            setattr(module, function, kept)
+
+
+def _kept(function: Callable[..., Any], limit: int) -> Callable[..., Any]:
+    """A function that remembers its last results, which nobody changes.
+
+    Args:
+        function (Callable): Its result depends on its arguments alone, which
+            ``repr`` tells apart.
+        limit (int): Number of results.
+    """
+    results: dict[str, Any] = {}
+
+    @functools.wraps(function)
+    def kept(*args: Any, **kwargs: Any) -> Any:
+        key = repr((args, sorted(kwargs.items())))
+        if key not in results:
+            while len(results) >= limit:
+                results.pop(next(iter(results)))
+            results[key] = function(*args, **kwargs)
+        return results[key]
+
+    return kept
 
 
 def _mmrazor_import() -> None:

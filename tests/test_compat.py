@@ -146,3 +146,43 @@ def test_weights_only_still_refuses_everything_else(tmp_path):
     torch.save(dict(a=Evil()), path)
     with pytest.raises(Exception, match='not part of a training log'):
         torch.load(path, weights_only=True)
+
+
+def test_a_start_lays_its_config_out_once_and_reads_metafiles_once():
+    """As text of the same letters; stock MMEngine works each time."""
+    code = (
+        'import mmengine.config.config as config, mmengine.config.utils as u\n'
+        'calls = dict(load=[], FormatCode=[])\n'
+        'def counted(module, name):\n'
+        '    original = getattr(module, name)\n'
+        '    def count(*args, **kwargs):\n'
+        '        calls[name].append(args[0])\n'
+        '        return original(*args, **kwargs)\n'
+        '    setattr(module, name, count)\n'
+        "counted(u, 'load'); counted(config, 'FormatCode')\n"
+        'plain = config.FormatCode\n'
+        'import mmdiffkd\n'
+        "files = ['mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',\n"
+        "         'mmdet::gfl/gfl_r50_fpn_1x_coco.py']\n"
+        'from mmengine.hub import get_config\n'
+        'cfgs = [get_config(f) for f in files * 2]\n'
+        'texts = [c.pretty_text for c in cfgs]\n'
+        'assert texts[:2] == texts[2:]\n'
+        'config.FormatCode = plain\n'
+        'assert texts[0] == cfgs[0].pretty_text\n'
+        "print(len(calls['load']) == len(set(calls['load'])) > 50,\n"
+        "      len(calls['FormatCode']))"
+    )
+    assert python(code) == 'True 3'
+
+
+def test_what_is_kept_is_bounded_and_told_apart():
+    calls = []
+    kept = compat._kept(lambda *a, **k: calls.append((a, k)) or len(calls), 2)
+    assert [kept('a'), kept('a'), kept('b', x=1), kept('b', x=2)] == [
+        1,
+        1,
+        2,
+        3,
+    ]
+    assert kept('b', x=1) == 2 and kept('a') == 4

@@ -72,6 +72,8 @@ class TeacherDiffusion(FeaturePair):
             diffusion model that is trained already. Defaults to False.
         with_cp (bool): Whether to recompute the denoiser in the backward
             pass, to save memory. Defaults to False.
+        compile_denoiser (bool | dict): Whether it is compiled; a dict has
+            arguments of ``torch.compile``. Defaults to False.
         seed (int, optional): See :class:`NoiseSource`. Defaults to None.
         **pair: Further arguments of :class:`FeaturePair`: autoencoder, norm,
             sizes and tokens.
@@ -101,6 +103,7 @@ class TeacherDiffusion(FeaturePair):
         prediction: str = 'noise',
         freeze_diffusion: bool = False,
         with_cp: bool = False,
+        compile_denoiser: bool | Config = False,
         seed: int | None = None,
         **pair: Any,
     ) -> None:
@@ -134,6 +137,9 @@ class TeacherDiffusion(FeaturePair):
         if freeze_diffusion:
             for part in self.diffusion_parts().values():
                 part.requires_grad_(False)
+        if compile_denoiser is not False:
+            options = compile_denoiser if compile_denoiser is not True else {}
+            self.denoiser.compile(**options)
 
     def diffusion_parts(self) -> dict[str, nn.Module]:
         """The :attr:`PARTS` that there are, by name."""

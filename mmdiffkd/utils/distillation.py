@@ -71,6 +71,20 @@ def unwrap(model: Any) -> Any:
     return model
 
 
+def attend(model: Any, hook: object) -> None:
+    """Note that a hook looks after a model.
+
+    Args:
+        model (nn.Module): What the runner trains, perhaps in a wrapper.
+        hook (Hook): The hook.
+    """
+    model = unwrap(model)
+    if hasattr(model, 'attending_hooks'):
+        model.attending_hooks.update(
+            kind.__name__ for kind in type(hook).__mro__
+        )
+
+
 def tensors_of(data: Any) -> list[Tensor]:
     """Tensors inside nested lists and tuples."""
     if isinstance(data, Tensor):

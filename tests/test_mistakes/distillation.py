@@ -5,6 +5,14 @@ from .words import DISTILLER, MAPPING, PAIR, config, distil, options
 
 CASES = {
     # --- distiller
+    'dtype of the teacher': (
+        distil(*options('model.teacher_dtype=bf16')),
+        "model.teacher_dtype.*'bfloat16' or 'float16'.*got 'bf16'",
+    ),
+    'a compiler of the teacher': (
+        distil(*options('model.compile_teacher=inductor')),
+        'model.compile_teacher.*arguments of torch.compile',
+    ),
     'student source': (
         distil(*options(DISTILLER + 'student_recorders.fpn.source=nec')),
         "student_recorders.fpn.*'nec'.*'neck'",

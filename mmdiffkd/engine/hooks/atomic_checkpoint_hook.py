@@ -17,13 +17,13 @@ from mmengine.runner import Runner
 
 from mmdiffkd.engine.checks.resumed_checkpoint import check_belonging
 from mmdiffkd.engine.latest_checkpoint import NOTE, latest_checkpoint
-from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils.checkpoints.atomic import (
     TEMPORARY,
     replace_durably,
     write_text_durably,
 )
+from mmdiffkd.utils.distillation import attend
 
 
 @HOOKS.register_module()

@@ -12,7 +12,6 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmdiffkd.diffusion import IterationCount, noise_sources
-from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import NonFiniteLossError, UserError
 from mmdiffkd.utils.batch_dump import (
@@ -22,7 +21,7 @@ from mmdiffkd.utils.batch_dump import (
     rebuild_batch,
 )
 from mmdiffkd.utils.checkpoints.files import write_checkpoint
-from mmdiffkd.utils.distillation import Distillation, unwrap
+from mmdiffkd.utils.distillation import Distillation, attend, unwrap
 from mmdiffkd.utils.rng import get_rng_states, set_rng_states
 
 

@@ -14,8 +14,8 @@ from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
-from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
+from mmdiffkd.utils.distillation import attend
 from mmdiffkd.utils.errors import UserError
 
 from ..process_group import end_processes

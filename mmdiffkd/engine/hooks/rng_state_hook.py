@@ -12,9 +12,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmdiffkd.diffusion import noise_sources
-from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
-from mmdiffkd.utils.distillation import unwrap
+from mmdiffkd.utils.distillation import attend, unwrap
 from mmdiffkd.utils.rng import get_rng_states, set_rng_states
 
 KEY = 'rng_states'

@@ -13,10 +13,9 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmdiffkd.diffusion import noise_sources
-from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.distillation import unwrap
+from mmdiffkd.utils.distillation import attend, unwrap
 
 from ..checks.annotations import check_built_data
 from ..first_iteration.loss_sizes import likely_causes, outsized

@@ -12,7 +12,6 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 
-from mmdiffkd.models.algorithms.announcements import attend
 from mmdiffkd.registry import HOOKS
 from mmdiffkd.utils import isolated_rng
 from mmdiffkd.utils.checkpoints.atomic import write_text_durably
@@ -22,7 +21,7 @@ from mmdiffkd.utils.checkpoints.export import (
     plain_config,
 )
 from mmdiffkd.utils.checkpoints.files import write_checkpoint
-from mmdiffkd.utils.distillation import unwrap
+from mmdiffkd.utils.distillation import attend, unwrap
 
 BEST = re.compile(r'best_ckpt(?:_(.+))?')
 

@@ -3,12 +3,9 @@
 
 import logging
 import re
-from typing import Any
 
 from mmengine.logging import MessageHub, print_log
 from torch import nn
-
-from mmdiffkd.utils.distillation import unwrap
 
 HOOKS = dict(
     SanityHook='the checks and the report of the first iteration',
@@ -79,20 +76,6 @@ def announce_absent_parts(present: set[str]) -> None:
         )
     for line in lines:
         print_log(line, 'current', logging.WARNING)
-
-
-def attend(model: Any, hook: object) -> None:
-    """Note that a hook looks after a model.
-
-    Args:
-        model (nn.Module): What the runner trains, perhaps in a wrapper.
-        hook (Hook): The hook.
-    """
-    model = unwrap(model)
-    if hasattr(model, 'attending_hooks'):
-        model.attending_hooks.update(
-            kind.__name__ for kind in type(hook).__mro__
-        )
 
 
 def announce_shared_input() -> None:

@@ -31,12 +31,12 @@ from .announcements import (
     announce_teacher,
 )
 from .checkpoint_keys import to_own_keys
-from .early_exit import EarlyExit
 from .inheritance import check_inheritance, inherit
 from .nonfinite import NonFiniteGuard, nonfinite_parts
 from .student_gradient import check_student_gradient
 from .teacher_builder import RANDOM_TEACHER, build_teacher, load_teacher
 from .teacher_input import TeacherInput
+from .teacher_pass import TeacherPass, check_manner
 
 
 @MODELS.register_module()
@@ -45,8 +45,8 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
 
     * The teacher is wholly in eval mode, under ``no_grad``, and outside the
       module tree: not in the state dict, the optimizer, DDP or the EMA copy.
-    * Its forward pass ends at the last recorded module. It computes no loss
-      and needs no labels.
+    * Its forward pass ends at the last recorded module, and leaves out what
+      no record depends on. It computes no loss and needs no labels.
     * Its checkpoint must cover all of its weights.
     * Its input is re-normalised where its preprocessor differs from the
       student's.
@@ -80,6 +80,12 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
             their configs; where the student has one, that one is used.
         teacher_trainable (bool): If True, the teacher is trained as in
             MMRazor, and none of the points above holds. Defaults to False.
+        skip_teacher_parts (bool): Whether what no record depends on is left
+            out, with the same bits. Defaults to True.
+        teacher_dtype (str, optional): ``'bfloat16'`` or ``'float16'``; see
+            :class:`~.teacher_pass.TeacherPass`. Defaults to None.
+        teacher_channels_last (bool): Its memory format. Defaults to False.
+        compile_teacher (bool | dict): Whether compiled. Defaults to False.
         **kwargs: Further arguments of MMRazor's ``SingleTeacherDistill``.
 
     Raises:
@@ -99,9 +105,20 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
         inherit_teacher: Sequence[str] = (),
         data_preprocessor: dict | nn.Module | None = None,
         teacher_trainable: bool = False,
+        skip_teacher_parts: bool = True,
+        teacher_dtype: str | None = None,
+        teacher_channels_last: bool = False,
+        compile_teacher: bool | dict = False,
         **kwargs: Any,
     ) -> None:
         check_distiller(distiller)
+        manner: dict[str, Any] = dict(
+            skip=skip_teacher_parts,
+            dtype=teacher_dtype,
+            channels_last=teacher_channels_last,
+            compiled=compile_teacher,
+        )
+        check_manner(**manner)
         for name, value in dict(
             architecture=architecture, teacher=teacher
         ).items():
@@ -172,7 +189,9 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
                     self.data_preprocessor, self.teacher.data_preprocessor
                 )
                 self.teacher_input = None if adapter.identity else adapter
-            self._early_exit = EarlyExit(self.teacher, self.distiller)
+            self._teacher_pass = TeacherPass(
+                self.teacher, self.distiller, self.teacher_input, **manner
+            )
             self._first_iteration = True
         announce_teacher(self.teacher, teacher_ckpt, allow_random_teacher)
 
@@ -242,7 +261,7 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
         self.distiller.set_deliveries_override(True)
         with self.distiller.student_recorders, self.distiller.deliveries:
             losses = self._student_losses(batch_inputs, data_samples)
-        self._run_teacher_on_student_rois()
+        self._teacher_pass.run_on_student_rois(batch_inputs)
         if self._first_iteration:
             if self.student_trainable and torch.is_grad_enabled():
                 check_student_gradient(self.distiller)
@@ -258,25 +277,7 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
     def _run_teacher(
         self, batch_inputs: Tensor, data_samples: list | None
     ) -> None:
-        if not self._early_exit.necessary:
-            return
-        # no_grad, not inference_mode: what the connectors compute from these
-        # features has to be saved for their backward pass.
-        with (
-            torch.no_grad(),
-            self.distiller.teacher_recorders,
-            self.distiller.deliveries,
-        ):
-            if self.teacher_input is not None:
-                batch_inputs = self.teacher_input(batch_inputs, data_samples)
-            self._early_exit.run(self.teacher, batch_inputs, data_samples)
-
-    def _run_teacher_on_student_rois(self) -> None:
-        # A distiller of MMRazor's own knows nothing of it.
-        run = getattr(self.distiller, 'run_on_student_rois', None)
-        if run is not None:
-            with torch.no_grad():
-                run(self.teacher)
+        self._teacher_pass.run(batch_inputs, data_samples)
 
     def _student_losses(
         self, batch_inputs: Tensor, data_samples: list | None
@@ -369,14 +370,14 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
         other = self.__class__.__new__(self.__class__)
         memo[id(self)] = other
         for key, value in self.__dict__.items():
-            # A guard belongs to the run, and thereby to one model.
-            if key != 'nonfinite_guard':
+            # Those of a run, and thereby of one model.
+            if key not in ('nonfinite_guard', '_teacher_pass'):
                 other.__dict__[key] = copy.deepcopy(value, memo)
         other.nonfinite_guard = None
         if not self.teacher_trainable:
             # The copied recorders hang on no module of the shared teacher.
             other.distiller.prepare_from_teacher(other.teacher)
-            other._early_exit = EarlyExit(other.teacher, other.distiller)
+            other._teacher_pass = self._teacher_pass.of(other.distiller)
         return other
 
     def _load_from_state_dict(

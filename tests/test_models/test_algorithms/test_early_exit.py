@@ -54,7 +54,7 @@ def exit_behind(*records, **options):
     )
     teacher = Teacher()
     distiller.prepare_from_teacher(teacher)
-    early, calls = EarlyExit(teacher, distiller), {}
+    early, calls = EarlyExit(teacher, distiller, skip=False), {}
     for name, module in teacher.named_children():
         # In front of the module: what is left has not been run.
         module.register_forward_pre_hook(

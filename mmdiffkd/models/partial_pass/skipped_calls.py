@@ -1,0 +1,216 @@
+# Copyright (c) mmdiffkd contributors.
+"""Leave out the calls of modules that nothing asked for depends on."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from mmengine.logging import print_log
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_leaves, tree_map
+
+from .call_tree import Call, CallTree
+from .stand_in import StandIn, stand_in
+
+MAX_TRIALS = 5
+
+
+class SkippedCalls:
+    """Runs a frozen model without what the values asked for do not need.
+
+    The first pass is followed, operation by operation: the calls of modules
+    that no value asked for depends on, and no decision of the model, are left
+    out from then on. They are not jumped over. They are given stand-ins,
+    which have shapes and no values (:class:`~.stand_in.StandIn`): the code of
+    the model runs as it did, what comes out with values is the same to the
+    bit, and what needs a value that is not there is an error. After such an
+    error, as where a later batch takes another way through the model, nothing
+    is left out any more.
+
+    Only calls with convolutions or matrix products are left out: those of
+    nothing else cost less than their stand-ins. A model that draws random
+    numbers or changes its own state runs whole.
+
+    Args:
+        model (nn.Module): The model, in eval mode.
+        run (Callable): Runs it once, with the arguments of :meth:`run`.
+        reset (Callable): Forgets the values of the last run.
+        values (Callable): Those of the last run that were asked for, as
+            nested tuples, lists and dicts.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        run: Callable[..., None],
+        reset: Callable[[], None],
+        values: Callable[[], Any],
+    ) -> None:
+        self._model = model
+        self._run = run
+        self._reset = reset
+        self._values = values
+        #: Calls that are left out, by the name of the module; None before the
+        #: first pass.
+        self.plan: dict[str, set[int]] | None = None
+
+    def run(self, *args: Any) -> None:
+        """Run the model; the values are those of a whole pass."""
+        if self.plan is None:
+            self._learn(*args)
+        elif not self.plan:
+            self._run(*args)
+        else:
+            try:
+                self._run_without(self.plan, *args)
+            except Exception as error:
+                self._run_whole_again(*args)  # which may be its own error
+                _say(f'is run whole from now on ({error})')
+                return
+            if not _have_values(self._values()):
+                self._run_whole_again(*args)
+                _say('is run whole from now on: its control flow varies')
+
+    def _run_whole_again(self, *args: Any) -> None:
+        self.plan = {}
+        self._reset()
+        self._run(*args)
+
+    def _learn(self, *args: Any) -> None:
+        # Not at the top: a run that only tests needs nothing of it.
+        from .data_flow import DataFlow
+
+        try:
+            with DataFlow(self._model, args) as flow:
+                self._run(*args)
+        except Exception:
+            # Its own error, which then comes without this file on its way.
+            self._run_whole_again(*args)
+            return
+        calls, values = flow.calls, self._values()
+        if sum(call.name == '' for call in calls) > 1:
+            return  # it was run twice, to learn how to: next time
+        self.plan = {}
+        needed = flow.of(values) | flow.pinned
+        skipped = [] if flow.varies else _outermost(calls, needed)
+        trials = 0
+        while skipped:
+            plan: dict[str, set[int]] = {}
+            for call in skipped:
+                plan.setdefault(call.name, set()).add(call.index)
+            obstacle = self._obstacle(plan, values, *args)
+            if obstacle is None:
+                self.plan = plan
+                _say(_summary(calls, skipped))
+                return
+            trials += 1
+            for call in calls:
+                if type(call.module) is obstacle or trials == MAX_TRIALS:
+                    needed |= call.everything()
+            skipped = _outermost(calls, needed)
+        if trials:
+            self._run_whole_again(*args)
+
+    def _obstacle(
+        self, plan: dict[str, set[int]], values: Any, *args: Any
+    ) -> type | None:
+        """Try a plan; the kind of module that needs values, if one does."""
+        self._reset()
+        with CallTree(self._model) as tree:
+            try:
+                self._run_without(plan, *args)
+            except Exception:
+                # A kernel outside of PyTorch, or values in hidden ways.
+                return type((tree.open or tree.calls)[-1].module)
+        same = _equal(self._values(), values)
+        return None if same else type(self._model)
+
+    def _run_without(self, plan: dict[str, set[int]], *args: Any) -> None:
+        with ExitStack() as stack:
+            for name, indices in plan.items():
+                module = self._model.get_submodule(name)
+                stack.callback(_starve(module, indices))
+            self._run(*args)
+
+
+def _outermost(calls: list[Call], needed: int) -> list[Call]:
+    """The calls with all of theirs that are not needed and would cost."""
+    found: list[Call] = []
+    waiting = calls[:1]
+    while waiting:
+        call = waiting.pop()
+        if not any(part.flops for part in call.below()):
+            continue
+        if call.itself() & needed:
+            waiting.extend(call.children)
+        else:
+            found.append(call)
+    return found
+
+
+def _starve(module: nn.Module, indices: set[int]) -> Callable[[], None]:
+    """Give some calls of a module stand-ins; returns what ends it."""
+    before = vars(module).get('forward')
+    whole = module.forward
+    index = -1
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        nonlocal index
+        index += 1
+        if index not in indices:
+            return whole(*args, **kwargs)
+        # Such as a counter of operations: there are none.
+        with _disable_current_modes():
+            args, kwargs = tree_map(stand_in, (args, kwargs))
+            return whole(*args, **kwargs)
+
+    def end() -> None:
+        if before is None:
+            del module.forward
+        else:
+            module.forward = before
+
+    module.forward = forward  # its hooks stay
+    return end
+
+
+def _have_values(value: Any) -> bool:
+    return not any(isinstance(leaf, StandIn) for leaf in tree_leaves(value))
+
+
+def _equal(some: Any, others: Any) -> bool:
+    """Whether nested values are the same to the bit, NaN for NaN."""
+    if not _have_values(some):
+        return False
+    some, others = tree_leaves(some), tree_leaves(others)
+    return len(some) == len(others) and all(map(_equal_leaves, some, others))
+
+
+def _equal_leaves(one: Any, other: Any) -> bool:
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
+        return bool(one == other)
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if isinstance(one, FakeTensor) or isinstance(other, FakeTensor):
+        return True
+    same = one == other
+    if one.is_floating_point():
+        same |= one.isnan() & other.isnan()
+    return bool(same.all())
+
+
+def _summary(calls: list[Call], skipped: list[Call]) -> str:
+    flops = sum(part.flops for call in skipped for part in call.below())
+    share = 100 * flops / sum(call.flops for call in calls)
+    names = sorted({call.name for call in skipped})
+    rest = f' and {len(names) - 4} more' if len(names) > 4 else ''
+    return (
+        f'runs without what no record needs, {share:.0f} % of its operations '
+        f'up to the last record: {", ".join(names[:4])}{rest}'
+    )
+
+
+def _say(text: str) -> None:
+    print_log(f'the teacher {text}', 'current')
