@@ -8,15 +8,17 @@ images and labels are random; nothing is downloaded.
 """
 
 import argparse
-import contextlib
 import json
-import logging
 import os
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
-from mmdiffkd.utils.cli import add_traceback, command_line
+from mmdiffkd.utils.cli import (
+    add_traceback,
+    check_new_file,
+    check_picture,
+    command_line,
+    quiet,
+)
 from mmdiffkd.utils.errors import UserError
 
 
@@ -86,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
     from mmdiffkd.engine.benchmark.report import as_text
 
     beside = Console(stderr=True, highlight=False)
-    with _quiet():
+    with quiet():
         result = measure(
             args.config,
             args.against,
@@ -109,19 +111,6 @@ def main(arguments: list[str] | None = None) -> None:
     print(as_text(result))
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Say nothing of what the libraries build and load, at length."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(before)
-
-
 def _check(args: argparse.Namespace) -> None:
     """Refuse what would be found wrong after minutes."""
     for name in ('batch_size', 'steps'):
@@ -134,24 +123,7 @@ def _check(args: argparse.Namespace) -> None:
             f'--input-size must be at least 1 x 1, got {args.input_size}'
         )
     for option, path in (('--json', args.json), ('--plot', args.plot)):
-        if path is None:
-            continue
-        folder = os.path.dirname(path) or '.'
-        if not os.path.isdir(folder) or os.path.isdir(path):
-            raise UserError(
-                f'{option} {path}: it has to be a file in a folder that exists'
-            )
-        if os.path.exists(path) and not args.overwrite:
-            raise UserError(
-                f'{option} {path} exists; replace it with --overwrite'
-            )
+        if path is not None:
+            check_new_file(option, path, new=not args.overwrite)
     if args.plot:
-        from matplotlib.backend_bases import FigureCanvasBase
-
-        kind = os.path.splitext(args.plot)[1].lstrip('.').lower()
-        known = FigureCanvasBase.get_supported_filetypes()
-        if kind not in known:
-            raise UserError(
-                f'--plot {args.plot}: the name has to end in one of '
-                f'{", ".join(sorted(known))}'
-            )
+        check_picture('--plot', args.plot)

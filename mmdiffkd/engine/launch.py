@@ -31,8 +31,8 @@ class _Trust(argparse.Action):
         os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that training and testing share."""
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of whatever reads a config and a checkpoint."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -43,18 +43,23 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         'key="[a,b]" or key=a,b, without blanks',
     )
     parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher; the dist_*.sh and slurm_*.sh scripts set it',
-    )
-    parser.add_argument(
         '--trust-checkpoint',
         action=_Trust,
         help='load files that hold more than plain values, which can run any '
         'code: for files of known origin',
     )
     add_traceback(parser)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that training and testing share."""
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher; the dist_*.sh and slurm_*.sh scripts set it',
+    )
+    add_reading_arguments(parser)
     # PyTorch 2 launchers write the second spelling.
     parser.add_argument(
         '--local_rank',

@@ -2,12 +2,14 @@
 """How the commands answer a user's mistake."""
 
 import argparse
+import contextlib
 import functools
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
 
 from mmengine.logging import MMLogger
@@ -39,6 +41,56 @@ def add_traceback(parser: argparse.ArgumentParser) -> None:
         help='show where in the code a mistake was found, above the '
         f'message; so does {VARIABLE}=1',
     )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Say nothing of what the libraries build and load, at length."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(before)
+
+
+def check_new_file(option: str, path: str | os.PathLike, new: bool) -> None:
+    """Check the name of a file that is to be written.
+
+    Args:
+        option (str): That names it, for the message.
+        path (str | PathLike): The file.
+        new (bool): Whether it must not exist, as without ``--overwrite``.
+
+    Raises:
+        UserError: If it exists, or its folder does not.
+    """
+    folder = os.path.dirname(path) or '.'
+    if not os.path.isdir(folder) or os.path.isdir(path):
+        raise UserError(
+            f'{option} {path}: it has to be a file in a folder that exists'
+        )
+    if new and os.path.exists(path):
+        raise UserError(f'{option} {path} exists; replace it with --overwrite')
+
+
+def check_picture(option: str, path: str | os.PathLike) -> None:
+    """Check that the name of a picture ends as Matplotlib can write it.
+
+    Raises:
+        UserError: If not; the message has the endings.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kind = os.path.splitext(path)[1].lstrip('.').lower()
+    known = FigureCanvasBase.get_supported_filetypes()
+    if kind not in known:
+        raise UserError(
+            f'{option} {path}: the name has to end in one of '
+            f'{", ".join(sorted(known))}'
+        )
 
 
 def command_line(main: Callable[Words, None]) -> Callable[Words, None]:

@@ -35,6 +35,23 @@ def spatial_attention(feature: Tensor, temperature: float = 0.5) -> Tensor:
     return (attention * attention.numel()).view_as(activity)
 
 
+def as_picture(feature: Tensor) -> np.ndarray:
+    """What can be drawn of a feature.
+
+    Args:
+        feature (Tensor): Shape (C, H, W).
+
+    Returns:
+        np.ndarray: Its :func:`spatial_attention`, shape (H, W), or (L, ) of
+        positions in one line, such as tokens; of a single position the
+        values of its channels, shape (C, ).
+    """
+    if feature[0].numel() == 1:
+        return feature.float().flatten().cpu().numpy()
+    attention = spatial_attention(feature).cpu().numpy()
+    return attention.ravel() if 1 in attention.shape else attention
+
+
 def to_pixels(
     image: Tensor, mean: Tensor, std: Tensor, rgb: bool
 ) -> np.ndarray:
@@ -97,7 +114,7 @@ def draw_feature_maps(
             if image is not None:
                 show_image(places[0], image)
             for place, values in zip(places[-len(maps) :], maps.values()):
-                _draw_map(place, values)
+                draw_map(place, values)
         titles = ['image'] * (image is not None) + list(maps)
         for place, title in zip(grid[0], titles):
             place.set_title(title, loc='center')
@@ -105,7 +122,8 @@ def draw_feature_maps(
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _draw_map(axes: Axes, values: np.ndarray) -> None:
+def draw_map(axes: Axes, values: np.ndarray) -> None:
+    """Draw a map (H, W), with its size and its range below it."""
     axes.imshow(values, interpolation='nearest', cmap='viridis')
     axes.set(xticks=[], yticks=[])
     for side in axes.spines.values():

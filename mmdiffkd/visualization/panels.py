@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from .run_log import Curve
 from .style import GUIDE, Colour, level_colours
@@ -96,7 +96,7 @@ def draw_curves(
             )
     axes.set(title=title, xlabel='iteration')
     if log:
-        _use_log_scale(axes)
+        use_log_scale(axes)
     axes.margins(y=0.1)
     if len(curves) > 1 or '' not in curves:
         axes.legend(loc='best', ncols=2 if len(curves) > 3 else 1)
@@ -120,6 +120,11 @@ def draw_levels(axes: Axes, family: str, levels: dict[str, Curve]) -> None:
         dict(zip(curves, level_colours(len(curves)))),
         log='loss' in family and positive,
     )
+    mark_meaning(axes, family)
+
+
+def mark_meaning(axes: Axes, family: str) -> None:
+    """Draw the line that tells what a value of a quantity means, if any."""
     if family == 'loss_diff':
         _mark(axes, 1, 'predicting nothing')
     elif family.startswith('gamma'):
@@ -153,7 +158,7 @@ def _mark(axes: Axes, height: float, text: str) -> None:
     )
 
 
-def _use_log_scale(axes: Axes) -> None:
+def use_log_scale(axes: Axes) -> None:
     """Use a logarithmic scale with plain numbers on it."""
     axes.set_yscale('log')
     low, high = axes.get_ylim()
@@ -161,5 +166,5 @@ def _use_log_scale(axes: Axes) -> None:
     # Within two decades the powers of ten alone say too little.
     subs = (1, 2, 5) if high / low < 100 else (1,)
     axis.set_major_locator(LogLocator(subs=subs))
-    axis.set_major_formatter(ScalarFormatter())
+    axis.set_major_formatter(StrMethodFormatter('{x:g}'))
     axis.set_minor_formatter(NullFormatter())

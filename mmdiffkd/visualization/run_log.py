@@ -51,14 +51,14 @@ class RunLog(NamedTuple):
         return dict(found)
 
 
-def find_log(work_dir: str, pattern: str) -> Path:
+def find_log(work_dir: str | Path, pattern: str) -> Path:
     """Return the newest file of a run that matches a pattern.
 
     MMEngine gives every start of a run a folder of its own, named by the
     time.
 
     Args:
-        work_dir (str): Work folder of the run.
+        work_dir (str | Path): Work folder of the run.
         pattern (str): Glob below it.
     """
     found = sorted(Path(work_dir).glob(pattern))
@@ -90,19 +90,30 @@ def read_scalars(path: str | Path) -> list[dict]:
     return rows
 
 
-def read_run(work_dir: str) -> RunLog:
-    """Read the newest log of a run.
+def read_run(work_dir: str | Path) -> RunLog:
+    """Read the log of a run, of all its starts if it was resumed.
+
+    Where a start repeats iterations of an earlier one, its own count; one
+    that begins anew replaces all before it.
 
     Args:
-        work_dir (str): Work folder that the run was given.
+        work_dir (str | Path): Work folder that the run was given.
     """
-    rows = read_scalars(find_log(work_dir, '*/vis_data/scalars.json'))
+    pattern = '*/vis_data/scalars.json'
+    find_log(work_dir, pattern)
+    rows: list[tuple[int, dict]] = []
+    for path in sorted(Path(work_dir).glob(pattern)):
+        own = read_scalars(path)
+        begin = next((row['iter'] for row in own if 'iter' in row), None)
+        if begin is not None:
+            rows = [(at, row) for at, row in rows if at < begin]
+        iteration = rows[-1][0] if rows else 0
+        for row in own:
+            iteration = row.get('iter', iteration)  # only training logs one
+            rows.append((iteration, row))
     train: dict[str, list] = defaultdict(list)
     val: dict[str, list] = defaultdict(list)
-    iteration = 0
-    for row in rows:
-        if 'iter' in row:  # only training logs one
-            iteration = row['iter']
+    for iteration, row in rows:
         kept = train if 'iter' in row else val
         for key, value in row.items():
             if key not in ('iter', 'step', 'epoch'):

@@ -12,6 +12,16 @@ Colour = str | tuple[float, float, float, float]
 TEACHER, ALONE, DISTILLED = '#0072B2', '#E69F00', '#009E73'
 TRUTH, FOUND, FALSE = '#000000', '#0072B2', '#D55E00'
 GUIDE = '#555555'
+# Of groups of runs; after the last it begins again.
+GROUPS = (
+    '#0072B2',
+    '#D55E00',
+    '#009E73',
+    '#CC79A7',
+    '#E69F00',
+    '#56B4E9',
+    '#000000',
+)
 
 SETTINGS = {
     'font.size': 9,
