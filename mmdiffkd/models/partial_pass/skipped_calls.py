@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from .call_tree import Call, CallTree
 from .stand_in import StandIn, stand_in
+
+if TYPE_CHECKING:
+    from .data_flow import DataFlow
 
 MAX_TRIALS = 5
 
@@ -79,19 +82,17 @@ class SkippedCalls:
         self._run(*args)
 
     def _learn(self, *args: Any) -> None:
-        # Not at the top: a run that only tests needs nothing of it.
-        from .data_flow import DataFlow
-
         try:
-            with DataFlow(self._model, args) as flow:
-                self._run(*args)
+            flow = self._follow(*args)
+            if sum(call.name == '' for call in flow.calls) > 1:
+                # It was run twice, to find out how to; by now that is known.
+                self._reset()
+                flow = self._follow(*args)
         except Exception:
             # Its own error, which then comes without this file on its way.
             self._run_whole_again(*args)
             return
         calls, values = flow.calls, self._values()
-        if sum(call.name == '' for call in calls) > 1:
-            return  # it was run twice, to learn how to: next time
         self.plan = {}
         needed = flow.of(values) | flow.pinned
         skipped = [] if flow.varies else _outermost(calls, needed)
@@ -112,6 +113,14 @@ class SkippedCalls:
             skipped = _outermost(calls, needed)
         if trials:
             self._run_whole_again(*args)
+
+    def _follow(self, *args: Any) -> 'DataFlow':
+        # Not at the top: a run that only tests needs nothing of it.
+        from .data_flow import DataFlow
+
+        with DataFlow(self._model, args) as flow:
+            self._run(*args)
+        return flow
 
     def _obstacle(
         self, plan: dict[str, set[int]], values: Any, *args: Any
