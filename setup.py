@@ -92,6 +92,8 @@ if __name__ == '__main__':
         for name in ('det', 'seg', 'cls', 'demo', 'study', 'tests', 'lint')
     }
     extras['all'] = sorted({r for group in extras.values() for r in group})
+    # By MIM's convention: the base libraries, which pip is not to bring.
+    extras['mim'] = read_requirements('mminstall.txt')
     setup(
         name='mmdiffkd',
         version=runpy.run_path(str(ROOT / 'mmdiffkd/version.py'))[

@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Wheels, sdists, editable installs and plain checkouts ship the configs."""
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.metadata import Metadata
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -92,6 +94,28 @@ def source(checkout: Path, tmp_path: Path) -> Path:
     )
 
 
+@pytest.fixture(scope='module')
+def built(checkout: Path, tmp_path_factory) -> dict:
+    """The wheel and the sdist that ``python -m build`` makes, once."""
+    folder = tmp_path_factory.mktemp('built')
+    source = shutil.copytree(
+        checkout,
+        folder / 'source',
+        ignore=shutil.ignore_patterns(*NOT_SOURCES),
+    )
+    # Without a network: with the setuptools of this environment.
+    out = folder / 'dist'
+    run(
+        sys.executable,
+        *('-m', 'build', '--no-isolation', '--outdir', out, source),
+        cwd=folder,
+    )
+    (wheel,) = out.glob('mmdiffkd-*.whl')
+    (sdist,) = out.glob('mmdiffkd-*.tar.gz')
+    assert len(list(out.iterdir())) == 2
+    return dict(wheel=wheel, sdist=sdist)
+
+
 @pytest.fixture
 def fresh_python(tmp_path: Path) -> Path:
     """An environment without mmdiffkd that sees the libraries of this one."""
@@ -150,35 +174,45 @@ def in_wheel(wheel: Path) -> dict:
 
 
 @pytest.mark.slow
-def test_wheel_ships_configs_and_tools(source, tmp_path):
-    wheel = build_wheel(source, tmp_path / 'wheels')
-    found = in_wheel(wheel)
-    assert set(found) == shipped(source)
+def test_wheel_ships_configs_and_tools(built, checkout):
+    """The wheel of the sdist, which ``build`` makes, so the sdist has all."""
+    found = in_wheel(built['wheel'])
+    assert set(found) == shipped(checkout)
     for name, mode in found.items():
-        assert bool(mode & 0o111) == os.access(source / name, os.X_OK), name
+        assert bool(mode & 0o111) == os.access(checkout / name, os.X_OK), name
     assert found['tools/setup_env.sh'] & 0o111
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(built['wheel']) as archive:
         tops = {name.split('/')[0] for name in archive.namelist()}
     assert tops == {'mmdiffkd', f'mmdiffkd-{mmdiffkd.__version__}.dist-info'}
 
 
 @pytest.mark.slow
-def test_wheel_of_sdist_equals_wheel_of_checkout(source, tmp_path):
-    run(
-        sys.executable,
-        '-c',
-        'from setuptools import build_meta; build_meta.build_sdist("../out")',
-        cwd=source,
-    )
-    (sdist,) = (tmp_path / 'out').glob('mmdiffkd-*.tar.gz')
+def test_metadata_says_what_an_installation_brings(built, checkout):
+    with zipfile.ZipFile(built['wheel']) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith('/METADATA'))
+        metadata = Metadata.from_email(archive.read(name))
+    assert metadata.name == 'mmdiffkd'
+    assert str(metadata.version) == mmdiffkd.__version__
+    assert metadata.description.startswith('# mmdiffkd')
+    asked = {
+        canonicalize_name(r.name): r.marker for r in metadata.requires_dist
+    }
+    assert asked['mmrazor'] is None
+    # MIM's convention. Required outright they would replace a fork.
+    for library in ('mmcv', 'mmengine'):
+        assert str(asked[library]) == 'extra == "mim"'
+    assert {'det', 'seg', 'cls', 'demo'} <= set(metadata.provides_extra)
+
+
+@pytest.mark.slow
+def test_wheel_of_sdist_equals_wheel_of_checkout(built, source, tmp_path):
     direct = build_wheel(source, tmp_path / 'direct')
-    through_sdist = build_wheel(sdist, tmp_path / 'through_sdist')
     names = []
-    for wheel in (direct, through_sdist):
+    for wheel in (direct, built['wheel']):
         with zipfile.ZipFile(wheel) as archive:
             names.append(sorted(archive.namelist()))
     assert names[0] == names[1]
-    assert in_wheel(direct) == in_wheel(through_sdist)
+    assert in_wheel(direct) == in_wheel(built['wheel'])
 
 
 @pytest.mark.slow
@@ -194,15 +228,40 @@ def test_removed_config_is_not_shipped_by_the_next_build(source, tmp_path):
 
 
 @pytest.mark.slow
-def test_installed_wheel_answers_mmdiffkd_configs(
-    source, fresh_python, tmp_path
+@pytest.mark.parametrize('kind', ['wheel', 'sdist'])
+def test_installed_package_has_commands_and_configs(
+    kind, built, fresh_python, tmp_path
 ):
-    install(fresh_python, build_wheel(source, tmp_path / 'wheels'))
+    install(fresh_python, built[kind])
     package = resolves_config(fresh_python, tmp_path)
     assert tmp_path / 'env' in package.parents
     command = fresh_python.parent / 'mmdiffkd'
     assert 'print-config' in run(command, '--help', cwd=tmp_path)
+    usage = run(command, 'quickstart', '--help', cwd=tmp_path)
+    assert '--rehearse' in usage
     assert os.access(package / '.mim/tools/setup_env.sh', os.X_OK)
+
+
+@pytest.mark.slow
+def test_installed_wheel_rehearses_the_quickstart(
+    built, fresh_python, tmp_path
+):
+    """From data to report, where the user is, with nothing of a checkout."""
+    install(fresh_python, built['wheel'])
+    (package,) = (tmp_path / 'env').glob('lib/python*/site-packages/mmdiffkd')
+    before = sorted(package.rglob('[!_]*.*'))
+    here = tmp_path / 'here'
+    here.mkdir()
+    said = run(
+        *(fresh_python.parent / 'mmdiffkd', 'quickstart', '--rehearse'),
+        *('--task', 'cls', '--work-dir', 'run'),
+        cwd=here,
+    )
+    assert 'stock ImageClassificationInferencer' in said
+    numbers = json.loads((here / 'run/cls/report.json').read_text())
+    assert {model['iterations'] for model in numbers.values()} == {8}
+    assert sorted(p.name for p in here.iterdir()) == ['data', 'run']
+    assert sorted(package.rglob('[!_]*.*')) == before
 
 
 @pytest.mark.slow

@@ -229,13 +229,10 @@ def test_killed_progress_takes_its_command_along(tmp_path):
         os.kill(child, 0)
 
 
-STOCK = dict(
-    det='DetInferencer',
-    seg='MMSegInferencer',
-    cls='ImageClassificationInferencer',
-)
+STOCK = dict(det='DetInferencer', seg='MMSegInferencer')
 
 
+# The classifier's is in test_packaging.py, from an installed wheel.
 @pytest.mark.slow
 @pytest.mark.parametrize('task', STOCK)
 def test_rehearsal_runs_every_step(tmp_path, task):

@@ -26,7 +26,10 @@ Options:
                    minutes; the numbers then mean nothing
   -h, --help       print this text
 
-The demo data lies in data/demo; see tools/make_demo_data.py.
+The demo data lies in data/demo; see tools/make_demo_data.py. An installed
+package has no checkout and sets up nothing: there it is `mmdiffkd quickstart`,
+which takes the libraries that are there, and puts data and results into the
+current folder.
 EOT
 }
 
@@ -72,7 +75,13 @@ fi
 [ -n "$work" ] || die '--work-dir must not be empty'
 mkdir -p "$(dirname "$work")"
 base=$(cd "$(dirname "$work")" && pwd)/$(basename "$work")
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+installed=true
+if [ -f "$home/requirements/constraints.txt" ]; then
+    installed=false  # a checkout, where data and results go by default
+    cd "$home"
+fi
+tools=$home/tools
 
 # --- an earlier run in the same place ----------------------------------------
 # use TASK: set the variables of a task. The file $mark says that a folder is
@@ -113,7 +122,11 @@ for task in $tasks; do
 done
 
 # --- environment -------------------------------------------------------------
-python=$(bash tools/setup_env.sh --print-python)
+if $installed; then
+    python=${MMDIFFKD_PYTHON:-python}
+else
+    python=$(bash tools/setup_env.sh --print-python)
+fi
 # Without nvcc, mmcv has no operators for the GPU that PyTorch would choose.
 if [[ $python == */py*-cpu-* ]]; then export CUDA_VISIBLE_DEVICES=; fi
 
@@ -128,7 +141,7 @@ step() {
         return
     fi
     rm -rf -- "${work:?}/$name"
-    "$python" tools/analysis_tools/run_with_progress.py \
+    "$python" "$tools"/analysis_tools/run_with_progress.py \
         --title "$(printf '%-18s' "$title")" --log "$log" -- "$@"
     touch "$work/finished/${name//\//-}"
 }
@@ -138,7 +151,7 @@ train() {
     local name=$1 title=$2
     shift 2
     local settings=("$@" "${short[@]}")
-    step "$name" "$title" "$python" tools/train.py "$(config "$name")" \
+    step "$name" "$title" "$python" "$tools"/train.py "$(config "$name")" \
         --work-dir "$work/$name" --seed "$seed" \
         ${settings:+--cfg-options "${settings[@]}"}
 }
@@ -149,7 +162,7 @@ evaluate() {
         seg) keep=(--cfg-options "test_evaluator.output_dir=$found") ;;
         cls) keep=(--out "$found.pkl") ;;
     esac
-    step "test/$1" "$2" "$python" tools/test.py "$(config "$1")" \
+    step "test/$1" "$2" "$python" "$tools"/test.py "$(config "$1")" \
         "$(cat "$work/$1/last_checkpoint")" --work-dir "$work/test/$1" \
         "${keep[@]}"
 }
@@ -157,11 +170,11 @@ evaluate() {
 # config NAME: the config of a model of this task.
 config() {
     case $task-$1 in
-        det-diffkd) echo configs/demo/digits_diffkd_retina.py ;;
-        det-*) echo "configs/demo/digits_retina_$1.py" ;;
+        det-diffkd) echo "$home"/configs/demo/digits_diffkd_retina.py ;;
+        det-*) echo "$home/configs/demo/digits_retina_$1.py" ;;
         # On the pyramid: predictions want more iterations than a demo has.
-        seg-diffkd) echo configs/demo/digits_seg_diffkd_features.py ;;
-        *) echo "configs/demo/digits_${task}_$1.py" ;;
+        seg-diffkd) echo "$home"/configs/demo/digits_seg_diffkd_features.py ;;
+        *) echo "$home/configs/demo/digits_${task}_$1.py" ;;
     esac
 }
 
@@ -188,7 +201,7 @@ run_task() {
         esac
     fi
 
-    step data 'demo data' "$python" tools/make_demo_data.py --task "$task" \
+    step data 'demo data' "$python" "$tools"/make_demo_data.py --task "$task" \
         --out data/demo
     train teacher 'teacher'
     train student 'student alone'
@@ -198,13 +211,13 @@ run_task() {
     evaluate student 'test: alone'
     evaluate diffkd 'test: distilled'
     step export 'export student' "$python" \
-        tools/model_converters/export_student.py \
+        "$tools"/model_converters/export_student.py \
         "$(cat "$work/diffkd/last_checkpoint")" "$plain" --overwrite
     # Without the checkout on the path: the stock library and nothing else.
     step stock "stock $library" env -u PYTHONPATH "$python" \
-        tools/analysis_tools/stock_inference.py "$plain" --task "$task" \
+        "$tools"/analysis_tools/stock_inference.py "$plain" --task "$task" \
         --data "$data" --expect "$work/test/diffkd/$predictions"
-    step report 'report' "$python" tools/analysis_tools/quickstart_report.py \
+    step report 'report' "$python" "$tools"/analysis_tools/quickstart_report.py \
         "$work" --task "$task" --data "$data"
 
     cat "$work/logs/report.log"
@@ -234,7 +247,7 @@ for task in $tasks; do
 done
 if [ ${#summary[@]} -gt 1 ]; then
     echo
-    "$python" tools/analysis_tools/quickstart_summary.py "${summary[@]}"
+    "$python" "$tools"/analysis_tools/quickstart_summary.py "${summary[@]}"
 fi
 if $rehearse; then
     echo 'This was a rehearsal: the numbers mean nothing.'
