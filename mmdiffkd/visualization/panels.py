@@ -98,7 +98,17 @@ def draw_curves(
     if log:
         use_log_scale(axes)
     axes.margins(y=0.1)
-    if len(curves) > 1 or '' not in curves:
+    if not curves:
+        axes.text(
+            0.5,
+            0.5,
+            'nothing logged',
+            ha='center',
+            va='center',
+            transform=axes.transAxes,
+            color='0.4',
+        )
+    elif len(curves) > 1 or '' not in curves:
         axes.legend(loc='best', ncols=2 if len(curves) > 3 else 1)
 
 
