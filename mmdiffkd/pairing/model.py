@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from mmdiffkd.models.algorithms.own_defaults import own_defaults
 from mmdiffkd.models.algorithms.teacher_builder import (
     build_stock,
     named_checkpoint,
@@ -129,7 +130,7 @@ def _build(named: Named) -> tuple[nn.Module, str | None]:
         config = copy.deepcopy(named.config)
         # Some fetch a teacher of their own as they are built.
         config.model = without_weights(config.model)
-        net = build_stock(config)
+        net = own_defaults(build_stock(config))
     except UserError:
         raise
     except Exception as error:

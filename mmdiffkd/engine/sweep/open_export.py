@@ -7,31 +7,38 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from .batches import batch, pad_to
-from .zoo import semantic_stride
+from .batches import Size, batch, pad_to
 
 
-def open_export(file: str, library: str, size: int) -> Any:
-    """Build the model of an export, load it, and predict on two images.
+def open_export(file: str, library: str) -> tuple[Any, Config]:
+    """Build the model of an export, and load it.
 
     Args:
         file (str): Checkpoint that holds its own config.
         library (str): ``'mmdet'``, ``'mmseg'`` or ``'mmpretrain'``.
-        size (int): Height and width of the images, in pixels.
 
     Returns:
-        BaseModel: As the library gives it.
+        tuple[BaseModel, Config]: As the library gives it, and its config.
     """
     text = torch.load(file, weights_only=True)['meta']['cfg']
     cfg = Config.fromstring(text, '.py')
-    model = OPENERS[library](cfg, file)
+    return OPENERS[library](cfg, file), cfg
+
+
+def predict(model: Any, library: str, size: Size, stride: int = 1) -> None:
+    """Predict on an image, as the stock library does.
+
+    Args:
+        model (BaseModel): Of the library.
+        library (str): As of :func:`open_export`.
+        size (int | tuple[int, int]): Of the image, in pixels.
+        stride (int): As ``semantic_stride`` of :func:`~.batches.batch`.
+    """
+    model.eval()
     with DefaultScope.overwrite_default_scope(library), torch.no_grad():
         pad_to(model.data_preprocessor, size)
-        data = batch(model, size, 2, semantic_stride(cfg))
         # A test pipeline gives the images as a list, as the train one does.
-        predictions = model.test_step(data)
-    assert len(predictions) == 2
-    return model
+        assert len(model.test_step(batch(model, size, 1, stride))) == 1
 
 
 def _detector(cfg: Config, file: str) -> Any:

@@ -1,27 +1,38 @@
 # Copyright (c) mmdiffkd contributors.
 """A pair from two names: config, training step, export, stock library."""
 
+import contextlib
 import os
 import os.path as osp
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS, DefaultScope
+from torch.nn.modules.batchnorm import _BatchNorm
 
 import mmdiffkd
 from mmdiffkd.models.widths.probe import own_sizes
 from mmdiffkd.pairing.named import folder_of
+from mmdiffkd.utils import NonFiniteLossError
 from mmdiffkd.utils.checkpoints.export import export_student
 
 from ..student_optim_wrapper import show_student_to_constructor
 from .inventory import no_initialisation
 from .limited import told
-from .open_export import open_export
-from .stock_step import Failed, build, sizes_of, train_step
+from .open_export import open_export, predict
+from .stock_step import (
+    Failed,
+    build,
+    first_that_works,
+    losses_of,
+    sizes_of,
+    train_step,
+)
 from .untrained import untrained
+from .zoo import semantic_stride
 
 
 def pair_trial(student: str, teacher: str, method: str) -> dict[str, Any]:
@@ -36,7 +47,8 @@ def pair_trial(student: str, teacher: str, method: str) -> dict[str, Any]:
         dict: ``stage``, the last one that was begun: ``'config'``,
         ``'build'``, ``'step'``, ``'export'`` or ``'open'``; ``error`` and
         ``where`` if that one failed; ``teacher``; ``size`` of the images
-        (pixels); ``distilled``, the names of the distiller's losses.
+        (pixels); ``distilled``, the names of the distiller's losses;
+        ``prediction``, an error, if the library's own student cannot predict.
     """
     row: dict[str, Any] = dict(student=student, teacher=teacher)
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +82,11 @@ def _try(
     row['stage'] = 'step'
     own = sizes_of(model.student)
     sizes = list(dict.fromkeys([*own, *own_sizes(model.teacher)]))
-    step = train_step(model, cfg, sizes, stock=model.student)
+    try:
+        step = train_step(model, cfg, sizes, stock=model.student)
+    except NonFiniteLossError:
+        give_statistics(model, cfg, sizes)
+        step = train_step(model, cfg, sizes, stock=model.student)
     row['size'] = step.size
     row['distilled'] = sorted(
         k for k in step.losses if 'distill.' in k and 'loss' in k
@@ -86,11 +102,48 @@ def _try(
         raise Failed(f'the stock library would need {out.needs}')
 
     row['stage'] = 'open'
-    weights = {k: v.detach() for k, v in model.student.state_dict().items()}
-    del model
     with no_initialisation():
-        opened = open_export(out.path, library, step.size)
-    compare(weights, opened.state_dict())
+        opened, cfg = open_export(out.path, library)
+    compare(model.student.state_dict(), opened.state_dict())
+    how = (library, step.size, semantic_stride(cfg))
+    try:
+        predict(opened, *how)
+    except Exception as error:
+        row['prediction'] = told(error)['error']
+        try:  # some of the libraries' models cannot, on a CPU or at all
+            predict(model.student, *how)
+        except Exception as own:
+            if told(own)['error'] == row['prediction']:
+                return
+        raise
+
+
+def give_statistics(model: Any, cfg: Config, sizes: Sequence[int]) -> None:
+    """Let the norms of a random teacher have the statistics of a batch.
+
+    A trained teacher has some. Without any, features of a deep teacher that
+    has random weights may overflow.
+
+    Args:
+        model (FrozenTeacherDistill): Its teacher is changed in place.
+        cfg (Config): As for :func:`~.stock_step.losses_of`.
+        sizes (Sequence[int]): Sides of images to try, in pixels.
+    """
+    norms = [
+        module
+        for module in model.teacher.modules()
+        if isinstance(module, _BatchNorm)
+    ]
+    for norm in norms:
+        norm.momentum, norm.training = 1.0, True
+
+    def attempt(size: int) -> None:
+        with contextlib.suppress(NonFiniteLossError):
+            losses_of(model, cfg, size, model.student)
+
+    first_that_works(sizes, attempt)
+    for norm in norms:
+        norm.training = False
 
 
 def save(model: Any, cfg: Config, file: str) -> str:

@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmdiffkd.models.widths.probe import own_sizes
+from mmdiffkd.utils import NonFiniteLossError
 
 from .batches import batch, kind_of, pad_to
 from .zoo import semantic_stride, with_few_samples
@@ -62,21 +63,19 @@ def first_that_works(
         tuple[int, Any]: The size, and what came of it.
 
     Raises:
-        Exception: That of the first size, if none works, or if the next one
-            fails in the same words. A lack of memory is raised at once, as
-            larger images would need more.
+        Exception: That of the first size, if none works. A lack of memory is
+            raised at once, as larger images would need more; so is a loss
+            that is not finite, which no size mends.
     """
     first: Exception | None = None
     for size in sizes:
         try:
             return size, attempt(size)
-        except MemoryError:
+        except (MemoryError, NonFiniteLossError):
             raise
         except Exception as error:
             if 'alloc' in str(error) and 'memory' in str(error):
                 raise MemoryError(str(error)) from error
-            if first is not None and repr(error) == repr(first):
-                break
             first = first or error
     assert first is not None
     raise first

@@ -1,6 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """A config whose models are built without any weights of others."""
 
+from collections.abc import Iterator, Mapping
+
 from mmengine.config import Config
 
 from mmdiffkd.pairing.named import read_named
@@ -39,8 +41,16 @@ def untrained(cfg: Config) -> Config:
         model.allow_random_teacher = True
         path = model.teacher.get('cfg_path')
         source = read_named(path, 'teacher').config if path else Config()
-        if source.get('model', {}).get('init_cfg'):  # weights of the whole
+        absent = dict(_weights(source.get('model', {}), 'model'))
+        if absent:
             options = dict(model.teacher.get('cfg_options') or {})
-            options['model.init_cfg'] = None
-            model.teacher.cfg_options = options
+            model.teacher.cfg_options = options | absent
     return cfg
+
+
+def _weights(part: Mapping, path: str) -> Iterator[tuple[str, None]]:
+    """Keys that name weights of the whole: ``init_cfg``, a checkpoint."""
+    kept = without_weights(part)
+    for key in part:
+        if (key == 'init_cfg' and part[key]) or key not in kept:
+            yield f'{path}.{key}', None

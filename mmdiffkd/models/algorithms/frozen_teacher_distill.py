@@ -33,6 +33,7 @@ from .announcements import (
 from .checkpoint_keys import to_own_keys
 from .inheritance import check_inheritance, inherit
 from .nonfinite import NonFiniteGuard, nonfinite_parts
+from .own_defaults import own_defaults
 from .student_gradient import check_student_gradient
 from .teacher_builder import RANDOM_TEACHER, build_teacher, load_teacher
 from .teacher_input import TeacherInput
@@ -143,7 +144,7 @@ class FrozenTeacherDistill(Distillation, SingleTeacherDistill):
                 architecture = dict(architecture)
                 architecture['data_preprocessor'] = own or data_preprocessor
                 data_preprocessor = None
-            architecture = RAZOR_MODELS.build(architecture)
+            architecture = own_defaults(RAZOR_MODELS.build(architecture))
         # What follows draws random numbers that the student alone would not.
         with isolated_rng():
             built = not isinstance(teacher, dict)

@@ -159,7 +159,9 @@ def _run(
             except Exception as failure:  # told with the module it hides
                 lines = str(failure).strip().splitlines() or ['']
                 error = f'{type(failure).__name__}: {lines[0]}'
-        if not error or len(recorder.outputs) > len(seen.outputs):
+        if not (error and seen.error) or len(recorder.outputs) > len(
+            seen.outputs
+        ):
             seen = Probe(size, fixed, recorder.outputs, recorder.inputs, error)
         if not error:
             break
