@@ -27,6 +27,7 @@ from .student import (
     student_config,
     student_weights,
 )
+from .weights import lacking
 
 KEPT_META = (
     'dataset_meta',
@@ -256,8 +257,21 @@ def check_fit(
     Raises:
         UserError: If they do not fit.
     """
+    model = build_student(cfg)
     try:
-        build_student(cfg).load_state_dict(weights, strict=True)
+        found = model.load_state_dict(weights, strict=False)
+        wrong = {
+            'missing': lacking(model, weights, found.missing_keys),
+            'that it does not have': found.unexpected_keys,
+        }
+        if any(wrong.values()):
+            raise RuntimeError(
+                '; '.join(
+                    f'{len(names)} weights {what}, such as {names[:3]}'
+                    for what, names in wrong.items()
+                    if names
+                )
+            )
     except RuntimeError as error:
         raise UserError(
             f'the weights of {origin} do not fit the student of its config'

@@ -2,7 +2,7 @@
 """Load weights as the modules themselves read them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
@@ -33,7 +33,8 @@ def load_fitting(
         shape there.
     """
     try:
-        missing = model.load_state_dict(state, strict=False).missing_keys
+        found = model.load_state_dict(state, strict=False)
+        missing = lacking(model, state, found.missing_keys)
         wrong: list[str] = []
     except RuntimeError as error:
         missing = [key for key in model.state_dict() if key not in state]
@@ -49,3 +50,23 @@ def load_fitting(
     return [
         key for key in missing if not key.endswith('num_batches_tracked')
     ], wrong
+
+
+def lacking(
+    model: nn.Module, state: Mapping[str, Tensor], missing: Iterable[str]
+) -> list[str]:
+    """Of the names that loading did not find, those that ``state`` lacks.
+
+    Swin Transformer V2 drops the tables of its positions from whatever it
+    loads, since it computes them by its window.
+
+    Args:
+        model (nn.Module): The model.
+        state (Mapping[str, Tensor]): What was loaded.
+        missing (Iterable[str]): As ``load_state_dict`` gives them.
+
+    Returns:
+        list[str]: Without the buffers that are in ``state``.
+    """
+    buffers = {name for name, _ in model.named_buffers()}
+    return [k for k in missing if not (k in buffers and k in state)]

@@ -2,6 +2,7 @@
 """What fits is loaded, and what does not is told."""
 
 import copy
+import functools
 
 import torch
 from torch import nn
@@ -65,3 +66,21 @@ def test_a_module_reads_an_older_release_its_own_way():
     target = Renamed(3, 2)
     assert load_fitting(target, weights) == ([], [])
     assert (target.weight == 1).all()
+
+
+def test_tables_that_a_module_computes_anew_are_not_missing():
+    """Swin Transformer V2 drops them from any checkpoint."""
+    from mmpretrain.models import SwinTransformerV2
+
+    arch = dict(
+        embed_dims=8, depths=[1], num_heads=[2], extra_norm_every_n_blocks=0
+    )
+    build = functools.partial(
+        SwinTransformerV2, arch, img_size=32, window_size=[4], out_indices=(0,)
+    )
+    weights = state(build())
+    tables = [key for key in weights if 'relative_coords_table' in key]
+    assert len(tables) == 1
+    assert load_fitting(build(), weights) == ([], [])
+    weights.pop(tables[0])
+    assert load_fitting(build(), weights) == (tables, [])
