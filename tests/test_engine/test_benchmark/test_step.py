@@ -77,7 +77,12 @@ def test_floor_is_the_student_and_the_pass_of_the_teacher(task):
         else:
             teacher(images, mode='tensor')
     floor = FloorStep(whole)
+    floor()  # the first one finds out what of the teacher is needed
     part = counter.get_total_flops() // 2
+    if task == 'det':
+        # Nobody looks at the third level: its last 3x3 convolution is left
+        # out, 16 channels in and out at stride 32.
+        part -= 2 * (64 // 32) * (96 // 32) * 16 * 16 * 9
     assert part > 0
     least = work_of(floor).multiply_adds
     assert least == work_of(alone).multiply_adds + part
