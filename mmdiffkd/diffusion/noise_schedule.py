@@ -36,9 +36,11 @@ class NoiseSchedule(nn.Module):
 
     Attributes:
         alphas_cumprod (Tensor): ``a_t``, float64 on the CPU, shape (T,).
+        levels (Tensor): The same on the device of the module.
     """
 
     _mix: Tensor
+    levels: Tensor
     _loss_weights: Tensor | None
 
     def __init__(
@@ -67,6 +69,7 @@ class NoiseSchedule(nn.Module):
         )
         self.alphas_cumprod = torch.cumprod(1 - betas, dim=0)
         self.register_buffer('_mix', self._exact_mix(), persistent=False)
+        self.register_buffer('levels', self.alphas_cumprod, persistent=False)
         weights = None
         if min_snr_gamma is not None:
             snr = self.alphas_cumprod / (1 - self.alphas_cumprod)
@@ -85,12 +88,12 @@ class NoiseSchedule(nn.Module):
     ) -> 'NoiseSchedule':
         """Follow the module to its device, but never to its dtype."""
         nn.Module._apply(self, fn, *args, **kwargs)
-        mix = self._exact_mix()
         device = self._mix.device
-        # Apple's GPUs know no float64.
-        self._mix = (
-            mix.float().to(device) if device.type == 'mps' else mix.to(device)
-        )
+        exact = dict(_mix=self._exact_mix(), levels=self.alphas_cumprod)
+        for name, table in exact.items():
+            # Apple's GPUs know no float64.
+            table = table.float() if device.type == 'mps' else table
+            setattr(self, name, table.to(device))
         return self
 
     def add_noise(

@@ -90,7 +90,9 @@ class StudentNoiseLevel(nn.Module):
 
     def start(self, schedule: NoiseSchedule) -> Tensor:
         """First timestep of the chain, an integer tensor of shape (1,)."""
-        levels = schedule.alphas_cumprod.to(self.correlation)
+        # A schedule of one's own may have them on the CPU alone.
+        levels = getattr(schedule, 'levels', schedule.alphas_cumprod)
+        levels = levels.to(self.correlation)
         above = (levels > self.correlation.square()).sum()
         last = min(self.max_timestep, len(levels) - 1)
         return above.clamp(max=last).view(1)

@@ -1,0 +1,4 @@
+# Copyright (c) mmdiffkd contributors.
+from .costs import estimate
+
+__all__ = ['estimate']

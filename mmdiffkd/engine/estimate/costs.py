@@ -1,0 +1,162 @@
+# Copyright (c) mmdiffkd contributors.
+"""What a recipe costs, alone and with its cheaper settings."""
+
+import copy
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from .ledger import BLOCK
+from .models import build
+from .real_sections import Found
+from .settings import Setting, cheaper
+from .step import DISTILLER, TEACHER, Step, Studio
+
+MIB = 2**20
+LEFT = 0.1
+"""Share of a GPU's memory that is left to what no tensor shows: context of
+CUDA, workspaces of cuDNN, blocks of the allocator that lie idle. An
+assumption, not a measurement."""
+
+
+class Cost(NamedTuple):
+    """A training step, and how it grows.
+
+    Attributes:
+        step (Step): With the batch that was asked for.
+        per_image (float): Features of one image more, in bytes.
+        images (int): Of that batch.
+    """
+
+    step: Step
+    per_image: float
+    images: int
+
+    def largest_batch(self, gpu_memory: float) -> int:
+        """Images that fit, 0 where not even one does.
+
+        Args:
+            gpu_memory (float): Of the GPU, in GiB; :data:`LEFT` of it is not
+                used.
+        """
+        # Where features are most, the gradients are still to come.
+        resident = sum(
+            size
+            for (_, kind), size in self.step.at_peak.items()
+            if kind in ('weights', 'optimizer')
+        )
+        free = gpu_memory * 2**30 * (1 - LEFT) - resident
+        more = free - self.step.features
+        return max(self.images + int(more // max(self.per_image, 1)), 0)
+
+
+def cost_of(
+    studio: Studio, count: int, size: tuple[int, int], alone: bool = False
+) -> Cost:
+    """Take two steps, the second with one image more.
+
+    The line through them gives other batches: features grow with the images,
+    weights, gradients and the optimizer's state do not.
+    """
+    step = studio.step(count, size, alone)
+    more = studio.step(count + 1, size, alone)
+    return Cost(step, max(more.features - step.features, 0), count)
+
+
+def estimate(
+    cfg: Config,
+    count: int,
+    size: tuple[int, int],
+    gpu_memory: float = 24,
+    settings: bool = True,
+    block: int = BLOCK,
+) -> dict[str, Any]:
+    """Estimate the cost of a training from its config.
+
+    Args:
+        cfg (Config): Of a distillation, or of a plain model.
+        count (int): Images a GPU.
+        size (tuple[int, int]): Their height and width, in pixels.
+        gpu_memory (float): Of one GPU, in GiB. Defaults to 24.
+        settings (bool): Whether to try cheaper ones. Defaults to True.
+        block (int): See :class:`~.ledger.Ledger`.
+
+    Returns:
+        dict: For JSON. Memory is in MiB, multiply-adds are of one step;
+        ``parts`` has those of student, teacher and distiller (connectors and
+        distances), and their share of ``peak``.
+    """
+    model, own = build(cfg)
+    found = Found()
+    studio = Studio(model, own, block, found)
+    cost = cost_of(studio, count, size)
+    result = dict(
+        batch_size=count,
+        input_size=list(size),
+        gpu_memory=gpu_memory,
+        **_row(cost, gpu_memory),
+        parts=_parts(cost.step),
+        run_for_real=cost.step.real,
+    )
+    if TEACHER not in cost.step.parameters:
+        return result
+    alone = cost_of(studio, count, size, alone=True)
+    result['student_alone'] = _row(alone, gpu_memory)
+    result['times_floor'] = _all(cost.step) / (
+        _all(cost.step) - _all(cost.step, DISTILLER)
+    )
+    result['settings'] = {
+        setting.name: dict(
+            change=setting.change,
+            **_row(
+                cost_of(
+                    Studio(*build(_changed(cfg, setting)), block, found),
+                    count,
+                    size,
+                ),
+                gpu_memory,
+            ),
+        )
+        for setting in (cheaper(cfg, model) if settings else ())
+    }
+    return result
+
+
+def _changed(cfg: Config, setting: Setting) -> Config:
+    changed = copy.deepcopy(cfg)
+    changed.merge_from_dict(dict(setting.options))
+    return changed
+
+
+def _row(cost: Cost, gpu_memory: float) -> dict[str, Any]:
+    return dict(
+        peak=cost.step.peak / MIB,
+        per_image=cost.per_image / MIB,
+        multiply_adds=_all(cost.step),
+        largest_batch=cost.largest_batch(gpu_memory),
+    )
+
+
+def _all(step: Step, part: str | None = None) -> int:
+    return sum(
+        number
+        for (name, _), number in step.multiply_adds.items()
+        if part in (None, name)
+    )
+
+
+def _parts(step: Step) -> dict[str, Any]:
+    parts = {}
+    for name, parameters in step.parameters.items():
+        memory = {
+            kind: step.at_peak[name, kind] / MIB
+            for kind in ('weights', 'gradients', 'optimizer', 'features')
+        }
+        parts[name] = dict(
+            parameters=parameters,
+            trained=step.trained[name] if name != TEACHER else 0,
+            forward=step.multiply_adds[name, 'forward'],
+            backward=step.multiply_adds[name, 'backward'],
+            peak=memory,
+        )
+    return parts
