@@ -53,7 +53,7 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--no-settings',
         action='store_true',
-        help='leave the cheaper settings out',
+        help='leave out the cheaper settings, and the student alone',
     )
     parser.add_argument(
         '--json', metavar='FILE', help='write all numbers to this file'

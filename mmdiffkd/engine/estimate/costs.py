@@ -78,7 +78,8 @@ def estimate(
         count (int): Images a GPU.
         size (tuple[int, int]): Their height and width, in pixels.
         gpu_memory (float): Of one GPU, in GiB. Defaults to 24.
-        settings (bool): Whether to try cheaper ones. Defaults to True.
+        settings (bool): Whether to try cheaper ones, and the student alone.
+            Defaults to True.
         block (int): See :class:`~.ledger.Ledger`.
 
     Returns:
@@ -100,11 +101,13 @@ def estimate(
     )
     if TEACHER not in cost.step.parameters:
         return result
-    alone = cost_of(studio, count, size, alone=True)
-    result['student_alone'] = _row(alone, gpu_memory)
     result['times_floor'] = _all(cost.step) / (
         _all(cost.step) - _all(cost.step, DISTILLER)
     )
+    if not settings:
+        return result
+    alone = cost_of(studio, count, size, alone=True)
+    result['student_alone'] = _row(alone, gpu_memory)
     result['settings'] = {
         setting.name: dict(
             change=setting.change,
@@ -117,7 +120,7 @@ def estimate(
                 gpu_memory,
             ),
         )
-        for setting in (cheaper(cfg, model) if settings else ())
+        for setting in cheaper(cfg, model)
     }
     return result
 

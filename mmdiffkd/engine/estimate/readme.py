@@ -11,8 +11,8 @@ from mmdiffkd.utils import UserError
 
 BEGIN, END = '<!-- costs: begin -->', '<!-- costs: end -->'
 HEAD = [
-    '| config | batch | GMAC | x floor | MiB | MiB an image | student alone |',
-    '|---|---|---|---|---|---|---|',
+    '| config | batch | GMAC, x floor | MiB | MiB an image |',
+    '|---|---|---|---|---|',
 ]
 ROW = re.compile(r'^\| \[([^]]+)\]')
 
@@ -59,10 +59,8 @@ def _row(link: str, estimate: Mapping[str, Any]) -> str:
     cells = [
         f'[{link}]({link})',
         f'{estimate["batch_size"]} x {height} x {width}',
-        f'{estimate["multiply_adds"] / 1e9:,.0f}',
         f'{estimate["times_floor"]:.2f}',
         f'{estimate["peak"]:,.0f}',
         f'{estimate["per_image"]:,.0f}',
-        f'{estimate["student_alone"]["per_image"]:,.0f}',
     ]
     return f'| {" | ".join(cells)} |'

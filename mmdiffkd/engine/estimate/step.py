@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ..sweep.batches import batch, pad_to
+from ..sweep.stock_step import first_that_works, sizes_of
 from .ledger import BLOCK, Ledger
 from .real_sections import Found, RealSections
 from .twins import Twins
@@ -81,6 +82,8 @@ class Studio:
         self.block = block
         self.parts = parts_of(model)
         model.train()  # which of MMRazor's returns nothing
+        if DISTILLER in self.parts:
+            _settle(model, cfg.get('default_scope'))
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
         self.twins = Twins(list(self.parts.values()), self.mode)
         self.found = found or Found()
@@ -154,9 +157,10 @@ class Studio:
                 stack.enter_context(sections.watch(name, part))
             if DISTILLER in parts:
                 model._first_iteration = False
+                teacher = model._teacher_pass
                 for name, owner, function in (
                     (TEACHER, model, '_run_teacher'),
-                    (TEACHER, model, '_run_teacher_on_student_rois'),
+                    (TEACHER, teacher, 'run_on_student_rois'),
                     (DISTILLER, model.distiller, 'compute_distill_losses'),
                 ):
                     booked = _booked(ledger, name, getattr(owner, function))
@@ -181,6 +185,24 @@ def _labels_copied() -> Iterator[None]:
         yield
     finally:
         Tensor.__deepcopy__ = copy  # type: ignore[method-assign]
+
+
+def _settle(model: Any, scope: str | None) -> None:
+    """Let the teacher find what no record needs, on small images.
+
+    It follows its first pass for that, and looks at values.
+    """
+
+    def attempt(side: int) -> None:
+        pad_to(model.data_preprocessor, side)
+        data = batch(model.student, side, 2)
+        data = model.data_preprocessor(data, True)
+        for _ in range(2):  # the first may only learn how to run
+            model._run_teacher(data['inputs'], data['data_samples'])
+
+    MessageHub.get_current_instance().update_info('iter', 0)
+    with DefaultScope.overwrite_default_scope(scope):
+        first_that_works(sizes_of(model.student), attempt)
 
 
 def _booked(ledger: Ledger, part: str, function: Callable) -> Callable:

@@ -137,7 +137,7 @@ def test_a_student_alone_has_no_other_part():
 
 
 def test_cheaper_settings_are_cheaper_where_they_should_be():
-    found = estimate(toy(), 4, (128, 128), gpu_memory=1)
+    found = estimate(toy('det'), 2, (64, 64), gpu_memory=1)
     rows = found['settings']
     assert {'with_cp', 'latent_channels / 2', 'all of them'} <= set(rows)
     assert rows['with_cp']['per_image'] < found['per_image']

@@ -1,0 +1,65 @@
+# Copyright (c) mmdiffkd contributors.
+"""``mmdiffkd estimate``: its output, and its answers to mistakes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmdiffkd.commands.estimate import main
+
+ROOT = Path(__file__).parents[2]
+CONFIG = str(ROOT / 'configs/demo/digits_cls_diffkd.py')
+
+
+def test_tables_and_numbers(tmp_path, capsys):
+    file = tmp_path / 'cost.json'
+    main([CONFIG, '--batch-size', '4', '--json', str(file)])
+    shown = capsys.readouterr().out
+    found = json.loads(file.read_text())[CONFIG]
+    assert found['batch_size'] == 4
+    assert set(found['parts']) == {'student', 'teacher', 'distiller'}
+    for word in ('student', 'teacher', 'distiller', 'with_cp', '24 GiB'):
+        assert word in shown
+    peak = sum(sum(part['peak'].values()) for part in found['parts'].values())
+    assert peak == pytest.approx(found['peak'])
+    assert f'{found["peak"]:,.0f}' in shown
+
+
+@pytest.mark.parametrize(
+    'arguments, word',
+    [
+        (['--batch-size', '0'], '--batch-size'),
+        (['--input-size', '0', '8'], '--input-size'),
+        (['--gpu-memory', '-1'], '--gpu-memory'),
+        (['--gpu-memory', 'nan'], '--gpu-memory'),
+        (['--json', 'no/such/folder.json'], '--json'),
+        (['--json', __file__], '--overwrite'),
+        (['--readme', 'no/such/file.md'], '--readme'),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_built(
+    arguments, word, capsys
+):
+    with pytest.raises(SystemExit) as ended:
+        main([CONFIG, *arguments])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith('error: ') and word in said
+    assert '\n' not in said
+
+
+def test_a_config_that_does_not_exist(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(['no_such_config.py'])
+    assert ended.value.code == 2
+    assert 'no_such_config.py' in capsys.readouterr().err
+
+
+def test_a_config_without_a_model(tmp_path, capsys):
+    file = tmp_path / 'empty.py'
+    file.write_text('a = 1\n')
+    with pytest.raises(SystemExit) as ended:
+        main([str(file)])
+    assert ended.value.code == 2
+    assert 'defines no model' in capsys.readouterr().err
