@@ -34,7 +34,7 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         'images',
         nargs='+',
-        help='image files, or folders; best of images that were not trained on',
+        help='image files, or folders; best those that were not trained on',
     )
     parser.add_argument(
         '-o', '--out', required=True, metavar='DIR', help='folder to write'

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .feature_maps import SIDE, draw_map
+from .feature_maps import SIDE, draw_map, span
 from .style import DISTILLED, GUIDE, SETTINGS, TEACHER, level_colours
 from .task_view import show_image
 
@@ -118,10 +118,7 @@ def _draw_line(
     axes.set_xticks([])
     axes.set_box_aspect(1)
     axes.tick_params(labelsize=7)
-    axes.set_xlabel(
-        f'{len(values)} values, {values.min():.3g} to {values.max():.3g}',
-        size=8,
-    )
+    axes.set_xlabel(f'{len(values)} values, {span(values)}', size=8)
 
 
 def draw_means(summary: Mapping[str, Any], title: str) -> Figure:

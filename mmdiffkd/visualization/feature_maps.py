@@ -129,6 +129,17 @@ def draw_map(axes: Axes, values: np.ndarray) -> None:
     for side in axes.spines.values():
         side.set_visible(False)
     height, width = values.shape
-    axes.set_xlabel(
-        f'{width} x {height}, {values.min():.3g} to {values.max():.3g}', size=8
-    )
+    axes.set_xlabel(f'{width} x {height}, {span(values)}', size=8)
+
+
+def span(values: np.ndarray) -> str:
+    """Smallest and largest value, with as many digits as tell them apart."""
+    low, high = float(values.min()), float(values.max())
+    digits = 3
+    while (
+        digits < 6
+        and low != high
+        and f'{low:.{digits}g}' == (f'{high:.{digits}g}')
+    ):
+        digits += 1
+    return f'{low:.{digits}g} to {high:.{digits}g}'

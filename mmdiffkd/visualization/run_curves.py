@@ -64,7 +64,7 @@ def _panel(axes: Axes, groups: Sequence[RunGroup], key: str) -> None:
         colours = dict(zip(levels, shades))
     else:
         for i, group in enumerate(groups):
-            if key in group.keys():
+            if key in group.quantities():
                 bands[group.name] = group.band(key)
                 colours[group.name] = _colour(i)
         smoothed = all(key not in run.val for g in groups for run in g.runs)

@@ -47,7 +47,7 @@ class RunGroup(NamedTuple):
     name: str
     runs: list[RunLog]
 
-    def keys(self) -> list[str]:
+    def quantities(self) -> list[str]:
         """Quantities that each of the runs has, in the order of the log."""
         first, *others = map(_quantities, self.runs)
         return [key for key in first if all(key in own for own in others)]
@@ -132,7 +132,7 @@ def choose_keys(
     Raises:
         UserError: If no group has one of those asked for.
     """
-    known = list(dict.fromkeys(key for g in groups for key in g.keys()))
+    known = list(dict.fromkeys(key for g in groups for key in g.quantities()))
     if asked is None:
         metrics = [
             key

@@ -52,5 +52,6 @@ def row_of(seen: Seen, pair: RecordedPair) -> Row:
         near, ratio = (round(found[key], 2) + 0.0 for key in NUMBERS[:2])
         captions.append(f'cos {near:.2f}, SNR {round(ratio, 1) + 0.0:.1f} dB')
     features['teacher'] = as_picture(pair.teacher[0])
-    captions.append(f'{pair.teacher.shape[1]} channels')
+    if features['teacher'].ndim == 2:
+        captions.append(f'{pair.teacher.shape[1]} channels')
     return Row(seen.path.name, seen.pixels, features, captions)

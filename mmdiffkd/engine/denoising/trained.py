@@ -54,8 +54,8 @@ def load_distillation(
     if own and not any(str(key).startswith(DISTILLER) for key in state):
         raise UserError(
             f'{checkpoint} holds a student alone: name a checkpoint of its '
-            'distillation, such as epoch_12.pth; student_last.pth and exported '
-            'files have no connectors'
+            'distillation, such as epoch_12.pth; student_last.pth and '
+            'exported files have no connectors'
         )
     missing, wrong = load_fitting(model, state)
     foreign = [

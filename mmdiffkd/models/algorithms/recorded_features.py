@@ -79,9 +79,12 @@ def _run(
     distiller.set_deliveries_override(True)
     # Some modules run in one of the two modes alone.
     for mode in ('tensor', 'predict'):
-        with distiller.student_recorders, distiller.deliveries:
-            with blame(f"the student's forward pass, mode='{mode}'"):
-                model.student(inputs, data_samples, mode=mode)
+        with (
+            distiller.student_recorders,
+            distiller.deliveries,
+            blame(f"the student's forward pass, mode='{mode}'"),
+        ):
+            model.student(inputs, data_samples, mode=mode)
         if all(
             recorder.data_buffer
             for recorder in distiller.student_recorders.recorders.values()
