@@ -4,6 +4,7 @@ GPU wait, or fail there. Fake tensors have no values, and know their device."""
 
 import pytest
 import torch
+from helpers.fakes import move
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     FakeTensorMode,
@@ -53,24 +54,6 @@ CASES = {
     'self, student': (SelfDiffusion, dict(diffusion_target='student'), MAP),
     'mimicking': (FeatureMimicking, {}, MAP),
 }
-
-
-def move(module, mode, device):
-    """Put fakes on a device in the place of all weights."""
-    for part in module.modules():
-        for place in (part._parameters, part._buffers):
-            for name, tensor in place.items():
-                if tensor is None:
-                    continue
-                with mode:
-                    fake = torch.empty_like(
-                        mode.from_tensor(tensor), device=device
-                    )
-                place[name] = (
-                    torch.nn.Parameter(fake.detach(), tensor.requires_grad)
-                    if isinstance(tensor, torch.nn.Parameter)
-                    else fake
-                )
 
 
 def output_of(name, mode, device):
