@@ -151,12 +151,17 @@ def gradients(loss: Tensor, tensors: Sequence[Tensor]) -> list[Tensor | None]:
 
 
 def size_of(tensors: Sequence[Tensor]) -> float:
-    """Largest root mean square of some tensors."""
+    """Largest root mean square of some tensors.
+
+    What no loss reads of a teacher may have been left out, and has none.
+    """
     return max(
         (
             float(t.detach().double().pow(2).mean().sqrt())
             for t in tensors
-            if t.numel() and t.is_floating_point()
+            if getattr(t, 'has_values', True)
+            and t.numel()
+            and t.is_floating_point()
         ),
         default=0.0,
     )

@@ -1,7 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Stop a forward pass once everything that was asked for is recorded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -129,9 +129,18 @@ class EarlyExit:
         ):
             teacher(*args, mode='loss')
 
-    def _reset(self) -> None:
-        for recorder in self._recorders.values():
+    def _reset(self) -> Callable[[], None]:
+        """Empty the recorders; returns what fills them again."""
+        recorders = self._recorders.values()
+        records = [recorder.data_buffer for recorder in recorders]
+        for recorder in recorders:
             recorder.reset_data_buffer()
+
+        def bring_back() -> None:
+            for recorder, record in zip(recorders, records):
+                recorder.data_buffer[:] = record
+
+        return bring_back
 
     def _values(self) -> list[Any]:
         """What will be read of the records."""

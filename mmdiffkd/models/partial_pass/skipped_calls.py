@@ -39,7 +39,8 @@ class SkippedCalls:
     Args:
         model (nn.Module): The model, in eval mode.
         run (Callable): Runs it once, with the arguments of :meth:`run`.
-        reset (Callable): Forgets the values of the last run.
+        reset (Callable): Forgets the values of the last run, and returns what
+            brings them back.
         values (Callable): Those of the last run that were asked for, as
             nested tuples, lists and dicts.
     """
@@ -48,7 +49,7 @@ class SkippedCalls:
         self,
         model: nn.Module,
         run: Callable[..., None],
-        reset: Callable[[], None],
+        reset: Callable[[], Callable[[], None]],
         values: Callable[[], Any],
     ) -> None:
         self._model = model
@@ -96,23 +97,27 @@ class SkippedCalls:
         self.plan = {}
         needed = flow.of(values) | flow.pinned
         skipped = [] if flow.varies else _outermost(calls, needed)
-        trials = 0
-        while skipped:
+        if not skipped:
+            return
+        # Whoever looks at the first pass sees all of it.
+        bring_back = self._reset()
+        for _ in range(MAX_TRIALS):
             plan: dict[str, set[int]] = {}
             for call in skipped:
                 plan.setdefault(call.name, set()).add(call.index)
             obstacle = self._obstacle(plan, values, *args)
+            self._reset()
             if obstacle is None:
                 self.plan = plan
                 _say(_summary(calls, skipped))
-                return
-            trials += 1
+                break
             for call in calls:
-                if type(call.module) is obstacle or trials == MAX_TRIALS:
+                if type(call.module) is obstacle:
                     needed |= call.everything()
             skipped = _outermost(calls, needed)
-        if trials:
-            self._run_whole_again(*args)
+            if not skipped:
+                break
+        bring_back()
 
     def _follow(self, *args: Any) -> 'DataFlow':
         # Not at the top: a run that only tests needs nothing of it.
@@ -126,7 +131,6 @@ class SkippedCalls:
         self, plan: dict[str, set[int]], values: Any, *args: Any
     ) -> type | None:
         """Try a plan; the kind of module that needs values, if one does."""
-        self._reset()
         with CallTree(self._model) as tree:
             try:
                 self._run_without(plan, *args)

@@ -30,6 +30,9 @@ class StandIn(torch.Tensor):
         device (torch.device): The device to stand for.
     """
 
+    #: For whoever meets one and does not know of them; see `size_of` of the
+    #: report on the first iteration.
+    has_values = False
     meta: Tensor
 
     @staticmethod

@@ -153,10 +153,14 @@ def skipping(model, asked):
         with torch.no_grad():
             model(*args)
 
+    def reset():
+        kept, model.gives.outputs = model.gives.outputs, []
+        return lambda: setattr(model.gives, 'outputs', kept)
+
     return SkippedCalls(
         model,
         run,
-        model.gives.outputs.clear,
+        reset,
         lambda: [model.gives.outputs[i] for i in asked],
     )
 
@@ -244,6 +248,20 @@ def test_another_way_through_the_model_is_taken_with_all_values():
         skipped.run(images(seed, *shape))
         assert len(model.gives.outputs) == 2
         assert torch.equal(model.gives.outputs[0], plain.gives.outputs[0])
+
+
+def test_who_looks_at_the_first_pass_sees_all_of_it():
+    model, plain = TwoBranches().eval(), TwoBranches().eval()
+    skipped = skipping(model, [0])
+    x = images(0, 2, 3, 8, 8)
+    plain(x)
+    skipped.run(x)
+    assert skipped.plan and len(model.gives.outputs) == 2
+    for found, expected in zip(model.gives.outputs, plain.gives.outputs):
+        assert torch.equal(found, expected)
+    model.gives.outputs.clear()
+    skipped.run(x)
+    assert not model.gives.outputs[1].has_values
 
 
 def test_an_error_of_the_model_itself_is_its_own():
