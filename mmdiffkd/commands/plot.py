@@ -67,4 +67,9 @@ def main(arguments: list[str] | None = None) -> None:
     draw_runs(groups, keys).savefig(args.out, dpi=130)
     for group in groups:
         print(f'{group.name}: {len(group.runs)} of {len(args.runs)} runs')
+        if mixed := group.mixed():
+            print(
+                f'  WARNING: their configs differ in {len(mixed)} keys, such '
+                f'as {mixed[0]}: NAME=DIR puts a run into another group'
+            )
     print(f'wrote {args.out}: {", ".join(keys)}')

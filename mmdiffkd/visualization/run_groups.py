@@ -1,7 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Runs of the same config as one: mean and deviation of what they logged."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 
 from mmdiffkd.utils import UserError, closest
 
+from .run_configs import config_name, differences
 from .run_log import Curve, RunLog, read_run
 
 TASK_LOSS = 'task loss'
@@ -42,10 +42,21 @@ class RunGroup(NamedTuple):
     Attributes:
         name (str): Of their config, or as was asked for.
         runs (list[RunLog]): What they logged.
+        folders (list[Path]): Their work folders.
     """
 
     name: str
     runs: list[RunLog]
+    folders: list[Path]
+
+    def mixed(self) -> list[str]:
+        """Keys of the config in which the runs differ, seeds aside."""
+        first, *others = self.folders
+        return list(
+            dict.fromkeys(
+                key for other in others for key in differences(first, other)
+            )
+        )
 
     def quantities(self) -> list[str]:
         """Quantities that each of the runs has, in the order of the log."""
@@ -83,7 +94,7 @@ def read_groups(places: Iterable[str]) -> list[RunGroup]:
     Raises:
         UserError: If a folder does not exist, holds no log, or is named twice.
     """
-    groups: dict[str, list[RunLog]] = {}
+    groups: dict[str, RunGroup] = {}
     seen: set[Path] = set()
     for place in places:
         name, folder = _split(place)
@@ -95,27 +106,11 @@ def read_groups(places: Iterable[str]) -> list[RunGroup]:
         run = read_run(folder)
         if not run.train:
             raise UserError(f'{folder} has logged no iteration yet')
-        groups.setdefault(name or config_name(folder), []).append(run)
-    return [RunGroup(name, runs) for name, runs in groups.items()]
-
-
-def config_name(folder: Path) -> str:
-    """Name of the config that a work folder was made with.
-
-    Args:
-        folder (Path): MMEngine leaves the config there as ``NAME.py``; where
-            there is none, or several, the folder's own name without a seed
-            at its end counts.
-    """
-    names = [
-        path.stem
-        for path in folder.glob('*.py')
-        # What `mmdiffkd test` and the export leave there.
-        if not path.stem.endswith(('_test', 'student_last'))
-    ]
-    if len(names) == 1:
-        return names[0]
-    return re.sub(r'[-_](seed[-_]?)?\d+$', '', folder.resolve().name)
+        name = name or config_name(folder)
+        group = groups.setdefault(name, RunGroup(name, [], []))
+        group.runs.append(run)
+        group.folders.append(folder)
+    return list(groups.values())
 
 
 def choose_keys(

@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 import json
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +9,12 @@ import pytest
 from mmdiffkd.commands import plot
 from mmdiffkd.utils import UserError
 from mmdiffkd.visualization import read_run
+from mmdiffkd.visualization.run_configs import config_name, differences
 from mmdiffkd.visualization.run_curves import draw_runs
 from mmdiffkd.visualization.run_groups import (
     TASK_LOSS,
     band_of,
     choose_keys,
-    config_name,
     read_groups,
 )
 
@@ -109,6 +110,22 @@ def test_a_folder_without_a_config_counts_by_its_name(tmp_path):
     ):
         (tmp_path / name).mkdir()
         assert config_name(tmp_path / name) == expected
+
+
+def test_runs_of_other_settings_are_not_mixed_in_silence(runs, capsys):
+    text = "work_dir = '{0}'\nrandomness = dict(seed={0})\nm = dict(a=[{1}])\n"
+    for i, folder in enumerate(runs[:3]):
+        file = Path(folder) / 'small_diffkd.py'
+        file.write_text(text.format(i, int(i == 2)))
+    folders = list(map(Path, runs))
+    assert differences(folders[0], folders[1]) == []
+    assert differences(folders[0], folders[2]) == ['m.a']
+    assert differences(folders[0], folders[3]) == []  # which has none
+    out = str(Path(runs[0]) / 'a.png')
+    plot.main([*runs, '-o', out, '--keys', 'loss'])
+    assert 'differ in 1 keys, such as m.a' in capsys.readouterr().out
+    plot.main([*runs[:2], '-o', out, '--keys', 'loss', '--overwrite'])
+    assert 'WARNING' not in capsys.readouterr().out
 
 
 def test_each_quantity_has_a_panel_and_each_group_a_curve(runs):

@@ -46,14 +46,14 @@ def record_pairs(
             try:
                 pairs[name] = _of_connector(distiller, name, records)
             except UserError as error:
-                reasons[name] = str(error)
+                reasons[name] = _why(distiller, records, error)
         for name, records in distiller.loss_forward_mappings.items():
             if any(r.get('connector') in paired for r in records.values()):
                 continue
             try:
                 pairs[name] = _of_loss(distiller, records)
             except UserError as error:
-                reasons[name] = str(error)
+                reasons[name] = _why(distiller, records, error)
     finally:
         for manager in (
             distiller.student_recorders,
@@ -90,6 +90,21 @@ def _run(
             for recorder in distiller.student_recorders.recorders.values()
         ):
             break
+
+
+def _why(
+    distiller: Any, records: Mapping[str, Mapping], error: UserError
+) -> str:
+    """What a pair lacks, in the words of whoever looks at images."""
+    rois = getattr(distiller, 'student_rois', None)
+    recorders = distiller.teacher_recorders.recorders
+    if rois is not None and any(
+        rois.records(recorders[record['recorder']].source)
+        for record in records.values()
+        if not record['from_student']
+    ):
+        return 'it compares regions that a training step alone has'
+    return str(error)
 
 
 def _of_connector(

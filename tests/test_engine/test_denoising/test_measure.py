@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pytest
 import torch
-from helpers import dskd_toys, task_toys
+from helpers import dskd_toys, task_toys, two_stage_toys
 from mmengine.registry import DefaultScope
 
 from mmdiffkd.engine.denoising.measure import Look, Measured, as_table
@@ -134,3 +134,10 @@ def test_guidance_by_labels_says_what_to_do():
     look = look_at('cls', dskd_toys.algorithm('cls', labels=True))
     with pytest.raises(UserError, match='dskd.guidance.target=teacher'):
         look(Path('1.png'))
+
+
+def test_regions_of_a_training_step_are_left_out_with_a_word():
+    look = look_at('det', two_stage_toys.algorithm())
+    with pytest.raises(UserError, match='loss_cls: it compares regions'):
+        look(Path('1.png'))
+    assert list(look.reasons) == ['loss_cls', 'loss_reg']
