@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Pictures of features on their way through a denoising chain."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -60,14 +61,27 @@ def draw_denoising(rows: Sequence[Row], title: str) -> Figure:
         values.ndim == 1 for row in rows for values in row.features.values()
     )
     with matplotlib.rc_context({**SETTINGS, 'axes.grid': False}):
+        width = SIDE * len(columns) + 0.3
+        note = '\n'.join(
+            # Characters of that size that fit into the width (inches).
+            textwrap.fill(line, int(13 * width))
+            for line in (NUMBERS, LINES if flat else MAPS)
+        )
         figure = Figure(
-            figsize=(SIDE * len(columns) + 0.3, 2.65 * len(rows) + 0.85),
+            figsize=(
+                width,
+                2.65 * len(rows) + 0.5 + 0.17 * (note.count('\n') + 1),
+            ),
             layout='constrained',
         )
-        figure.suptitle(title, x=0.01, ha='left', size=13, weight='bold')
-        figure.supxlabel(
-            f'{NUMBERS}\n{LINES if flat else MAPS}', x=0.01, ha='left', size=9
+        figure.suptitle(
+            textwrap.fill(title, int(8 * width)),
+            x=0.01,
+            ha='left',
+            size=13,
+            weight='bold',
         )
+        figure.supxlabel(note, x=0.01, ha='left', size=9)
         grid = figure.subplots(len(rows), len(columns), squeeze=False)
         for row, places in zip(rows, grid):
             places[0].set_ylabel(row.name, size=9, weight='bold')
@@ -166,6 +180,7 @@ def draw_means(summary: Mapping[str, Any], title: str) -> Figure:
             axes.set_xticks(
                 range(count), [stage['name'] for stage in longest], rotation=30
             )
+            axes.set_xlim(-0.4, count - 0.6)
             axes.set_title(name)
         figure.legend(
             *panels[0].get_legend_handles_labels(),

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mmdiffkd.visualization.denoising import Row, draw_denoising
 from mmdiffkd.visualization.feature_maps import as_picture, span
@@ -24,6 +25,21 @@ def test_a_range_has_the_digits_that_tell_it(values, expected):
 )
 def test_maps_tokens_and_vectors(size, shape):
     assert as_picture(torch.randn(6, *size)).shape == shape
+
+
+@pytest.mark.parametrize('columns', [2, 7])
+@pytest.mark.parametrize('shape', [(4, 4), (9,)])
+def test_no_text_leaves_the_picture(columns, shape):
+    features = {f't = {i}00': np.random.rand(*shape) for i in range(columns)}
+    row = Row('a.png', None, features, ['cos -0.12, SNR -10.1 dB'] * columns)
+    title = 'diff_p3: digits_diffkd_retina_of_a_longer_name, iter_12000.pth'
+    figure = draw_denoising([row], title)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for text in (figure._suptitle, figure._supxlabel):
+        box = text.get_window_extent(canvas.get_renderer())
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+        assert box.y0 >= 0 and box.y1 <= figure.bbox.y1
 
 
 def test_vectors_stand_in_the_order_of_the_teachers():
