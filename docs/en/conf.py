@@ -26,6 +26,7 @@ extensions = [
     'sphinx_copybutton',
     'generated_pages',
     'mathml',
+    'short_names',
 ]
 root_doc = 'docs/en/index'
 source_suffix = {'.md': 'markdown'}

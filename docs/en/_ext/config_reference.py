@@ -2,7 +2,9 @@
 """Every key of every registered class, from its signature and docstring."""
 
 import inspect
+import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 from sphinx.ext.napoleon import Config, GoogleDocstring
@@ -53,6 +55,7 @@ class Key(NamedTuple):
     effect: str
 
 
+@cache
 def registered() -> dict[str, list[type]]:
     """The registered classes of this package, by the :data:`ROOMS`."""
     found: set[type] = set()
@@ -159,6 +162,22 @@ def config_reference() -> str:
     return '\n'.join(text)
 
 
+def _linked(text: str) -> str:
+    """Let the names of registered classes lead to their tables."""
+    names = {
+        kind.__name__ for kinds in registered().values() for kind in kinds
+    }
+    return re.sub(
+        r':class:`~?(?:[\w.]+\.)?(\w+)`',
+        lambda role: (
+            f'`{role[1]} <#{role[1].lower()}>`__'
+            if role[1] in names
+            else role[0]
+        ),
+        text,
+    )
+
+
 def _section(kind: type, module: str) -> list[str]:
     first = inspect.cleandoc(kind.__doc__ or '').partition('\n\n')[0]
     lines = [
@@ -167,7 +186,7 @@ def _section(kind: type, module: str) -> list[str]:
         '```{eval-rst}',
         f'.. py:currentmodule:: mmdiffkd.{module}',
         '',
-        *first.splitlines(),
+        *_linked(first).splitlines(),
     ]
     table = keys(kind)
     if table:
@@ -176,7 +195,7 @@ def _section(kind: type, module: str) -> list[str]:
         lines += ['   * - key', '     - default', '     - effect']
     for key in table:
         kind_of = f'({key.kind}) ' if key.kind else ''
-        effect = (kind_of + key.effect).splitlines() or ['']
+        effect = _linked(kind_of + key.effect).splitlines() or ['']
         lines += [f'   * - ``{key.name}``', f'     - {key.default}']
         lines += [f'     - {effect[0]}']
         lines += [f'       {line}'.rstrip() for line in effect[1:]]

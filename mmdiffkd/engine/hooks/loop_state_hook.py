@@ -32,7 +32,7 @@ class LoopStateHook(Hook):
     one that is written before they are used.
 
     Data order is exact for the samplers of MMEngine, and for any other under
-    :class:`~mmdiffkd.datasets.SeededSampler`.
+    :class:`~mmdiffkd.datasets.seeded_sampler.SeededSampler`.
     """
 
     # Before the hooks that change the best score, and those that save.
