@@ -85,7 +85,7 @@ def _try(
     try:
         step = train_step(model, cfg, sizes, stock=model.student)
     except NonFiniteLossError:
-        give_statistics(model, cfg, sizes)
+        calm_teacher(model, cfg, sizes)
         step = train_step(model, cfg, sizes, stock=model.student)
     row['size'] = step.size
     row['distilled'] = sorted(
@@ -118,24 +118,27 @@ def _try(
         raise
 
 
-def give_statistics(model: Any, cfg: Config, sizes: Sequence[int]) -> None:
-    """Let the norms of a random teacher have the statistics of a batch.
+def calm_teacher(model: Any, cfg: Config, sizes: Sequence[int]) -> None:
+    """Initialise a random teacher, and give its norms a batch's statistics.
 
-    A trained teacher has some. Without any, features of a deep teacher that
-    has random weights may overflow.
+    A distillation leaves a teacher without weights as it was built, since
+    nobody trains with one. Features of a deep one may overflow.
 
     Args:
         model (FrozenTeacherDistill): Its teacher is changed in place.
         cfg (Config): As for :func:`~.stock_step.losses_of`.
         sizes (Sequence[int]): Sides of images to try, in pixels.
     """
+    model.teacher.init_weights()
     norms = [
         module
         for module in model.teacher.modules()
         if isinstance(module, _BatchNorm)
     ]
     for norm in norms:
-        norm.momentum, norm.training = 1.0, True
+        norm.reset_running_stats()
+        # The mean of all calls: some backbones are run twice.
+        norm.momentum, norm.training = None, True
 
     def attempt(size: int) -> None:
         with contextlib.suppress(NonFiniteLossError):
