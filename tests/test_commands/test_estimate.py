@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / 'configs/demo/digits_cls_diffkd.py')
 
 
+@pytest.mark.slow
 def test_tables_and_numbers(tmp_path, capsys):
     file = tmp_path / 'cost.json'
     main([CONFIG, '--batch-size', '4', '--json', str(file)])

@@ -1,10 +1,14 @@
 # Copyright (c) mmdiffkd contributors.
-"""The tables of costs."""
+"""The tables of costs, and that they name all pairs."""
+
+from pathlib import Path
 
 import pytest
 
 from mmdiffkd.engine.estimate.readme import BEGIN, END, HEAD, ROW, add_row
 from mmdiffkd.utils import UserError
+
+ROOT = Path(__file__).parents[3]
 
 COST = dict(
     input_size=[800, 1344],
@@ -48,3 +52,18 @@ def test_a_file_without_the_lines_is_left_as_it_is(tmp_path):
     with pytest.raises(UserError, match='no distillation'):
         add_row(str(file), 'a.py', {})
     assert file.read_text() == 'nothing'
+
+
+def pair(name):
+    """``TEACHER_STUDENT_DATA``: a name without its method."""
+    return name.partition('_')[2]
+
+
+@pytest.mark.parametrize('folder', ['det', 'seg', 'cls'])
+def test_each_pair_has_a_row(folder):
+    text = (ROOT / 'configs' / folder / 'README.md').read_text()
+    table = text.partition(BEGIN)[2].partition(END)[0]
+    rows = {m[1] for line in table.splitlines() if (m := ROW.match(line))}
+    configs = {p.name for p in (ROOT / 'configs' / folder).glob('*.py')}
+    assert rows <= configs
+    assert {pair(row) for row in rows} == {pair(name) for name in configs}

@@ -136,6 +136,7 @@ def test_a_student_alone_has_no_other_part():
         )
 
 
+@pytest.mark.slow
 def test_cheaper_settings_are_cheaper_where_they_should_be():
     found = estimate(toy('det'), 2, (64, 64), gpu_memory=1)
     rows = found['settings']
@@ -146,6 +147,7 @@ def test_cheaper_settings_are_cheaper_where_they_should_be():
     assert found['times_floor'] > 1
 
 
+@pytest.mark.slow
 def test_the_largest_batch_fits_and_one_image_more_does_not():
     memory = 0.25
     model, cfg = build(toy('cls'))
