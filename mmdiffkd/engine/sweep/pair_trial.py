@@ -18,6 +18,7 @@ from mmdiffkd.models.widths.probe import own_sizes
 from mmdiffkd.pairing.named import folder_of
 from mmdiffkd.utils import NonFiniteLossError
 from mmdiffkd.utils.checkpoints.export import export_student
+from mmdiffkd.utils.configs.weights import without_weights
 
 from ..student_optim_wrapper import show_student_to_constructor
 from .inventory import no_initialisation
@@ -129,6 +130,11 @@ def calm_teacher(model: Any, cfg: Config, sizes: Sequence[int]) -> None:
         cfg (Config): As for :func:`~.stock_step.losses_of`.
         sizes (Sequence[int]): Sides of images to try, in pixels.
     """
+    for part in model.teacher.modules():
+        if init := vars(part).get('init_cfg'):
+            part.init_cfg = without_weights(dict(init_cfg=init)).get(
+                'init_cfg'
+            )
     model.teacher.init_weights()
     norms = [
         module
