@@ -71,6 +71,7 @@ def registered() -> dict[str, list[type]]:
     return rooms
 
 
+@cache
 def documented(kind: type) -> dict[str, tuple[str, str]]:
     """Type and effect of the arguments in a class's own docstring."""
     text = inspect.cleandoc(kind.__dict__.get('__doc__') or '')
