@@ -116,7 +116,7 @@ def _result(one: _Running, limits: Limits) -> dict[str, Any] | None:
         try:
             result = one.pipe.recv()
         except EOFError:
-            one.process.join(5)
+            one.process.join(60)  # a busy machine takes its time
             code = one.process.exitcode or 0
             if code == -signal.SIGTERM:  # told to end, as this one will be
                 raise KeyboardInterrupt from None

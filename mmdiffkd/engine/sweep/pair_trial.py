@@ -2,6 +2,7 @@
 """A pair from two names: config, training step, export, stock library."""
 
 import contextlib
+import copy
 import os
 import os.path as osp
 import tempfile
@@ -83,10 +84,12 @@ def _try(
     row['stage'] = 'step'
     own = sizes_of(model.student)
     sizes = list(dict.fromkeys([*own, *own_sizes(model.teacher)]))
+    before = copy.deepcopy(model.distiller.state_dict())
     try:
         step = train_step(model, cfg, sizes, stock=model.student)
     except NonFiniteLossError:
         calm_teacher(model, cfg, sizes)
+        model.distiller.load_state_dict(before)  # scales of features
         step = train_step(model, cfg, sizes, stock=model.student)
     row['size'] = step.size
     row['distilled'] = sorted(

@@ -119,7 +119,6 @@ class EarlyExit:
     def _run_with_losses(
         self, teacher: nn.Module, empty: list[str], *args: Any
     ) -> None:
-        self._mode = 'loss'
         self._reset()
         sources = [self._recorders[name].source for name in empty]
         with blame(
@@ -127,7 +126,12 @@ class EarlyExit:
             f'teacher_recorders {empty} read, and its pass with losses',
             first=self._first,
         ):
-            teacher(*args, mode='loss')
+            try:
+                teacher(*args, mode='loss')
+            except _EverythingRecorded:
+                self._mode = 'loss'
+                raise
+        self._mode = 'loss'
 
     def _reset(self) -> Callable[[], None]:
         """Empty the recorders; returns what fills them again."""
