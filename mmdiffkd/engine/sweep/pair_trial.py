@@ -134,10 +134,14 @@ def calm_teacher(model: Any, cfg: Config, sizes: Sequence[int]) -> None:
         sizes (Sequence[int]): Sides of images to try, in pixels.
     """
     for part in model.teacher.modules():
-        if init := vars(part).get('init_cfg'):
-            part.init_cfg = without_weights(dict(init_cfg=init)).get(
-                'init_cfg'
-            )
+        own = {
+            key: value
+            for key in ('init_cfg', 'pretrained')
+            if (value := vars(part).get(key))
+        }
+        kept = without_weights(own)
+        for key in own:
+            setattr(part, key, kept.get(key))
     model.teacher.init_weights()
     norms = [
         module

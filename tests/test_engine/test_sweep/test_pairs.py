@@ -5,18 +5,11 @@ Small models of many kinds, each a trial of its own process. A pair of one
 model stands for a family without a larger one.
 """
 
-import mmdet.apis  # noqa: F401  (imported once, for all processes)
-import mmpretrain.apis  # noqa: F401
-import mmseg.apis  # noqa: F401
-import pytest
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
-from mmdiffkd.engine.sweep.limited import Job, Limits, run_limited
-from mmdiffkd.engine.sweep.offline import (
-    be_quiet,
-    import_all,
-    stay_offline,
-)
-from mmdiffkd.engine.sweep.pair_trial import pair_trial
+import pytest
+from helpers import sweep_trial
 
 DETECTORS = [
     ('gfl/gfl_r50_fpn_1x_coco', 'gfl/gfl_r101_fpn_ms-2x_coco', 'diffkd'),
@@ -71,20 +64,18 @@ SAMPLE = [
 ]
 
 
-def trial(*pair):
-    # In the process of the trial, which is its own.
-    stay_offline()
-    import_all()
-    be_quiet()
-    return pair_trial(*pair)
+@pytest.fixture(scope='module')
+def trials():
+    """A process of its own, which forks them."""
+    fresh = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(1, fresh, sweep_trial.prepare) as pool:
+        yield pool
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('pair', SAMPLE, ids=lambda p: f'{p[0]}-{p[2]}')
-def test_a_pair_from_two_names_reaches_the_stock_library(pair):
-    jobs = [Job('pair', trial, pair)]
-    take = lambda: jobs.pop() if jobs else None  # noqa: E731
-    ((_, result),) = run_limited(take, Limits(120, 6))
+def test_a_pair_from_two_names_reaches_the_stock_library(trials, pair):
+    result = trials.submit(sweep_trial.limited_trial, pair).result()
     assert 'error' not in result, result
     assert result['stage'] == 'open'
 
