@@ -22,6 +22,8 @@ class Call:
         inputs (int): Calls that its inputs depend on, a bit each.
         flops (int): Operations outside of its children, two for each
             multiply-add.
+        writes_back (bool): Whether it writes to tensors older than itself,
+            which others may read.
     """
 
     number: int
@@ -31,6 +33,7 @@ class Call:
     children: list['Call'] = field(default_factory=list)
     inputs: int = 0
     flops: int = 0
+    writes_back: bool = False
 
     def below(self) -> Iterator['Call']:
         """This call and all that are made in it."""

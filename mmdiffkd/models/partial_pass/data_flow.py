@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from .call_tree import Call, CallTree
-from .operations import masks, tensors_in, written_tensors
+from .operations import PLAIN, masks, tensors_in, written_tensors
 
 READS = {
     torch.Tag.data_dependent_output,
@@ -40,9 +40,12 @@ class DataFlow(CallTree):
         #: they compute.
         self.pinned = 0
         #: Whether a second pass may give other values: random numbers were
-        #: drawn, or the state of the model has changed.
+        #: drawn, or the state of the model has changed. Nor may it be run
+        #: again where processes wait for each other.
         self.varies = False
         self._known: dict[int, tuple[StorageWeakRef, int]] = {}
+        #: How many calls had begun when a storage was first seen.
+        self._born: dict[int, int] = {}
         self._before: dict[int, list[Any]] = {}
         self._operations = _Operations(self)
         state = [*_state_of(model)]
@@ -53,8 +56,7 @@ class DataFlow(CallTree):
     def of(self, value: Any) -> int:
         """The calls that nested tuples, lists and dicts depend on."""
         leaves = tree_leaves(value)
-        plain = (Tensor, int, float, str, bytes, type(None))
-        if not all(isinstance(leaf, plain) for leaf in leaves):
+        if not all(isinstance(leaf, PLAIN) for leaf in leaves):
             return self._all()  # an object that may hold tensors
         return self._tensors(leaves)
 
@@ -97,6 +99,9 @@ class DataFlow(CallTree):
             if _address(tensor) not in given:
                 self._set(tensor, depends)
         for tensor in written_tensors(func, args, kwargs):
+            for call in self.open:
+                born = self._born.get(_address(tensor), 0)
+                call.writes_back |= born <= call.number
             self._set(tensor, depends)
             self.varies |= _address(tensor) in self._state
         if func is torch.ops.aten.index.Tensor:
@@ -105,6 +110,7 @@ class DataFlow(CallTree):
         elif READS & set(func.tags):
             self.pinned |= depends
         self.varies |= torch.Tag.nondeterministic_seeded in func.tags
+        self.varies |= 'c10d' in func.namespace
         count = flop_registry.get(func._overloadpacket)
         if count is not None and self.open:
             self.open[-1].flops += count(*args, **kwargs, out_val=output)
@@ -129,6 +135,8 @@ class DataFlow(CallTree):
     def _set(self, tensor: Tensor, depends: int) -> None:
         address = _address(tensor)
         if address:
+            if address not in self._known or self._known[address][0].expired():
+                self._born[address] = len(self.calls)
             reference = StorageWeakRef(tensor.untyped_storage())
             self._known[address] = reference, depends
 

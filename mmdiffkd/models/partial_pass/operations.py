@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+PLAIN = (Tensor, int, float, str, bytes, type(None))
+"""What hides no tensor."""
+
 
 def written_tensors(func: Any, args: tuple, kwargs: dict) -> Iterator[Tensor]:
     """The arguments that an operation writes to."""
@@ -20,6 +23,16 @@ def written_tensors(func: Any, args: tuple, kwargs: dict) -> Iterator[Tensor]:
                 if position < len(args)
                 else kwargs.get(argument.name)
             )
+
+
+def draws_random_numbers(func: Any, args: tuple, kwargs: dict) -> bool:
+    if torch.Tag.nondeterministic_seeded not in func.tags:
+        return False
+    for position, argument in enumerate(func._schema.arguments):
+        if argument.name == 'dropout_p':  # attention draws for nothing else
+            default = kwargs.get('dropout_p', argument.default_value)
+            return bool(args[position] if position < len(args) else default)
+    return True
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:

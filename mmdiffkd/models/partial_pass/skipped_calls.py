@@ -3,16 +3,21 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
+
+from mmdiffkd.utils import UserError
 
 from .call_tree import Call, CallTree
-from .stand_in import StandIn, stand_in
+from .kept_state import KeptState, host_randomness
+from .operations import PLAIN
+from .stand_in import NoValuesError, StandIn, stand_in
 
 if TYPE_CHECKING:
     from .data_flow import DataFlow
@@ -34,7 +39,9 @@ class SkippedCalls:
 
     Only calls with convolutions or matrix products are left out: those of
     nothing else cost less than their stand-ins. A model that draws random
-    numbers or changes its own state runs whole.
+    numbers, changes its own state or waits for other processes runs whole; so
+    it does as long as other parts of it are in training mode than in the
+    first pass.
 
     Args:
         model (nn.Module): The model, in eval mode.
@@ -59,12 +66,20 @@ class SkippedCalls:
         #: Calls that are left out, by the name of the module; None before the
         #: first pass.
         self.plan: dict[str, set[int]] | None = None
+        self._modes: list[bool] = []
 
     def run(self, *args: Any) -> None:
-        """Run the model; the values are those of a whole pass."""
+        """Run the model; the values are those of a whole pass.
+
+        Raises:
+            UserError: If the model has kept a tensor without values where it
+                cannot be taken back.
+        """
+        modes = [module.training for module in self._model.modules()]
         if self.plan is None:
+            self._modes = modes
             self._learn(*args)
-        elif not self.plan:
+        elif not self.plan or modes != self._modes:
             self._run(*args)
         else:
             try:
@@ -81,11 +96,17 @@ class SkippedCalls:
         self.plan = {}
         self._reset()
         self._run(*args)
+        if _stands_in(self._values()):
+            raise UserError(
+                'the teacher has kept tensors from a pass in which parts of '
+                'it were left out; set model.skip_teacher_parts=False'
+            )
 
     def _learn(self, *args: Any) -> None:
         try:
             flow = self._follow(*args)
-            if sum(call.name == '' for call in flow.calls) > 1:
+            twice = sum(call.name == '' for call in flow.calls) > 1
+            if twice and not flow.varies:
                 # It was run twice, to find out how to; by now that is known.
                 self._reset()
                 flow = self._follow(*args)
@@ -123,8 +144,10 @@ class SkippedCalls:
         # Not at the top: a run that only tests needs nothing of it.
         from .data_flow import DataFlow
 
+        before = host_randomness()
         with DataFlow(self._model, args) as flow:
             self._run(*args)
+        flow.varies |= host_randomness() != before
         return flow
 
     def _obstacle(
@@ -141,11 +164,16 @@ class SkippedCalls:
         return None if same else type(self._model)
 
     def _run_without(self, plan: dict[str, set[int]], *args: Any) -> None:
-        with ExitStack() as stack:
+        refused = StandIn.refused
+        parts = {name: self._model.get_submodule(name) for name in plan}
+        with KeptState(parts.values()) as state, ExitStack() as stack:
             for name, indices in plan.items():
-                module = self._model.get_submodule(name)
-                stack.callback(_starve(module, indices))
+                stack.callback(_starve(parts[name], indices))
             self._run(*args)
+        if state.restored:
+            raise NoValuesError('a module has kept a stand-in')
+        if StandIn.refused > refused:
+            raise NoValuesError('the model went on without a value')
 
 
 def _outermost(calls: list[Call], needed: int) -> list[Call]:
@@ -156,7 +184,7 @@ def _outermost(calls: list[Call], needed: int) -> list[Call]:
         call = waiting.pop()
         if not any(part.flops for part in call.below()):
             continue
-        if call.itself() & needed:
+        if call.itself() & needed or call.writes_back:
             waiting.extend(call.children)
         else:
             found.append(call)
@@ -176,8 +204,14 @@ def _starve(module: nn.Module, indices: set[int]) -> Callable[[], None]:
             return whole(*args, **kwargs)
         # Such as a counter of operations: there are none.
         with _disable_current_modes():
-            args, kwargs = tree_map(stand_in, (args, kwargs))
-            return whole(*args, **kwargs)
+            given = tree_map(stand_in, (args, kwargs))
+            leaves, layout = tree_flatten(given)
+            output = whole(*given[0], **given[1])
+        after, layout_after = tree_flatten(given)
+        if layout != layout_after or not all(map(is_, leaves, after)):
+            # Those are copies; the caller would see the change in its own.
+            raise NoValuesError('an argument was changed')
+        return output
 
     def end() -> None:
         if before is None:
@@ -190,7 +224,13 @@ def _starve(module: nn.Module, indices: set[int]) -> Callable[[], None]:
 
 
 def _have_values(value: Any) -> bool:
-    return not any(isinstance(leaf, StandIn) for leaf in tree_leaves(value))
+    leaves = tree_leaves(value)
+    # Another object may hold stand-ins.
+    return not _stands_in(value) and all(isinstance(x, PLAIN) for x in leaves)
+
+
+def _stands_in(value: Any) -> bool:
+    return any(isinstance(leaf, StandIn) for leaf in tree_leaves(value))
 
 
 def _equal(some: Any, others: Any) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_map
 
-from .operations import masks, written_tensors
+from .operations import draws_random_numbers, masks, written_tensors
 
 
 class NoValuesError(RuntimeError):
@@ -28,16 +28,25 @@ class StandIn(torch.Tensor):
     Args:
         meta (Tensor): A tensor on the device ``meta``.
         device (torch.device): The device to stand for.
+        lent (bool): Whether it stands for memory that is there and may be
+            read by others, so that it must not be written to. Defaults to
+            False.
     """
 
     #: For whoever meets one and does not know of them; see `size_of` of the
     #: report on the first iteration.
     has_values = False
     meta: Tensor
+    lent: bool
+    #: How many operations were refused so far: a model may catch the error.
+    refused = 0
 
     @staticmethod
     def __new__(
-        cls: type['StandIn'], meta: Tensor, device: torch.device
+        cls: type['StandIn'],
+        meta: Tensor,
+        device: torch.device,
+        lent: bool = False,
     ) -> 'StandIn':
         self: StandIn = torch.Tensor._make_wrapper_subclass(
             cls,
@@ -48,6 +57,7 @@ class StandIn(torch.Tensor):
             device=device,
         )
         self.meta = meta
+        self.lent = lent
         # A foreign kernel would be given the address 0.
         torch._C._set_throw_on_mutable_data_ptr(self)
         return self
@@ -63,18 +73,28 @@ class StandIn(torch.Tensor):
         args: tuple = (),
         kwargs: dict | None = None,
     ) -> Any:
-        kwargs = kwargs or {}
-        _refuse_writes(func, args, kwargs)
+        try:
+            return cls._operation(func, args, kwargs or {})
+        except Exception:
+            StandIn.refused += 1
+            raise
+
+    @classmethod
+    def _operation(cls, func: Any, args: tuple, kwargs: dict) -> Any:
+        _refuse(func, args, kwargs)
         if func is torch.ops.aten.index.Tensor:
             args = args[0], _positions(args[1])
         device = kwargs.get('device')
         own: dict[int, StandIn] = {}  # in-place operations return arguments
+        lent: set[int] = set()
 
         def to_meta(value: Any) -> Any:
             nonlocal device
             if isinstance(value, StandIn):
                 device = device or value.device
                 own[id(value.meta)] = value
+                if value.lent:
+                    lent.add(_memory(value.meta))
                 return value.meta
             if isinstance(value, torch.device):
                 return torch.device('meta')
@@ -86,7 +106,9 @@ class StandIn(torch.Tensor):
             known = own.get(id(value))
             if known is not None:
                 return known
-            return cls(value, torch.device(device or 'cpu'))
+            return cls(
+                value, torch.device(device or 'cpu'), _memory(value) in lent
+            )
 
         # Such as a counter of operations: there are none.
         with _disable_current_modes():
@@ -98,13 +120,18 @@ def stand_in(value: Any) -> Any:
     """A stand-in for a tensor; anything else is returned as it is."""
     if not isinstance(value, Tensor) or isinstance(value, StandIn):
         return value
-    return StandIn(_meta(value), value.device)
+    return StandIn(_meta(value), value.device, lent=True)
 
 
 def _meta(tensor: Tensor) -> Tensor:
     return torch.empty_strided(
         tensor.shape, tensor.stride(), dtype=tensor.dtype, device='meta'
     )
+
+
+def _memory(meta: Tensor) -> int:
+    """What views have in common."""
+    return int(meta.untyped_storage()._cdata)
 
 
 def _positions(indices: list[Tensor | None]) -> list[Tensor | None]:
@@ -118,9 +145,11 @@ def _positions(indices: list[Tensor | None]) -> list[Tensor | None]:
     return found
 
 
-def _refuse_writes(func: Any, args: tuple, kwargs: dict) -> None:
+def _refuse(func: Any, args: tuple, kwargs: dict) -> None:
+    if draws_random_numbers(func, args, kwargs):
+        raise NoValuesError(f'{func} would draw no random numbers')
     if torch.Tag.inplace_view in func.tags:
         raise NoValuesError(f'{func} would reshape a tensor without values')
     for tensor in written_tensors(func, args, kwargs):
-        if not isinstance(tensor, StandIn):
+        if not isinstance(tensor, StandIn) or tensor.lent:
             raise NoValuesError(f'{func} would write values of a stand-in')
