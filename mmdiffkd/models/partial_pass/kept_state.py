@@ -44,9 +44,10 @@ class KeptState:
 
 def host_randomness() -> Any:
     """States of the global generators on the host, to be compared."""
-    kind, words, *rest = np.random.get_state()
+    state: Any = np.random.get_state()
+    kind, words, *rest = state
     return (
         random.getstate(),
-        (kind, words.tobytes(), *rest),  # type: ignore[union-attr]
+        (kind, words.tobytes(), *rest),
         torch.get_rng_state().numpy().tobytes(),
     )
