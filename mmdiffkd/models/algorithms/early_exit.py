@@ -2,6 +2,7 @@
 """Stop a forward pass once everything that was asked for is recorded."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -58,7 +59,7 @@ class EarlyExit:
         if skip and self._possible:
             self.skipped = SkippedCalls(
                 teacher,
-                lambda *args: self._run(teacher, *args),
+                partial(self._run, teacher),  # which can be pickled
                 self._reset,
                 self._values,
             )

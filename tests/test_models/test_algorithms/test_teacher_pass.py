@@ -2,6 +2,7 @@
 """Ways to run the teacher: which keep the bits, and which are near."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -88,6 +89,18 @@ def test_a_copy_leaves_out_the_same():
     expected, found = trace(model)[-1], trace(other)[-1]
     for name in expected:
         assert torch.equal(expected[name], found[name])
+    assert teacher_flops(model) == teacher_flops(other)
+
+
+@pytest.mark.parametrize('followed', [False, True])
+def test_a_pickled_model_leaves_out_the_same(followed):
+    model = build(ONE_STAGE)
+    if followed:
+        trace(model)
+    other = pickle.loads(pickle.dumps(model))
+    for one, same in zip(trace(model), trace(other)):
+        for name in one:
+            assert torch.equal(one[name], same[name]), name
     assert teacher_flops(model) == teacher_flops(other)
 
 
