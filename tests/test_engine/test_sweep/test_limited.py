@@ -110,18 +110,3 @@ def test_an_interrupt_leaves_no_process_behind(tmp_path):
         list(run_limited(interrupted, LIMITS, workers=2))
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / 'pid').read_text()), 0)
-
-
-def told_to_end():
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def test_a_job_that_is_told_to_end_has_no_result():
-    """As where a machine stops: all processes are told, in any order."""
-    # A sweep takes it for an interrupt; the job must not.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run(Job('a', told_to_end))
-    finally:
-        signal.signal(signal.SIGTERM, before)
