@@ -150,7 +150,9 @@ def _end(one: _Running) -> None:
 def _child(job: Job, limits: Limits, pipe: Connection) -> None:
     # An interrupt at the keyboard is for the parent, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A training in the parent has its children block what is told to it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)

@@ -110,3 +110,22 @@ def test_an_interrupt_leaves_no_process_behind(tmp_path):
         list(run_limited(interrupted, LIMITS, workers=2))
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / 'pid').read_text()), 0)
+
+
+def told_to_end():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize('how', [signal.SIG_UNBLOCK, signal.SIG_BLOCK])
+def test_a_job_that_is_told_to_end_has_no_result(how):
+    """As where a machine stops: all processes are told, in any order."""
+    # A sweep takes it for an interrupt; the job must not. After a training,
+    # a process's children have it blocked.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    mask = signal.pthread_sigmask(how, {signal.SIGTERM})
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(Job('a', told_to_end))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGTERM, before)
