@@ -39,6 +39,7 @@ pytest_plugins = ('helpers.tools',)
 torch.set_num_threads(1)
 
 # MMEngine lays every config out that it logs or dumps, in half a second each.
+_lay_out = config_layout.FormatCode
 config_layout.FormatCode = lambda text, **_: (text, True)
 
 # No deadline: a loaded machine is no failure. The same examples every time.
@@ -66,6 +67,12 @@ def scope_of_a_test(scope_of_a_module):
     """Nor does a test."""
     with _default_scopes_put_back():
         yield
+
+
+@pytest.fixture
+def laid_out(monkeypatch):
+    """Configs are laid out, as for a user."""
+    monkeypatch.setattr(config_layout, 'FormatCode', _lay_out)
 
 
 @pytest.fixture(scope='session')
