@@ -8,17 +8,13 @@ and what is not.
 """
 
 import argparse
-import contextlib
 import json
-import logging
 import os
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mmdiffkd.engine.launch import CfgOptions
-from mmdiffkd.utils.cli import add_traceback, command_line
+from mmdiffkd.utils.cli import add_traceback, command_line, quiet
 from mmdiffkd.utils.errors import UserError
 
 
@@ -90,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     console = Console(highlight=False)
     results = {}
     for path in args.config:
-        with _quiet():
+        with quiet():
             results[path] = _estimate(path, args)
         console.print(path, style='bold')
         console.print(tables(results[path]))
@@ -117,19 +113,6 @@ def _estimate(path: str, args: argparse.Namespace) -> dict[str, Any]:
         args.gpu_memory,
         settings=not args.no_settings,
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Say nothing of what the libraries build, at length."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _check(args: argparse.Namespace) -> None:
