@@ -19,6 +19,7 @@ PAIRS = {
     'demo/camvid_mimic': 'demo/camvid_diffkd_features',
     'demo/digits_mimic': 'demo/digits_diffkd_retina',
     'demo/cifar16_mimic': 'demo/cifar16_diffkd',
+    'demo/cifar16_mimic_kd': 'demo/cifar16_diffkd_kd',
 }
 # Of the diffusion model, which the control lacks.
 DIFFUSION = ('diffusion_loss_weight', 'denoiser')
@@ -55,7 +56,7 @@ def test_control_is_diffkd_without_diffusion(control):
 def test_every_base_of_the_control_is_compared():
     found = {
         path.relative_to(CONFIGS).with_suffix('').as_posix()
-        for pattern in ('_base_/distillers/mimic_tuned*', 'demo/*_mimic')
+        for pattern in ('_base_/distillers/mimic_tuned*', 'demo/*_mimic*')
         for path in CONFIGS.glob(f'{pattern}.py')
     }
     assert found == set(PAIRS)

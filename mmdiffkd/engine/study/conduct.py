@@ -65,7 +65,7 @@ class Conductor:
         study = self.study
         pairs = [(d, m) for d, s in study.data_sets.items() for m in s.methods]
         self._all(lambda pair: self._tune(*pair), pairs)
-        for purpose in ('test', 'time') if study.equal_time else ('test',):
+        for purpose in study.purposes:
             self._all(self.make, list(self._comparison(purpose)))
 
     def teacher(self, data_set: str) -> Run | None:
@@ -239,7 +239,7 @@ class Conductor:
     def total(self) -> int:
         """Runs of methods in the whole study."""
         study = self.study
-        comparisons = 2 if study.equal_time else 1
+        comparisons = len(study.purposes)
         return sum(
             (study.trials if data_set.parameters(method) else 0)
             * len(study.tuning_seeds)

@@ -10,6 +10,7 @@ from mmdiffkd.utils import UserError, closest
 from mmdiffkd.utils.configs.loading import load_config
 
 CLOCKS = ('wall', 'cpu')
+IMAGES = ('test', 'validation')
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,10 @@ class Study:
             a second comparison. Defaults to None: there is none.
         clock (str): ``'wall'``, or ``'cpu'``, the processor's time, for runs
             of one thread on a busy machine. Defaults to ``'wall'``.
+        images (str): On which methods are compared. ``'validation'`` is an
+            exploration: the test images are not looked at, so that a method
+            may be chosen by it, and its seeds take part in no comparison that
+            follows. Defaults to ``'test'``.
     """
 
     name: str
@@ -127,6 +132,14 @@ class Study:
     control: str = 'control'
     equal_time: str | None = None
     clock: str = 'wall'
+    images: str = 'test'
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """Of the runs that are compared, see :class:`Run`."""
+        if self.images == 'validation':
+            return ('explore',)
+        return ('test', 'time') if self.equal_time else ('test',)
 
     def check(self) -> None:
         """Raise UserError if the comparison would not be fair, or possible."""
@@ -143,6 +156,15 @@ class Study:
         if self.clock not in CLOCKS:
             raise UserError(
                 f'study: clock must be one of {CLOCKS}, got {self.clock!r}'
+            )
+        if self.images not in IMAGES:
+            raise UserError(
+                f'study: images must be one of {IMAGES}, got {self.images!r}'
+            )
+        if self.images == 'validation' and (self.trials or self.equal_time):
+            raise UserError(
+                'study: an exploration, images = "validation", has neither '
+                'trials nor equal_time; write each setting as a method'
             )
         for name, data_set in self.data_sets.items():
             named = {self.alone, self.control, self.equal_time or self.alone}

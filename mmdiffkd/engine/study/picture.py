@@ -12,7 +12,7 @@ from .tables import TITLES, results, summary
 
 
 def draw(study: Study, ledger: Ledger, path: str) -> bool:
-    """Draw the results on the test images.
+    """Draw the results of the comparison.
 
     Args:
         study (Study): What was compared.
@@ -25,7 +25,7 @@ def draw(study: Study, ledger: Ledger, path: str) -> bool:
     panels = [
         (data_set, purpose)
         for data_set in study.data_sets
-        for purpose in TITLES
+        for purpose in study.purposes
         if any(ledger.rows(data_set=data_set, purpose=purpose))
     ]
     if not panels:
@@ -55,6 +55,6 @@ def _panel(ax, study: Study, ledger: Ledger, data_set: str, purpose: str):
             middle, y, xerr=deviation, fmt='|', color='black', capsize=4
         )
     ax.set_yticks(range(len(methods)), methods)
-    ax.set_xlabel(f'{study.data_sets[data_set].metric}, test images')
+    ax.set_xlabel(f'{study.data_sets[data_set].metric}, {study.images} images')
     ax.set_title(f'{data_set}, {TITLES[purpose]}')
     ax.grid(axis='x', alpha=0.3)

@@ -23,8 +23,8 @@ class Run:
         data_set (str): Name of the data set.
         method (str): Name of the method, or ``'teacher'``.
         purpose (str): ``'teacher'``, ``'tune'``, ``'test'`` at equal
-            iterations, or ``'time'``, the test at equal time. Only the last
-            two see the test images.
+            iterations, or ``'time'``, the test at equal time, or
+            ``'explore'``. Only ``'test'`` and ``'time'`` see the test images.
         config (str): Config file.
         seed (int): Random seed.
         options (Mapping): Values of config keys. The teacher's checkpoint is

@@ -12,7 +12,13 @@ from .definition import Study
 from .ledger import Ledger
 from .timing import seconds_per_iteration, time_factors
 
-TITLES = {'test': 'equal iterations', 'time': 'equal time'}
+TITLES = {
+    'test': 'equal iterations',
+    'time': 'equal time',
+    'explore': 'exploration',
+}
+FIELDS = {'test': 'test', 'time': 'test', 'explore': 'val'}
+"""Where a row has the result that runs of a purpose are compared by."""
 
 
 class Difference(NamedTuple):
@@ -64,17 +70,18 @@ def paired_difference(
 def results(
     study: Study, ledger: Ledger, data_set: str, method: str, purpose: str
 ) -> dict[int, float]:
-    """Results on the test images by seed."""
+    """Results by seed, on the images of that purpose."""
     if purpose == 'time' and (
         time_factors(study, ledger, data_set).get(method) == 1
     ):
         purpose = 'test'  # the same runs, which are not made twice
+    field = FIELDS[purpose]
     return {
-        row['seed']: row['test']
+        row['seed']: row[field]
         for row in ledger.rows(
             data_set=data_set, method=method, purpose=purpose
         )
-        if row.get('test') is not None
+        if row.get(field) is not None
     }
 
 
@@ -103,7 +110,7 @@ def tables(study: Study, ledger: Ledger) -> str:
     """
     parts = []
     for data_set in study.data_sets:
-        for purpose in TITLES:
+        for purpose in study.purposes:
             if any(ledger.rows(data_set=data_set, purpose=purpose)):
                 parts.append(_table(study, ledger, data_set, purpose))
     commits = sorted(
@@ -120,7 +127,8 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
     found = {m: results(study, ledger, data_set, m, purpose) for m in methods}
     digits = 3 if _largest(found) <= 1 else 2
     lines = [
-        f'**{data_set}, {TITLES[purpose]}**: {metric} on the test images, '
+        f'**{data_set}, {TITLES[purpose]}**: {metric} on the '
+        f'{study.images} images, '
         f'{len(study.seeds)} seeds planned; differences are paired by seed, '
         'with 95 % intervals.',
         '',

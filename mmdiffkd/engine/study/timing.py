@@ -35,7 +35,7 @@ def seconds_per_iteration(
     found = [
         seconds(row, study.clock)
         for row in ledger.rows(
-            data_set=data_set, method=method, purpose='test'
+            data_set=data_set, method=method, purpose=study.purposes[0]
         )
     ]
     known = [s for s in found if s]

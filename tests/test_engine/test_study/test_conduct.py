@@ -12,8 +12,15 @@ from pathlib import Path
 import pytest
 
 from mmdiffkd.engine.study import tables
+from mmdiffkd.engine.study.picture import draw
 from mmdiffkd.engine.study.processes import hold
 from mmdiffkd.utils import UserError
+
+from .conftest import STUDY
+
+EXPLORATION = STUDY.replace('trials = 4', "images = 'validation'").replace(
+    "equal_time = 'diffkd'", ''
+)
 
 
 def test_every_method_has_the_same_trials_and_other_seeds_for_the_test(
@@ -119,6 +126,22 @@ def test_results_of_one_seed_come_before_those_of_the_next(finished):
     finished.conduct()
     seeds = [row['seed'] for row in finished.ledger().rows(purpose='test')]
     assert sorted(seeds[:2]) == [5, 5] and sorted(seeds[-2:]) == [7, 7]
+
+
+def test_an_exploration_never_sees_the_test_images(place):
+    place.write(EXPLORATION)
+    place.conduct()
+    rows = list(place.ledger().rows(purpose='explore'))
+    assert {row['method'] for row in rows} == {'alone', 'control', 'diffkd'}
+    assert {row['seed'] for row in rows} == {5, 6, 7}
+    assert not any('test' in row for row in place.ledger().rows())
+    assert not any(call.startswith('test ') for call in place.calls())
+    text = tables(place.study(), place.ledger())
+    assert 'toys, exploration**: score on the validation images' in text
+    assert '| diffkd | 3 | 1.47 | 0.01 | +0.50' in text
+    assert draw(place.study(), place.ledger(), str(place.root / 'a.png'))
+    before = place.calls()
+    assert place.conduct() == [] and place.calls() == before
 
 
 DRIVER = """

@@ -55,6 +55,8 @@ def test_few_or_equal_pairs_have_no_false_interval():
         ('length=dict(iters=8),', '', 'equal_time needs length'),
         ('length=dict(iters=8)', 'options=dict(a={})', "'a' is a dict"),
         ('trials = 4', "clock = 'sun'", 'clock must be one of'),
+        ('trials = 4', "images = 'all'", 'images must be one of'),
+        ('trials', "images = 'validation'\ntrials", 'neither trials nor'),
         ('trials = 4', 'trails = 4', "unknown key 'trails'.*'trials'"),
         ('seeds = [5, 6, 7]', '', "study needs 'seeds'"),
         ('data_sets = dict(', 'data_sets = list(', 'TypeError|must be a dict'),
