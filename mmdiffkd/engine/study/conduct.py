@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Do what is missing of a study."""
 
+import json
 import os
 import os.path as osp
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import mmdiffkd
@@ -57,6 +59,7 @@ class Conductor:
         self._commit = commit()
         self._teachers = threading.Lock()
         self._done: set[str] = set()
+        self._told: set[str] = set()
         self._start = time.monotonic()
 
     def __call__(self) -> None:
@@ -120,9 +123,10 @@ class Conductor:
 
     def _make(self, run: Run) -> dict[str, Any]:
         settings = self.study.data_sets[run.data_set]
-        teacher_ckpt = None
+        teacher_ckpt, of_teacher = None, {}
         if run.teacher is not None:
-            teacher_ckpt = self._checkpoint(run.data_set)
+            teacher_ckpt, value = self._teacher_weights(run.data_set)
+            of_teacher = dict(teacher_val=value)
         folder = osp.join(self.work_dir, 'runs', run.folder)
         try:
             result = self.tools.execute(
@@ -132,6 +136,7 @@ class Conductor:
             result = dict(val=None, error=str(error))
         row = dict(
             result,
+            **of_teacher,
             key=run.key,
             study=self.study.name,
             data_set=run.data_set,
@@ -148,22 +153,33 @@ class Conductor:
         self._tell_row(run, row)
         return row
 
-    def _checkpoint(self, data_set: str) -> str:
-        """The teacher's weights; it is trained when they are first needed.
+    def _teacher_weights(self, data_set: str) -> tuple[str, float]:
+        """The teacher's checkpoint, and its result on the validation images.
 
-        A ledger that came from another machine has the teacher's result, and
-        not its weights.
+        It is trained when it is first needed. A ledger that came from another
+        machine has the teacher's result, and not its weights; trained there
+        and here with the same seed, it need not be the same to the bit.
         """
         run = self.teacher(data_set)
         assert run is not None  # or no run would have its key
         folder = osp.join(self.work_dir, 'runs', run.folder)
         with self._teachers:
-            if not osp.isfile(osp.join(folder, TRAINED)):
+            note = osp.join(folder, TRAINED)
+            if not osp.isfile(note):
                 self._make(run)
-            path = latest_checkpoint(folder) if osp.isdir(folder) else None
-        if path is None:
-            raise FailedRun(f'the teacher of {data_set} has no checkpoint')
-        return osp.abspath(path)
+            path = latest_checkpoint(folder) if osp.isfile(note) else None
+            if path is None:
+                raise FailedRun(f'there is no teacher of {data_set}')
+            value = json.loads(Path(note).read_text())['val']
+            known = self.ledger.get(run.key)
+            if known and known['val'] != value and run.key not in self._told:
+                self._told.add(run.key)
+                self.tell(
+                    f'the teacher of {data_set} has {value:.4g} here and '
+                    f'{known["val"]:.4g} in {self.ledger.path}: rows tell, by '
+                    '`teacher_val`, which one taught'
+                )
+        return osp.abspath(path), value
 
     def _tune(self, data_set: str, method: str) -> None:
         tuning = self.tuning(data_set, method)

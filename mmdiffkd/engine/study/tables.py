@@ -97,6 +97,18 @@ def trials(ledger: Ledger, data_set: str, method: str) -> int:
     )
 
 
+def teachers(ledger: Ledger, data_set: str) -> list[float]:
+    """Results of the teachers that runs had, on the validation images.
+
+    Returns:
+        list[float]: More than one where the ledger came from a machine on
+        which the same training ends elsewhere.
+    """
+    rows = list(ledger.rows(data_set=data_set))
+    own = {r['val'] for r in rows if r.get('purpose') == 'teacher'}
+    return sorted(own | {r['teacher_val'] for r in rows if 'teacher_val' in r})
+
+
 def tables(study: Study, ledger: Ledger) -> str:
     """All tables, in Markdown.
 
@@ -113,6 +125,13 @@ def tables(study: Study, ledger: Ledger) -> str:
         for purpose in study.purposes:
             if any(ledger.rows(data_set=data_set, purpose=purpose)):
                 parts.append(_table(study, ledger, data_set, purpose))
+        taught = teachers(ledger, data_set)
+        if len(taught) > 1:
+            values = ', '.join(f'{value:.4g}' for value in taught)
+            parts.append(
+                f'The teacher of {data_set} was trained on {len(taught)} '
+                f'machines; on the validation images: {values}.'
+            )
     commits = sorted(
         {row['commit'] for row in ledger.rows() if 'commit' in row}
     )

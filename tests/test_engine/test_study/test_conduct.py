@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """A study from its start to its tables, stopped, killed and gone on with."""
 
+import json
 import os
 import signal
 import subprocess
@@ -126,6 +127,26 @@ def test_results_of_one_seed_come_before_those_of_the_next(finished):
     finished.conduct()
     seeds = [row['seed'] for row in finished.ledger().rows(purpose='test')]
     assert sorted(seeds[:2]) == [5, 5] and sorted(seeds[-2:]) == [7, 7]
+
+
+def test_a_teacher_that_another_machine_trained_is_told_apart(place):
+    """Its row came along, its weights did not, and it ends elsewhere here."""
+    place.conduct()
+    rows = list(place.ledger().rows())
+    row = next(r for r in rows if r['method'] == 'teacher')
+    own = row['val']
+    kept = [dict(row, val=own + 0.5)]
+    kept += [r for r in rows if r['method'] == 'alone']
+    Path(place.results).write_text(''.join(f'{json.dumps(r)}\n' for r in kept))
+    told = place.conduct()
+    assert sum('taught' in line for line in told) == 1
+    ledger = place.ledger()
+    assert ledger.get(row['key'])['val'] == own + 0.5  # stays as it came
+    for method, expected in (('control', {own}), ('alone', {None})):
+        found = ledger.rows(method=method)
+        assert {r.get('teacher_val') for r in found} == expected
+    text = tables(place.study(), ledger)
+    assert f'on 2 machines; on the validation images: {own:.4g}, ' in text
 
 
 def test_an_exploration_never_sees_the_test_images(place):
