@@ -34,5 +34,6 @@ data_sets = dict(
 )
 images = 'validation'
 alone = 'kd'
+tuning_seeds = []
 seeds = [0]
 clock = 'cpu'
