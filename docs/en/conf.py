@@ -49,6 +49,8 @@ napoleon_use_ivar = True  # attributes of tuples are documented once
 
 html_theme = 'furo'
 html_title = f'mmdiffkd {release}'
+html_static_path = ['_static']
+html_css_files = ['site.css']
 html_extra_path = ['_root']
 html_math_renderer = 'mathml'
 html_show_sourcelink = False

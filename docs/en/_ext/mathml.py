@@ -5,12 +5,20 @@ A formula that docutils cannot read is a warning, so that it ends the build;
 scripts that run in the browser would only show it in red.
 """
 
+import html
+import re
+import xml.etree.ElementTree as xml
+
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
+SPACE = 'http://www.w3.org/1998/Math/MathML'
+ENTITY = re.compile(r'&(?!amp;|lt;|gt;)\w+;')  # XML knows three of HTML's
+ACCENTS = {'ˆ', 'ˉ', '˜', '^', '‾', '~'}
+xml.register_namespace('', SPACE)
 
 
 def visit_math(translator, node: nodes.math) -> None:
@@ -23,10 +31,36 @@ def visit_math_block(translator, node: nodes.math_block) -> None:
     _write(translator, node, block=True)
 
 
+def mended(formula: str) -> str:
+    """Put right what docutils makes of accents and of norms.
+
+    An index behind a letter with an accent goes below the letter, and the
+    second bar of a squared norm has another height than the first.
+
+    Args:
+        formula (str): MathML.
+
+    Returns:
+        str: MathML.
+    """
+    root = xml.fromstring(ENTITY.sub(lambda m: html.unescape(m[0]), formula))
+    for node in root.iter(f'{{{SPACE}}}munderover'):
+        letter, index, accent = node
+        if accent.text in ACCENTS:
+            node.tag = f'{{{SPACE}}}msub'
+            node[:] = [xml.Element(f'{{{SPACE}}}mover'), index]
+            node[0].extend([letter, accent])
+            node[0].set('accent', 'true')
+    for node in root.iter(f'{{{SPACE}}}mo'):
+        if node.text == '‖':
+            node.set('stretchy', 'false')
+    return xml.tostring(root, encoding='unicode')
+
+
 def _write(translator, node: nodes.Element, block: bool) -> None:
     source = node.astext().strip()
     try:
-        text = tex2mathml(source, as_block=block)
+        text = mended(tex2mathml(source, as_block=block))
     except (SyntaxError, ValueError) as error:
         logger.warning(
             'formula %r: %s', source, error, location=node, type='mathml'
