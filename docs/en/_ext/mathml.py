@@ -17,7 +17,6 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 SPACE = 'http://www.w3.org/1998/Math/MathML'
 ENTITY = re.compile(r'&(?!amp;|lt;|gt;)\w+;')  # XML knows three of HTML's
-ACCENTS = {'ˆ', 'ˉ', '˜', '^', '‾', '~'}
 xml.register_namespace('', SPACE)
 
 
@@ -46,7 +45,7 @@ def mended(formula: str) -> str:
     root = xml.fromstring(ENTITY.sub(lambda m: html.unescape(m[0]), formula))
     for node in root.iter(f'{{{SPACE}}}munderover'):
         letter, index, accent = node
-        if accent.text in ACCENTS:
+        if accent.get('stretchy') == 'false':  # so docutils writes accents
             node.tag = f'{{{SPACE}}}msub'
             node[:] = [xml.Element(f'{{{SPACE}}}mover'), index]
             node[0].extend([letter, accent])
