@@ -7,7 +7,7 @@ distance of option ``x`` from 0.3, plus a hundredth of the seed; the test
 images give 10 more. Kind and work dir of each call are
 a line of the file $CALLS. While the file
 $HOLD exists, a training waits; on SIGTERM it leaves with code 85. x above 0.9
-diverges.
+diverges; while there is a file ``full``, the disk is full.
 """
 
 import itertools
@@ -54,6 +54,9 @@ def main():
         return
     if (folder / 'resume_adds_nothing').exists():
         return
+    if Path('full').exists():
+        print('error: a checkpoint could not be written', file=sys.stderr)
+        sys.exit(2)
     cfg = runpy.run_path(config)
     x = float(options.get('x', 0.0))
     (folder / '1/vis_data').mkdir(parents=True, exist_ok=True)
@@ -66,7 +69,7 @@ def main():
     log.write_text('\n'.join(map(json.dumps, rows)) + '\n')
     wait_while_held()
     if x > 0.9:
-        print('error: the loss is NaN', file=sys.stderr)
+        print('error: loss is not finite at iteration 1', file=sys.stderr)
         sys.exit(2)
     value = cfg['offset'] - (x - 0.3) ** 2 + 0.01 * int(flags['--seed'])
     with zipfile.ZipFile(folder / 'last.pth', 'w') as checkpoint:

@@ -1,19 +1,32 @@
 # Copyright (c) mmdiffkd contributors.
 # An exploration: what may a diffusion model of the teacher's feature add to KD
 # on the logits? One seed, validation images; the setting of cifar16.py.
-# The control is KD on the logits with the feature mimicked without diffusion.
-# diffusion.pth: see README.md. In the name of a variant, `10` is the weight of
-# the feature's distance, 1 where there is none.
+# The control is KD on the logits with the feature mimicked without diffusion;
+# 10 in a name is the weight of the feature's distance, 1 where there is none.
 _epochs = {
     'train_cfg.max_epochs': 10,
     'train_cfg.val_interval': 2,
     'param_scheduler.1.milestones': [5, 7],
 }
 _weight = 'model.distiller.pairs.kd_feature.loss.loss_weight'
+_10 = {_weight: 10.0}
 _connector = 'model.distiller.pairs.kd_feature.connector.'
+# Trained on the teacher before, as README.md says, and frozen.
 _trained = {
+    **_10,
     _connector + 'diffusion_ckpt': 'work_dirs/cifar16_diffusion/diffusion.pth',
     _connector + 'freeze_diffusion': True,
+}
+# The chain starts at the timestep whose noise the student's feature has.
+_level = {
+    **_trained,
+    _connector + 'noise_matching.type': 'StudentNoiseLevel',
+}
+# The denoised feature itself is compared (Eq. 7), and the one in front of it.
+_direct = {
+    **_level,
+    _connector + 'output_projection': False,
+    _connector + 'direct_loss_weight': 10.0,
 }
 _mimic = 'configs/demo/cifar16_mimic_kd.py'
 _diffkd = 'configs/demo/cifar16_diffkd_kd.py'
@@ -26,14 +39,22 @@ data_sets = dict(
             kd=dict(config='configs/demo/cifar16_kd.py'),
             control=dict(config=_mimic),
             diffkd=dict(config=_diffkd),
-            control_10=dict(config=_mimic, options={_weight: 10.0}),
-            diffkd_10=dict(config=_diffkd, options={_weight: 10.0}),
-            trained_10=dict(config=_diffkd, options={_weight: 10.0, **_trained}),
+            control_10=dict(config=_mimic, options=_10),
+            trained_10=dict(config=_diffkd, options=_trained),
+            level_10=dict(config=_diffkd, options=_level),
+            direct_10=dict(config=_diffkd, options=_direct),
+            two_steps_10=dict(
+                config=_diffkd,
+                options={
+                    **_level,
+                    _connector + 'sampler.num_inference_steps': 2,
+                },
+            ),
+            control_30=dict(config=_mimic, options={_weight: 30.0}),
         ),
     )
 )
 images = 'validation'
 alone = 'kd'
-tuning_seeds = []
 seeds = [0]
 clock = 'cpu'

@@ -20,7 +20,7 @@ from .ledger import Ledger
 from .processes import TRAINED, FailedRun, Interrupted, Tools
 from .run import TEACHER, Run, distils, scaled
 from .timing import time_factors
-from .tune import Tuning
+from .tune import Tuning, cut_unfinished_line
 
 
 def say(line: str) -> None:
@@ -57,6 +57,7 @@ class Conductor:
         self.work_dir, self.workers, self.tell = work_dir, workers, tell
         self.failures: list[str] = []
         self._commit = commit()
+        self._journal = osp.join(work_dir, 'trials.log')
         self._teachers = threading.Lock()
         self._done: set[str] = set()
         self._told: set[str] = set()
@@ -65,6 +66,7 @@ class Conductor:
     def __call__(self) -> None:
         """Go through the whole study, as far as it is not done."""
         os.makedirs(self.work_dir, exist_ok=True)
+        cut_unfinished_line(self._journal)
         study = self.study
         pairs = [(d, m) for d, s in study.data_sets.items() for m in s.methods]
         self._all(lambda pair: self._tune(*pair), pairs)
@@ -92,6 +94,7 @@ class Conductor:
         purpose: str,
         seed: int,
         options: dict[str, Any],
+        factor: float | None = None,
     ) -> Run:
         """A run of a method under some options."""
         settings = self.study.data_sets[data_set]
@@ -106,6 +109,7 @@ class Conductor:
             seed,
             {**settings.options, **cfg.options, **options},
             teacher.key if teacher and taught else None,
+            factor,
         )
 
     def make(self, run: Run) -> float | None:
@@ -147,6 +151,7 @@ class Conductor:
             seed=run.seed,
             metric=settings.metric,
             commit=self._commit,
+            **({'factor': run.factor} if run.factor else {}),
         )
         if self.ledger.get(run.key) is None:
             self.ledger.append(row)
@@ -165,13 +170,13 @@ class Conductor:
         folder = osp.join(self.work_dir, 'runs', run.folder)
         with self._teachers:
             note = osp.join(folder, TRAINED)
-            if not osp.isfile(note):
+            known = self.ledger.get(run.key)
+            if not osp.isfile(note) and not (known and 'error' in known):
                 self._make(run)
             path = latest_checkpoint(folder) if osp.isfile(note) else None
             if path is None:
                 raise FailedRun(f'there is no teacher of {data_set}')
             value = json.loads(Path(note).read_text())['val']
-            known = self.ledger.get(run.key)
             if known and known['val'] != value and run.key not in self._told:
                 self._told.add(run.key)
                 self.tell(
@@ -197,18 +202,24 @@ class Conductor:
     def tuning(self, data_set: str, method: str) -> Tuning:
         """The trials of a method."""
         return Tuning(
-            osp.join(self.work_dir, 'trials.log'),
+            self._journal,
             f'{self.study.name}/{data_set}/{method}',
             self.study.data_sets[data_set].parameters(method),
             self.study.trials,
         )
 
     def _comparison(self, purpose: str) -> Iterable[Run]:
-        best: dict[tuple[str, str], dict[str, Any] | None] = {
-            (d, m): self.tuning(d, m).best()
-            for d, s in self.study.data_sets.items()
-            for m in s.methods
-        }
+        best: dict[tuple[str, str], dict[str, Any] | None] = {}
+        for d, s in self.study.data_sets.items():
+            for m in s.methods:
+                tuning = self.tuning(d, m)
+                if tuning.missing():  # what stopped it has been told
+                    self.failures.append(
+                        f'{d} {m}: {tuning.missing()} of {tuning.trials} '
+                        'trials are missing; it is compared when it has all'
+                    )
+                else:
+                    best[d, m] = tuning.best()
         for seed in self.study.seeds:
             for (data_set, method), options in best.items():
                 if options is None:
@@ -217,6 +228,7 @@ class Conductor:
                         f'`error` in {self.ledger.path}'
                     )
                     continue
+                factor = None
                 if purpose == 'time':
                     factor = time_factors(
                         self.study, self.ledger, data_set
@@ -225,7 +237,9 @@ class Conductor:
                         continue
                     settings = self.study.data_sets[data_set]
                     options = {**options, **scaled(settings, factor)}
-                yield self.run(data_set, method, purpose, seed, options)
+                yield self.run(
+                    data_set, method, purpose, seed, options, factor
+                )
 
     def _all(self, do: Callable[[Any], Any], items: Iterable[Any]) -> None:
         """Side by side; a failure of one does not stop the others."""

@@ -146,7 +146,7 @@ class Study:
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise UserError('study: seeds must be numbers, each once')
         shared = sorted(set(self.seeds) & set(self.tuning_seeds))
-        if shared:
+        if shared and self.images == 'test':
             raise UserError(
                 f'study: seeds {shared} are tuned on, so they cannot take '
                 'part in the comparison; choose others'

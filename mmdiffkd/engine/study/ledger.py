@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """The results of a study: a file of JSON lines, one a finished run."""
 
+import errno
 import json
 import os
 import threading
@@ -52,11 +53,21 @@ class Ledger:
                 size = os.fstat(handle).st_size
                 if size and os.pread(handle, 1, size - 1) != b'\n':
                     line = b'\n' + line  # the last line was cut
-                os.write(handle, line)
+                _write_all(handle, line, size)
                 os.fsync(handle)
             finally:
                 os.close(handle)
             self._rows[row['key']] = row
+
+
+def _write_all(handle: int, line: bytes, size: int) -> None:
+    """Append a line, or nothing: a full disk takes a part of it first."""
+    try:
+        if os.write(handle, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        os.ftruncate(handle, size)
+        raise
 
 
 def _read(path: str) -> Iterator[dict[str, Any]]:

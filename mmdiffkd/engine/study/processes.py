@@ -25,8 +25,9 @@ from ..latest_checkpoint import latest_checkpoint
 from .run import Run
 
 MISTAKE = 2
-"""Exit code of the tools where the run itself is at fault; a loss that is
-not finite is among that."""
+"""Exit code of the tools where one line tells what is wrong."""
+DIVERGED = 'not finite'
+"""Words of that line where a loss, and so the setting, is at fault."""
 TRAINED = 'trained.json'
 
 
@@ -35,7 +36,7 @@ class Interrupted(Exception):
 
 
 class FailedRun(Exception):
-    """A run that cannot succeed, such as one that diverged."""
+    """A run that diverged: a result of its setting, and kept as one."""
 
 
 class Usage(NamedTuple):
@@ -94,7 +95,10 @@ class Tools:
 
         Raises:
             Interrupted: If the study was told to stop.
-            FailedRun: If the run cannot succeed.
+            FailedRun: If it diverged.
+            RuntimeError: If it ended otherwise than it should: a full disk,
+                a mistake in a config, a defect. That says nothing about the
+                method, and the run is made again next time.
         """
         os.makedirs(folder, exist_ok=True)
         options = dict(run.options)
@@ -126,7 +130,7 @@ class Tools:
             _empty(folder)
             return self._train(run, folder, options, metric, lock)
         if result['val'] is None:
-            raise FailedRun(f'{run}: the log holds no {metric}')
+            raise RuntimeError(f'{run}: the log holds no {metric}')
         result.update(
             seconds=round(usage.wall, 1),
             cpu_seconds=round(usage.cpu, 1),
@@ -140,7 +144,7 @@ class Tools:
     ) -> float:
         checkpoint = latest_checkpoint(folder)
         if checkpoint is None:
-            raise FailedRun(f'{run}: no checkpoint in {folder}')
+            raise RuntimeError(f'{run}: no checkpoint in {folder}')
         out = osp.join(folder, 'test')
         command = [*self.test, run.config, checkpoint, '--work-dir', out]
         self._run(command, options, folder, 'test', lock)
@@ -148,7 +152,7 @@ class Tools:
             values = json.loads(path.read_text())
             if metric in values:
                 return values[metric]
-        raise FailedRun(f'{run}: the test has no {metric}')
+        raise RuntimeError(f'{run}: the test has no {metric}')
 
     def _environment(self) -> dict[str, str]:
         env = dict(os.environ, OMP_NUM_THREADS=str(self.threads))
@@ -199,12 +203,13 @@ class Tools:
                     self._running.discard(process)
         if self._stopping.is_set() and process.returncode != 0:
             raise Interrupted(name)
-        if process.returncode == MISTAKE:
-            raise FailedRun(_last_error(folder, name))
         if process.returncode != 0:
+            told = _last_error(folder, name)
+            if process.returncode == MISTAKE and DIVERGED in told:
+                raise FailedRun(told)
             raise RuntimeError(
                 f'exit code {process.returncode} of: {shlex.join(command)}; '
-                f'see {osp.join(folder, name)}.log'
+                f'see {osp.join(folder, name)}.log: {told}'
             )
         return Usage(time.monotonic() - start, used.ru_utime + used.ru_stime)
 
@@ -271,7 +276,8 @@ def _option(item: tuple[str, Any]) -> str:
 
 
 def _last_error(folder: str, name: str) -> str:
-    lines = Path(folder, f'{name}.log').read_text().splitlines()
+    text = Path(folder, f'{name}.log').read_text()
+    lines = text.rsplit('\n$ ', 1)[-1].splitlines()  # of the last start
     told = [line for line in lines if 'error: ' in line]
     return (told or lines or ['no output'])[-1][:500]
 

@@ -30,6 +30,8 @@ class Run:
         options (Mapping): Values of config keys. The teacher's checkpoint is
             not among them.
         teacher (str, optional): Key of the teacher's run. Defaults to None.
+        factor (float, optional): Of the length, at equal time; it is among
+            the options already. Defaults to None.
     """
 
     data_set: str
@@ -39,6 +41,7 @@ class Run:
     seed: int
     options: Mapping[str, Any] = field(default_factory=dict)
     teacher: str | None = None
+    factor: float | None = None
 
     @property
     def key(self) -> str:

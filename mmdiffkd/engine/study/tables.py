@@ -163,7 +163,7 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
         took = seconds_per_iteration(study, ledger, data_set, method)
         cells = [
             method,
-            str(len(values)),
+            str(len(values)) + _failed(ledger, data_set, method, purpose),
             f'{mean(values):.{digits}f}' if values else '-',
             f'{stdev(values):.{digits}f}' if len(values) > 1 else '-',
             _difference(found[method], found[study.alone], digits),
@@ -173,6 +173,13 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
         ]
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
+
+
+def _failed(ledger: Ledger, data_set: str, method: str, purpose: str) -> str:
+    """Seeds on which it diverged, which no mean shows."""
+    rows = ledger.rows(data_set=data_set, method=method, purpose=purpose)
+    count = sum('error' in row for row in rows)
+    return f' ({count} diverged)' if count else ''
 
 
 def _largest(found: dict[str, dict[int, float]]) -> float:

@@ -54,7 +54,8 @@ def time_factors(
 
     Returns:
         Dict[str, float]: Factor by method, of those that were measured;
-        rounded, so that a run made again has the same length.
+        rounded. Where runs at equal time are there already, it is theirs, so
+        that a seed that joins later is of the same length.
     """
     took = {
         method: seconds_per_iteration(study, ledger, data_set, method)
@@ -63,4 +64,8 @@ def time_factors(
     reference = took.get(study.equal_time or '')
     if reference is None:
         return {}
-    return {method: round(reference / s, 2) for method, s in took.items() if s}
+    factors = {m: round(reference / s, 2) for m, s in took.items() if s}
+    for row in ledger.rows(data_set=data_set, purpose='time'):
+        if row['method'] in factors and 'factor' in row:
+            factors[row['method']] = row['factor']
+    return factors

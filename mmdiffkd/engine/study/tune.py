@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Search the settings of one method, by Optuna."""
 
+import os
 from collections.abc import Callable, Mapping
 from statistics import mean
 from typing import Any
@@ -13,6 +14,23 @@ from optuna.trial import FrozenTrial, TrialState
 from .definition import Parameter
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def cut_unfinished_line(path: str) -> None:
+    """Take off what a power cut left of a journal's last line.
+
+    Optuna reads such a journal, and appends to that line; from then on it
+    can be read no more.
+
+    Args:
+        path (str): Journal file; it need not exist. No process may have it
+            open.
+    """
+    if not os.path.isfile(path):
+        return
+    with open(path, 'rb+') as file:
+        content = file.read()
+        file.truncate(content.rfind(b'\n') + 1)
 
 
 class Tuning:
@@ -72,6 +90,10 @@ class Tuning:
             return None
         return self._options(self._study.best_trial.params)
 
+    def missing(self) -> int:
+        """Trials that are still to be made."""
+        return max(self.trials - self.counted(), 0)
+
     def counted(self) -> int:
         """Trials that are finished, whether they failed or not."""
         return sum(t.state.is_finished() for t in self._past())
@@ -86,7 +108,7 @@ class Tuning:
                 self.parameters
             ):
                 return trial
-        if self.counted() >= self.trials:
+        if not self.missing():
             return None
         if not past:
             start = {

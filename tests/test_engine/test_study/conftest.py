@@ -80,7 +80,7 @@ class Place:
             workers=2,
             tell=told.append,
         )
-        assert not failures
+        assert not failures, '\n'.join(failures)
         return told
 
     def calls(self):

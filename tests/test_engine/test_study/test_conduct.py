@@ -61,7 +61,7 @@ def test_a_run_that_diverges_is_a_trial_and_does_not_stop_the_study(finished):
         if row['options']['x'] == 0.95
     ]
     assert {row['seed'] for row in first} == {0, 1}
-    assert all(row['error'] == 'error: the loss is NaN' for row in first)
+    assert all('loss is not finite' in row['error'] for row in first)
     before = finished.calls()
     finished.conduct()
     assert finished.calls() == before  # nor is it made again, unless asked for
@@ -265,6 +265,42 @@ def test_two_studies_do_not_share_a_work_dir(tmp_path):
     ):
         hold(str(tmp_path))
     hold(str(tmp_path)).close()
+
+
+def test_a_full_disk_is_no_result_of_a_method(place):
+    full = place.root / 'full'
+    full.touch()
+    with pytest.raises(AssertionError, match='could not be written'):
+        place.conduct()
+    # Nor is a method compared before it has had all of its trials.
+    assert not list(place.ledger().rows())
+    full.unlink()
+    place.conduct()
+    for method in ('control', 'diffkd'):
+        rows = place.ledger().rows(method=method, purpose='tune')
+        assert len({str(row['options']) for row in rows}) == 4
+
+
+def test_a_teacher_that_diverged_is_not_trained_for_each_student(place):
+    place.write(STUDY.replace('seed=3', "seed=3, options={'x': 0.95}"))
+    for _ in range(2):
+        with pytest.raises(AssertionError, match='there is no teacher'):
+            place.conduct()
+    calls = [c for c in place.calls().elements() if '/teacher-' in c]
+    assert len(calls) == 1
+    rows = place.ledger().rows(method='alone', purpose='test')
+    assert {row['seed'] for row in rows} == {5, 6, 7}
+
+
+def test_trials_go_on_behind_a_line_that_was_cut(place):
+    place.conduct()
+    with open(place.root / 'work/trials.log', 'a') as journal:
+        journal.write('{"op_code": 6, "worker_id"')
+    place.write(STUDY.replace('trials = 4', 'trials = 5'))
+    for _ in range(2):
+        place.conduct()
+    rows = place.ledger().rows(method='diffkd', purpose='tune')
+    assert len({str(row['options']) for row in rows}) == 5
 
 
 def test_a_crash_is_told_and_the_others_are_made(place):

@@ -1,6 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """Definition, key, results file, statistics and picture of a study."""
 
+import os
+import resource
 import subprocess
 import threading
 from pathlib import Path
@@ -13,6 +15,7 @@ from mmdiffkd.engine.study import Ledger, Run, Tools, load_study, tables
 from mmdiffkd.engine.study.picture import draw
 from mmdiffkd.engine.study.run import scaled
 from mmdiffkd.engine.study.tables import paired_difference
+from mmdiffkd.engine.study.timing import time_factors
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.configs.loading import load_config
 
@@ -126,6 +129,24 @@ def test_a_line_that_was_cut_is_passed_over(tmp_path):
     assert found.get('a')['val'] == 1.0 and found.get('c')['val'] == 3.0
 
 
+def test_a_full_disk_takes_no_part_of_a_line(tmp_path):
+    """It takes the first bytes of a write, and then no more."""
+    path = str(tmp_path / 'results.jsonl')
+    ledger = Ledger(path)
+    ledger.append(dict(key='a', val=1.0))
+    size = os.path.getsize(path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 9, before[1]))
+    try:
+        with pytest.raises(OSError):
+            ledger.append(dict(key='b', val=2.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.path.getsize(path) == size and ledger.get('b') is None
+    ledger.append(dict(key='c', val=3.0))
+    assert {row['key'] for row in Ledger(path).rows()} == {'a', 'c'}
+
+
 def test_lines_of_several_threads_stay_whole(tmp_path):
     ledger = Ledger(str(tmp_path / 'results.jsonl'))
     names = [f'{i}-{"x" * 5000}' for i in range(40)]
@@ -165,6 +186,31 @@ def test_half_a_study_has_tables_and_a_picture(place):
     assert (place.root / 'half.png').stat().st_size > 2000
 
 
+def test_a_seed_that_joins_later_has_the_length_of_the_others(place):
+    study, ledger = place.study(), place.ledger()
+
+    def add(method, seed, seconds, purpose='test', **more):
+        row = dict(data_set='toys', method=method, purpose=purpose, seed=seed)
+        row.update(seconds_per_iteration=seconds, test=1.0, **more)
+        ledger.append(dict(row, key=f'{method}-{purpose}-{seed}'))
+
+    add('control', 5, 0.5)
+    add('diffkd', 5, 1.0)
+    assert time_factors(study, ledger, 'toys') == dict(control=2, diffkd=1)
+    add('control', 5, 0.5, 'time', factor=2.0)
+    for seed in (6, 7):  # while the machine is busy
+        add('control', seed, 0.9)
+    assert time_factors(study, ledger, 'toys') == dict(control=2, diffkd=1)
+
+
+def test_a_seed_on_which_a_method_diverged_is_told(place):
+    ledger = place.ledger()
+    row = dict(data_set='toys', method='alone', purpose='test')
+    ledger.append(dict(row, key='a', seed=5, test=1.5))
+    ledger.append(dict(row, key='b', seed=6, val=None, error='not finite'))
+    assert '| alone | 1 (1 diverged) | 1.50 |' in tables(place.study(), ledger)
+
+
 def test_shipped_studies_and_the_example_can_be_read(
     checkout, tmp_path, monkeypatch
 ):
@@ -188,7 +234,13 @@ def test_shipped_studies_and_the_example_can_be_read(
 
 
 def has(cfg, names):
-    """Whether the place is there, the last name but for a new option."""
+    """Whether the place is there, the last name but for a new option.
+
+    Of what a connector's config leaves out, the connector refuses what it
+    does not know itself.
+    """
+    if 'connector' in names:
+        names = names[: names.index('connector') + 2]
     for name in names[:-1]:
         cfg = cfg[int(name) if isinstance(cfg, list) else name]
     return isinstance(cfg, dict)
