@@ -3,14 +3,14 @@
 
 from collections.abc import Sequence
 from math import sqrt
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import NamedTuple
 
 from scipy.stats import t as student_t
 
 from .definition import Study
 from .ledger import Ledger
-from .timing import seconds_per_iteration, time_factors
+from .timing import measured, time_factors, time_ratio
 
 TITLES = {
     'test': 'equal iterations',
@@ -144,6 +144,7 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
     methods = study.data_sets[data_set].methods
     metric = study.data_sets[data_set].metric
     found = {m: results(study, ledger, data_set, m, purpose) for m in methods}
+    took = {m: measured(study, ledger, data_set, m) for m in methods}
     digits = 3 if _largest(found) <= 1 else 2
     lines = [
         f'**{data_set}, {TITLES[purpose]}**: {metric} on the '
@@ -152,15 +153,16 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
         'with 95 % intervals.',
         '',
         '| method | seeds | mean | deviation | to '
-        f'{study.alone} | to {study.control} | s/iteration | trials |',
-        '|---|---|---|---|---|---|---|---|',
+        f'{study.alone} | to {study.control} | s/iteration | '
+        f'time, {study.control} = 1 | trials |',
+        '|---|---|---|---|---|---|---|---|---|',
     ]
     order = sorted(
         methods, key=lambda m: mean(found[m].values()) if found[m] else -1e9
     )
     for method in order:
         values = list(found[method].values())
-        took = seconds_per_iteration(study, ledger, data_set, method)
+        ratio = time_ratio(took[method], took[study.control])
         cells = [
             method,
             str(len(values)) + _failed(ledger, data_set, method, purpose),
@@ -168,7 +170,8 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
             f'{stdev(values):.{digits}f}' if len(values) > 1 else '-',
             _difference(found[method], found[study.alone], digits),
             _difference(found[method], found[study.control], digits),
-            f'{took:.3g}' if took else '-',
+            f'{median(took[method].values()):.3g}' if took[method] else '-',
+            f'{ratio:.2f}' if ratio else '-',
             str(trials(ledger, data_set, method)),
         ]
         lines.append(f'| {" | ".join(cells)} |')

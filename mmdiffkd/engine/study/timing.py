@@ -28,18 +28,35 @@ def seconds(row: dict[str, Any], clock: str) -> float | None:
     return row['cpu_seconds'] / row['iterations']
 
 
-def seconds_per_iteration(
+def measured(
     study: Study, ledger: Ledger, data_set: str, method: str
-) -> float | None:
-    """Median over the runs of the comparison at equal iterations."""
-    found = [
-        seconds(row, study.clock)
+) -> dict[int, float]:
+    """Seconds an iteration by seed, in the comparison at equal iterations."""
+    found = {
+        row['seed']: seconds(row, study.clock)
         for row in ledger.rows(
             data_set=data_set, method=method, purpose=study.purposes[0]
         )
-    ]
-    known = [s for s in found if s]
-    return median(known) if known else None
+    }
+    return {seed: s for seed, s in found.items() if s}
+
+
+def time_ratio(
+    ours: dict[int, float], theirs: dict[int, float]
+) -> float | None:
+    """How many times as long ours takes.
+
+    Args:
+        ours (Dict[int, float]): Seconds an iteration by seed.
+        theirs (Dict[int, float]): Likewise.
+
+    Returns:
+        float | None: Median over the seeds that both have: one seed is run on
+        one machine at about one time, others may be of a faster one. None if
+        there is no such seed.
+    """
+    ratios = [ours[seed] / theirs[seed] for seed in ours.keys() & theirs]
+    return median(ratios) if ratios else None
 
 
 def time_factors(
@@ -58,13 +75,15 @@ def time_factors(
         that a seed that joins later is of the same length.
     """
     took = {
-        method: seconds_per_iteration(study, ledger, data_set, method)
+        method: measured(study, ledger, data_set, method)
         for method in study.data_sets[data_set].methods
     }
-    reference = took.get(study.equal_time or '')
-    if reference is None:
-        return {}
-    factors = {m: round(reference / s, 2) for m, s in took.items() if s}
+    reference = took.get(study.equal_time or '', {})
+    factors = {
+        method: round(ratio, 2)
+        for method, ours in took.items()
+        if (ratio := time_ratio(reference, ours))
+    }
     for row in ledger.rows(data_set=data_set, purpose='time'):
         if row['method'] in factors and 'factor' in row:
             factors[row['method']] = row['factor']

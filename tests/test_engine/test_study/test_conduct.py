@@ -329,7 +329,7 @@ def test_tables_tell_methods_seeds_and_trials(finished):
     }
     # Means of seeds 5, 6, 7 and 10 for the test images; x is 0 for alone.
     assert rows['alone'][:3] == ['3', '10.97', '0.01']
-    assert rows['alone'][3:] == ['-', rows['alone'][4], '0.5', '0']
-    assert rows['control'][4] == '-' and rows['control'][6] == '4'
-    assert rows['diffkd'][5:] == ['1', '4']
+    assert rows['alone'][3:] == ['-', rows['alone'][4], '0.5', '1.00', '0']
+    assert rows['control'][4] == '-' and rows['control'][7] == '4'
+    assert rows['diffkd'][5:] == ['1', '2.00', '4']
     assert parts[4].startswith('Commits: ')

@@ -15,7 +15,7 @@ from mmdiffkd.engine.study import Ledger, Run, Tools, load_study, tables
 from mmdiffkd.engine.study.picture import draw
 from mmdiffkd.engine.study.run import scaled
 from mmdiffkd.engine.study.tables import paired_difference
-from mmdiffkd.engine.study.timing import time_factors
+from mmdiffkd.engine.study.timing import time_factors, time_ratio
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.configs.loading import load_config
 
@@ -179,11 +179,18 @@ def test_half_a_study_has_tables_and_a_picture(place):
             )
         )
     text = tables(study, ledger)
-    assert '| diffkd | 0 | - | - | - | - | - | 0 |' in text
-    assert '| control | 1 | 0.750 | - | +0.250 | - | - | 0 |' in text
+    assert '| diffkd | 0 | - | - | - | - | - | - | 0 |' in text
+    assert '| control | 1 | 0.750 | - | +0.250 | - | - | - | 0 |' in text
     assert '3 seeds planned' in text and text.endswith('Commits: abc.')
     assert draw(study, ledger, str(place.root / 'half.png'))
     assert (place.root / 'half.png').stat().st_size > 2000
+
+
+def test_times_are_compared_within_a_seed():
+    """The second seed is of a machine twice as fast, the third half there."""
+    ours, theirs = {1: 3.0, 2: 1.5, 3: 8.0}, {1: 2.0, 2: 1.0}
+    assert time_ratio(ours, theirs) == 1.5
+    assert time_ratio(theirs, {3: 1.0}) is None
 
 
 def test_a_seed_that_joins_later_has_the_length_of_the_others(place):
