@@ -10,6 +10,7 @@ from mmrazor.registry import MODELS
 from mmdiffkd.models.connectors.teacher_head import TeacherHead
 from mmdiffkd.models.distillers.pairs import expand_distiller
 from mmdiffkd.models.widths.completion import look_up
+from mmdiffkd.models.widths.records import BothModels
 from mmdiffkd.utils import UserError, isolated_rng
 
 from .drafts import METHODS, DoesNotApply, Draft, drafts
@@ -79,11 +80,12 @@ def _settle(draft: Draft, student: Model, teacher: Model) -> Choice:
         UserError: If the features do not go together.
     """
     pairs, problem = draft.pairs, None
+    models = BothModels(student.net, teacher.net, (student.seen, teacher.seen))
     # To shrink the student's map is decided here, and written.
     for further in ({}, dict(resize='area')):
         distiller = HEAD | draft.options | dict(pairs=_with(pairs, further))
         try:
-            whole, found = look_up(distiller, student.net, teacher.net)
+            whole, found = look_up(distiller, models)
         except UserError as error:
             problem = problem or error
             continue
@@ -91,11 +93,11 @@ def _settle(draft: Draft, student: Model, teacher: Model) -> Choice:
         if any(v.get('token_shape') == 'sequence' for v in values):
             # Tokens of several levels have no neighbours to convolve.
             distiller['pairs'] = pairs = _with_mlp(distiller['pairs'])
-            whole, found = look_up(distiller, student.net, teacher.net)
+            whole, found = look_up(distiller, models)
             values = found.get('connectors', {}).values()
         if draft.may_drop and values and all(map(_plain, values)):
             distiller['pairs'] = _without_connectors(distiller['pairs'])
-            whole, found = look_up(distiller, student.net, teacher.net)
+            whole, found = look_up(distiller, models)
         try_out(whole, student, teacher)
         return Choice(distiller, whole)
     assert problem is not None

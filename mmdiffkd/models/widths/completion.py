@@ -12,6 +12,7 @@ from ..distillers.pair_grammar import merge
 from ..distillers.pairs import expand_distiller
 from .fill_in import fill_in
 from .levels import find_levels
+from .records import BothModels
 
 
 def complete(
@@ -31,25 +32,25 @@ def complete(
     Raises:
         UserError: If something is left out and cannot be found.
     """
-    whole, found = look_up(distiller, student, teacher)
+    whole, found = look_up(distiller, BothModels(student, teacher))
     for line in _lines(found, 'distiller'):
         print_log(f'read from the models: {line}', 'current')
     return whole, found
 
 
 def look_up(
-    distiller: Mapping[str, Any], student: nn.Module, teacher: nn.Module
+    distiller: Mapping[str, Any], models: BothModels
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """Do as :func:`complete`, without a word in the log."""
     found: dict[str, Any] = {}
     expand_distiller(distiller)  # refuses what is wrong in it
     whole = merge({}, distiller)
     if whole.get('pairs'):
-        pairs = find_levels(whole['pairs'], student, teacher)
+        pairs = find_levels(whole['pairs'], models)
         if pairs:
             found['pairs'] = pairs
             whole = merge(whole, found)
-    connectors = fill_in(expand_distiller(whole), student, teacher)
+    connectors = fill_in(expand_distiller(whole), models)
     if connectors:
         found['connectors'] = connectors
         whole = merge(whole, dict(connectors=connectors))

@@ -11,7 +11,7 @@ from mmdiffkd.utils import UserError
 
 from ..connectors.widths import OWN_WIDTHS, WIDTHS, class_of, missing_widths
 from .layout import Layout
-from .records import Side, look, mismatch
+from .records import BothModels, Side, look, mismatch
 
 
 class Use(NamedTuple):
@@ -52,7 +52,7 @@ class Use(NamedTuple):
 
 
 def fill_in(
-    distiller: Mapping[str, Any], student: nn.Module, teacher: nn.Module
+    distiller: Mapping[str, Any], models: BothModels
 ) -> dict[str, dict[str, Any]]:
     """Find what the connectors of a distiller leave out.
 
@@ -63,8 +63,7 @@ def fill_in(
 
     Args:
         distiller (Mapping): Arguments of a distiller, its ``pairs`` expanded.
-        student (nn.Module): Built.
-        teacher (nn.Module): Built.
+        models (BothModels): Student and teacher.
 
     Returns:
         dict[str, dict]: For each connector, the arguments found.
@@ -77,7 +76,7 @@ def fill_in(
     # A network of convolutions alone has no tokens to look for.
     attention = any(
         isinstance(module, nn.LayerNorm)
-        for model in (student, teacher)
+        for model in (models.student, models.teacher)
         for module in model.modules()
     )
     uses = [u for u in uses if u.missing or (attention and _may_be_tokens(u))]
@@ -86,8 +85,7 @@ def fill_in(
         return {}
     try:
         sides = look(
-            student,
-            teacher,
+            models,
             distiller.get('student_recorders') or {},
             distiller.get('teacher_recorders') or {},
             [record for use in uses for record in use.records.values()],

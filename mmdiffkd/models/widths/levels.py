@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from math import log2
 from typing import Any, NamedTuple
 
-from torch import nn
-
 from ..connectors.widths import class_of, missing_widths
 from .layout import layout_of
 from .probe import Probe, Shape
-from .records import probe_pair
+from .records import BothModels
 
 SIDES = ('student', 'teacher')
 PLACES = ('outputs', 'data_idx', 'record_idx')
@@ -35,7 +33,7 @@ class Outputs(NamedTuple):
 
 
 def find_levels(
-    pairs: Mapping[str, Any], student: nn.Module, teacher: nn.Module
+    pairs: Mapping[str, Any], models: BothModels
 ) -> dict[str, dict[str, Any]]:
     """Find the levels of pairs that do not name them.
 
@@ -47,8 +45,7 @@ def find_levels(
     Args:
         pairs (Mapping): Pairs by name, see
             :func:`~mmdiffkd.models.distillers.pairs.expand_pairs`.
-        student (nn.Module): Built.
-        teacher (nn.Module): Built.
+        models (BothModels): Student and teacher.
 
     Returns:
         dict[str, dict]: What to merge over each pair.
@@ -61,7 +58,10 @@ def find_levels(
     wanted = {name: both for name, both in wanted.items() if all(both)}
     if not wanted:
         return {}
-    names = [dict(model.named_modules()) for model in (student, teacher)]
+    names = [
+        dict(model.named_modules())
+        for model in (models.student, models.teacher)
+    ]
     # To the end: a module may be called once for each level.
     needs = [
         {
@@ -71,7 +71,7 @@ def find_levels(
         }
         for i in range(2)
     ]
-    seen = probe_pair(student, teacher, *needs)
+    seen = models.probe(*needs)
     found = {}
     for name, both in wanted.items():
         ours, theirs = map(outputs_of, seen, both)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError, isolated_rng
 
+from ..partial_pass.stand_in import StandIn, stand_in
+
 SIZES = (256, 224, 384, 32, 512)
 """Sides of the dummy image to try in turn, in pixels. 256 is a multiple of
 every total stride up to P8's; the others are what models of one size take."""
@@ -49,6 +51,7 @@ class Probe(NamedTuple):
             such, or None for anything else.
         inputs (dict): Likewise the positional arguments.
         error (str): How the forward pass ended early, or ``''``.
+        whole (bool): Whether the forward pass came to its end.
     """
 
     size: int
@@ -56,10 +59,17 @@ class Probe(NamedTuple):
     outputs: dict[str, list[Any]]
     inputs: dict[str, list[Any]]
     error: str = ''
+    whole: bool = False
 
     def holds(self, needed: Mapping[str, float]) -> bool:
         """Whether each module was called at least once."""
         return all(self.outputs.get(name) for name in needed)
+
+    def answers(self, needed: Mapping[str, float] | None) -> bool:
+        """Whether a probe for these modules would see no more of them."""
+        return self.whole or (
+            bool(needed) and _enough_of_all(self.outputs, needed)
+        )
 
 
 FEW = 8
@@ -76,6 +86,9 @@ def probe(
     size: int | None = None,
 ) -> Probe:
     """Run a dummy image through a copy of a model, in eval mode.
+
+    As far as the model allows, the image has a shape and no values, so that
+    nothing is computed.
 
     The copy shares the parameters and nothing else, so that buffers, modes,
     counters and hooks of the model stay as they are. No random number of the
@@ -146,26 +159,45 @@ def _run(
     """Probe with one image, of the channels that the model takes."""
     seen = Probe(size, fixed, {}, {})
     for channels in _image_channels(model):
-        with isolated_rng(gpu=True), _separate_messages(), torch.no_grad():
-            twin = _copy(model)
-            twin.eval()  # which of some models returns nothing
-            _propose_few(twin)
-            recorder = _Recorder(twin, needed)
-            try:
-                _forward(twin, _image(twin, channels, size), recorder)
-                error = ''
-            except _Enough:
-                error = ''
-            except Exception as failure:  # told with the module it hides
-                lines = str(failure).strip().splitlines() or ['']
-                error = f'{type(failure).__name__}: {lines[0]}'
-        if not (error and seen.error) or len(recorder.outputs) > len(
+        image = _image(model, channels, size)
+        # Shapes need no values, and large models take seconds to compute
+        # them; where a model asks for one, it gets them all.
+        for given in (stand_in(image), image):
+            found = _pass(model, given, needed)
+            if not found.error:
+                break
+        if not (found.error and seen.error) or len(found.outputs) > len(
             seen.outputs
         ):
-            seen = Probe(size, fixed, recorder.outputs, recorder.inputs, error)
-        if not error:
+            seen = found._replace(size=size, fixed=fixed)
+        if not found.error:
             break
     return seen
+
+
+def _pass(
+    model: nn.Module, image: Tensor, needed: Mapping[str, float] | None
+) -> Probe:
+    """One forward pass of a copy, with one image."""
+    error, whole, refused = '', False, StandIn.refused
+    with isolated_rng(gpu=True), _separate_messages(), torch.no_grad():
+        twin = _copy(model)
+        twin.eval()  # which of some models returns nothing
+        _propose_few(twin)
+        recorder = _Recorder(twin, needed)
+        try:
+            _forward(twin, image, recorder)
+            whole = True
+        except _Enough:
+            pass
+        except Exception as failure:  # told with the module it hides
+            lines = str(failure).strip().splitlines() or ['']
+            error = f'{type(failure).__name__}: {lines[0]}'
+    if StandIn.refused > refused:
+        # A model may have caught it, and gone on in another way.
+        error, whole = error or 'it needs values', False
+    size = image.shape[-1]
+    return Probe(size, False, recorder.outputs, recorder.inputs, error, whole)
 
 
 class _Recorder:
@@ -186,10 +218,7 @@ class _Recorder:
             return
         self.outputs.setdefault(name, []).append(_shapes(output))
         self.inputs.setdefault(name, []).append(_shapes(inputs))
-        if self._needed and all(
-            _enough(self.outputs.get(other, ()), count)
-            for other, count in self._needed.items()
-        ):
+        if self._needed and _enough_of_all(self.outputs, self._needed):
             raise _Enough
 
     def clear(self) -> None:
@@ -241,6 +270,14 @@ def _forward(model: nn.Module, image: Tensor, recorder: _Recorder) -> None:
                 takes = signature(head.forward).parameters
                 samples = [[sample]] if 'batch_data_samples' in takes else []
                 head(features, *samples)
+
+
+def _enough_of_all(
+    outputs: Mapping[str, Sequence[Any]], needed: Mapping[str, float]
+) -> bool:
+    return all(
+        _enough(outputs.get(name, ()), count) for name, count in needed.items()
+    )
 
 
 def _enough(calls: Sequence[Any], count: float) -> bool:

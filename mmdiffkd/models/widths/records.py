@@ -60,9 +60,36 @@ class Side(NamedTuple):
         return layout
 
 
+class BothModels:
+    """The models of a distillation, and what is known of their shapes.
+
+    Args:
+        student (nn.Module): Built, left as it is.
+        teacher (nn.Module): Likewise.
+        seen (tuple[Probe, Probe], optional): Earlier probes of both. Defaults
+            to None.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        seen: tuple[Probe, Probe] | None = None,
+    ) -> None:
+        self.student, self.teacher = student, teacher
+        self._seen = seen
+
+    def probe(self, *needs: Mapping[str, float]) -> tuple[Probe, Probe]:
+        """What a dummy image leaves in them, see :func:`probe_pair`."""
+        if self._seen is None or not all(
+            one.answers(need) for one, need in zip(self._seen, needs)
+        ):
+            self._seen = probe_pair(self.student, self.teacher, *needs)
+        return self._seen
+
+
 def look(
-    student: nn.Module,
-    teacher: nn.Module,
+    models: BothModels,
     student_recorders: Mapping[str, Any],
     teacher_recorders: Mapping[str, Any],
     records: list[Mapping[str, Any]],
@@ -70,8 +97,7 @@ def look(
     """Probe both models for some records, with one image if both take it.
 
     Args:
-        student (nn.Module): Built model, left as it is.
-        teacher (nn.Module): Likewise.
+        models (BothModels): Student and teacher.
         student_recorders (Mapping): Configs of recorders.
         teacher_recorders (Mapping): Likewise.
         records (list[Mapping]): Entries of the mappings.
@@ -84,8 +110,8 @@ def look(
     """
     needs = []
     for side, model, recorders in (
-        ('student', student, student_recorders),
-        ('teacher', teacher, teacher_recorders),
+        ('student', models.student, student_recorders),
+        ('teacher', models.teacher, teacher_recorders),
     ):
         wanted = {
             r['recorder']: r
@@ -104,7 +130,7 @@ def look(
             source = recorders[name]['source']
             need[source] = max(index, need.get(source, 0))
         needs.append(need)
-    seen = probe_pair(student, teacher, *needs)
+    seen = models.probe(*needs)
     for name, one, need in zip(('student', 'teacher'), seen, needs):
         require(one, need, name)
     return (

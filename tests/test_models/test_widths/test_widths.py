@@ -475,3 +475,91 @@ def test_two_stages_see_few_rois_and_keep_their_settings():
     (rois,) = seen.outputs['roi_head.bbox_head.fc_cls']
     assert 0 < rois.dims[0] <= 8
     assert detector.rpn_head.test_cfg == before
+
+
+STOCK = [
+    'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+    'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
+    'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
+    'mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py',
+    'mmpretrain::mobilenet_v3/mobilenet-v3-small_8xb128_in1k.py',
+]
+
+
+@pytest.mark.parametrize('name', STOCK)
+def test_shapes_without_values_are_those_of_a_real_pass(name, monkeypatch):
+    from mmdiffkd.models.widths import probe as module
+    from mmdiffkd.pairing.model import _build
+    from mmdiffkd.pairing.named import read_named
+
+    net, _ = _build(read_named(name, 'student'))
+    without = probe(net)
+    monkeypatch.setattr(module, 'stand_in', lambda image: image)
+    assert without == probe(net)
+    assert without.outputs and not without.error
+
+
+def test_shapes_need_no_values():
+    """What large teachers cost at each start."""
+    computed = []
+
+    class Layer(nn.Conv2d):
+        def forward(self, x):
+            computed.append(getattr(x, 'has_values', True))
+            return super().forward(x)
+
+    class Reads(Layer):
+        def forward(self, x):
+            return super().forward(x) * float(x.sum())
+
+    class Swallows(Reads):
+        def forward(self, x):
+            try:
+                return super().forward(x)
+            except RuntimeError:
+                return x.new_zeros(1, 2, 1, 1)
+
+    class Net(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, image, samples, mode):
+            return self.layer(image)
+
+    for kind, passes in ((Layer, [False]), (Reads, [False, True])):
+        computed.clear()
+        assert probe(Net(kind(3, 4, 1))).outputs['layer'] == [
+            Shape((1, 4, 256, 256))
+        ]
+        assert computed == passes
+    seen = probe(Net(Swallows(3, 4, 1)))
+    assert seen.outputs['layer'] == [Shape((1, 4, 256, 256))]
+
+
+def test_each_model_is_looked_at_once(monkeypatch):
+    """For levels and widths, and for whoever has looked already."""
+    from mmdiffkd.models.widths import records
+    from mmdiffkd.models.widths.completion import look_up
+
+    looked_at = []
+
+    def counted(net, *args):
+        looked_at.append(net)
+        return probe(net, *args)
+
+    monkeypatch.setattr(records, 'probe', counted)
+    student, teacher = model(toys.detector()), model(toys.detector())
+    cfg = pairs(source='neck')
+    cfg['pairs']['kd'].pop('data_idx', None)
+    whole, _ = complete(cfg, student, teacher)
+    assert looked_at == [student, teacher]
+    looked_at.clear()
+    seen = probe(student), probe(teacher)
+    known = records.BothModels(student, teacher, seen)
+    assert look_up(cfg, known)[0] == whole
+    assert not looked_at
+    early = tuple(probe(net, {'backbone': 1}) for net in (student, teacher))
+    known = records.BothModels(student, teacher, early)
+    assert look_up(cfg, known)[0] == whole
+    assert looked_at == [student, teacher]
