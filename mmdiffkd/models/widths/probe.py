@@ -67,9 +67,9 @@ class Probe(NamedTuple):
 
     def answers(self, needed: Mapping[str, float] | None) -> bool:
         """Whether a probe for these modules would see no more of them."""
-        return self.whole or (
-            bool(needed) and _enough_of_all(self.outputs, needed)
-        )
+        if needed is None:
+            return self.whole
+        return self.whole or _enough_of_all(self.outputs, needed)
 
 
 FEW = 8
