@@ -9,25 +9,17 @@ _epochs = {
     'param_scheduler.1.milestones': [5, 7],
 }
 _weight = 'model.distiller.pairs.kd_feature.loss.loss_weight'
-_10 = {_weight: 10.0}
+_10, _30, _100 = ({_weight: weight} for weight in (10.0, 30.0, 100.0))
 _connector = 'model.distiller.pairs.kd_feature.connector.'
 # Trained on the teacher before, as README.md says, and frozen.
 _trained = {
-    **_10,
     _connector + 'diffusion_ckpt': 'work_dirs/cifar16_diffusion/diffusion.pth',
     _connector + 'freeze_diffusion': True,
 }
 # The chain starts at the timestep whose noise the student's feature has.
-_level = {
-    **_trained,
-    _connector + 'noise_matching.type': 'StudentNoiseLevel',
-}
-# The denoised feature itself is compared (Eq. 7), and the one in front of it.
-_direct = {
-    **_level,
-    _connector + 'output_projection': False,
-    _connector + 'direct_loss_weight': 10.0,
-}
+_level = {_connector + 'noise_matching.type': 'StudentNoiseLevel'}
+# From t = 250 and 0.
+_two = {_connector + 'sampler.num_inference_steps': 2}
 _mimic = 'configs/demo/cifar16_mimic_kd.py'
 _diffkd = 'configs/demo/cifar16_diffkd_kd.py'
 data_sets = dict(
@@ -40,17 +32,16 @@ data_sets = dict(
             control=dict(config=_mimic),
             diffkd=dict(config=_diffkd),
             control_10=dict(config=_mimic, options=_10),
-            trained_10=dict(config=_diffkd, options=_trained),
-            level_10=dict(config=_diffkd, options=_level),
-            direct_10=dict(config=_diffkd, options=_direct),
+            trained_10=dict(config=_diffkd, options={**_10, **_trained}),
+            control_30=dict(config=_mimic, options=_30),
             two_steps_10=dict(
-                config=_diffkd,
-                options={
-                    **_level,
-                    _connector + 'sampler.num_inference_steps': 2,
-                },
+                config=_diffkd, options={**_10, **_trained, **_two}
             ),
-            control_30=dict(config=_mimic, options={_weight: 30.0}),
+            trained_30=dict(config=_diffkd, options={**_30, **_trained}),
+            level_10=dict(
+                config=_diffkd, options={**_10, **_trained, **_level}
+            ),
+            control_100=dict(config=_mimic, options=_100),
         ),
     )
 )
