@@ -69,6 +69,12 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
         help='make pairs that failed again',
     )
     parser.add_argument(
+        '--known',
+        metavar='FOLDER',
+        help='do not repeat what passed in an earlier sweep, by the results '
+        'that --table wrote into this folder',
+    )
+    parser.add_argument(
         '--table',
         metavar='FOLDER',
         help='sweep nothing; write compatibility.md, and results below '
@@ -87,7 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
     from mmdiffkd.engine.study.ledger import Ledger
     from mmdiffkd.engine.study.processes import hold
     from mmdiffkd.engine.sweep import offline
-    from mmdiffkd.engine.sweep.conduct import Plan, conduct
+    from mmdiffkd.engine.sweep.conduct import Plan, conduct, prepare
+    from mmdiffkd.engine.sweep.known import take_over
     from mmdiffkd.engine.sweep.limited import Limits
     from mmdiffkd.engine.sweep.table import write
 
@@ -112,6 +119,10 @@ def main(arguments: list[str] | None = None) -> None:
         offline.stay_offline()
         offline.import_all()
         offline.be_quiet()
+        if args.known:
+            prepare(plan, ledger)
+            count = take_over(args.known, ledger, args.method)
+            print(f'{count} models are known from {args.known}')
         conduct(plan, ledger)
     except KeyboardInterrupt:
         print('stopped; the same command goes on from here')

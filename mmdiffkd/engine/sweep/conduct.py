@@ -99,7 +99,9 @@ def conduct(
         progress.ended(job, result, len(queue) + len(waiting))
 
 
-def prepare(plan: Plan, ledger: Ledger, say: Callable[[str], None]) -> None:
+def prepare(
+    plan: Plan, ledger: Ledger, say: Callable[[str], None] = print
+) -> None:
     """Read all configs of a family, and measure each model that they hold.
 
     Teachers are chosen among all models of a family, so this comes first.

@@ -7,10 +7,12 @@ import pytest
 
 from mmdiffkd.engine.study.ledger import Ledger
 from mmdiffkd.engine.sweep.conduct import Plan, conduct
+from mmdiffkd.engine.sweep.known import take_over
 from mmdiffkd.engine.sweep.limited import Limits
 from mmdiffkd.engine.sweep.offline import import_all
 from mmdiffkd.engine.sweep.table import write
 from mmdiffkd.engine.sweep.verdicts import verdicts
+from mmdiffkd.utils import UserError
 
 PLAN = Plan(
     words=['lenet/', 'mmdet::reid/', '::shufflenet_v'],
@@ -71,3 +73,38 @@ def test_a_pair_fails_only_if_its_student_alone_does_not(ledger, tmp_path):
     counts = {state: states.count(state) for state in set(states)}
     assert counts['passed'] == counts['failed'] == 1
     assert all(v.state != 'failed' for v in verdicts(other, 'diffkd'))
+
+
+def test_a_sweep_goes_on_from_published_results(ledger, tmp_path):
+    """What passed, and what the library itself cannot train."""
+    zoo = [
+        row
+        for row in ledger.rows()
+        if row['key'].startswith(('family:', 'model:'))
+    ]
+    marks = [r['key'][6:] for r in zoo if 'parameters' in r]
+    earlier, later = (
+        Ledger(str(tmp_path / name / 'results.jsonl')) for name in 'ab'
+    )
+    for row in zoo:
+        earlier.append(row)
+        later.append(row)
+    earlier.append(dict(key=f'pair:dist:{marks[0]}', teacher='a::b/c.py'))
+    for key in (f'base:{marks[1]}', f'pair:dist:{marks[1]}'):
+        earlier.append(dict(key=key, error='FileNotFoundError: x'))
+    earlier.append(dict(key=f'base:{marks[2]}'))
+    earlier.append(dict(key=f'pair:dist:{marks[2]}', error='ours'))
+    write(earlier, str(tmp_path), 'dist')
+
+    with pytest.raises(UserError, match='--table'):
+        take_over(str(tmp_path / 'a'), later, 'dist')
+    assert take_over(str(tmp_path), later, 'dist') == 2
+    assert take_over(str(tmp_path), later, 'dist') == 0
+    before, after = verdicts(earlier, 'dist'), verdicts(later, 'dist')
+    assert [v.state for v in before].count('failed') == 1
+    assert after == [
+        v
+        if v.state != 'failed'
+        else v._replace(state='untried', reason='', teacher='', stage='')
+        for v in before
+    ]
