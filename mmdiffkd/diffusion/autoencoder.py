@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from mmdiffkd.registry import MODELS
 
 from .blocks import BATCH_NORM, Config, conv_norm
+from .pointwise import PointwiseConv2d
 
 
 @MODELS.register_module()
@@ -33,7 +34,7 @@ class LinearAutoencoder(nn.Module):
         self.encoder = nn.Sequential(
             *conv_norm(channels, latent_channels, 1, norm_cfg)
         )
-        self.decoder = nn.Conv2d(latent_channels, channels, 1)
+        self.decoder = PointwiseConv2d(latent_channels, channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Encode and decode.

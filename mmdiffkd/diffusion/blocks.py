@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils.kinds import check_kinds
 
+from .pointwise import PointwiseConv2d
+
 
 class BatchNorm2d(nn.BatchNorm2d):
     """Batch norm that also works on a single value per channel.
@@ -118,7 +120,9 @@ def conv_norm(
 ) -> list[nn.Module]:
     """Layers conv (with bias), norm unless ``norm_cfg`` is None, ReLU."""
     layers: list[nn.Module] = [
-        nn.Conv2d(
+        PointwiseConv2d(in_channels, out_channels)
+        if kernel_size == 1
+        else nn.Conv2d(
             in_channels, out_channels, kernel_size, padding=kernel_size // 2
         )
     ]

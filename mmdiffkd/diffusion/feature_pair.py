@@ -16,6 +16,7 @@ from .feature_layout import (
     match_size,
     token_layout,
 )
+from .pointwise import PointwiseConv2d
 
 
 class FeaturePair(nn.Module):
@@ -89,7 +90,7 @@ class FeaturePair(nn.Module):
                 norm_cfg=norm_cfg,
             )
         )
-        self.student_projection = nn.Conv2d(student_channels, self.width, 1)
+        self.student_projection = PointwiseConv2d(student_channels, self.width)
 
     def as_maps(
         self, student: Tensor, teacher: Tensor

@@ -21,8 +21,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
 from .blocks import NORMS, Bottleneck
+from .pointwise import PointwiseConv2d
 
-KNOWN = {nn.Conv2d, nn.ReLU, *NORMS.values()}
+KNOWN = {nn.Conv2d, PointwiseConv2d, nn.ReLU, *NORMS.values()}
 """Layers that may be computed again. A subclass may compute something else."""
 
 
@@ -124,8 +125,13 @@ def can_be_lean(layers: nn.Module) -> bool:
 
 
 def worthwhile(x: Tensor) -> bool:
-    """Whether a backward pass may follow, and nobody else keeps tensors."""
+    """Whether a backward pass may follow, and nobody else keeps tensors.
+
+    Of vectors, what is kept is nothing beside the weights.
+    """
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
+    if x.shape[2:] == (1, 1):
         return False
     # Those of checkpoints count what is saved; those of save_on_cpu move it.
     top = getattr(
@@ -179,7 +185,10 @@ class _Pass:
         for layer in layers:
             if isinstance(layer, Bottleneck):
                 inner, inner_source = self._layers(layer.layers, x, source)
-                x = x + inner
+                # In place where nobody keeps what is overwritten.
+                free = isinstance(inner_source, Recomputed)
+                free = free and inner.dtype == x.dtype
+                x = inner.add_(x) if free else x + inner
                 source = Recomputed(torch.add, source, inner_source)
             elif isinstance(layer, nn.Sequential):
                 x, source = self._layers(layer, x, source)

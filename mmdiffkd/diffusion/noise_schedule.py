@@ -111,7 +111,7 @@ class NoiseSchedule(nn.Module):
         """
         dtype = torch.promote_types(sample.dtype, torch.float32)
         signal, sigma = self.mix(timesteps, sample)
-        return torch.addcmul(signal * sample.to(dtype), sigma, noise.to(dtype))
+        return (signal * sample.to(dtype)).addcmul_(sigma, noise.to(dtype))
 
     def mix(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """Factors of sample and noise at some timesteps.
