@@ -86,6 +86,9 @@ def read_named(name: str, side: str) -> Named:
             f"{file}').dump('student.py')\", and name student.py"
         )
     config = load_config(str(file))
+    if colons and library != 'mmdiffkd' and not config.get('default_scope'):
+        # A headless backbone, such as DINOv2's, comes without a run.
+        config.default_scope = library
     check_scope(config, str(name))
     model = config.get('model')
     if not isinstance(model, Mapping) or 'type' not in model:

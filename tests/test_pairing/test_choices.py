@@ -84,3 +84,13 @@ def test_a_teacher_inside_the_student_is_not_fetched():
     name = 'mmdet::lad/lad_r50-paa-r101_fpn_2xb8_coco_1x.py'
     cfg = mmdiffkd.distill_config(name, name)
     assert cfg.model.architecture.teacher_ckpt.startswith('http')
+
+
+def test_a_backbone_without_a_run_may_teach():
+    """DINOv2's config has no default_scope, and its model no head."""
+    written = write_config(
+        'mmpretrain::resnet/resnet18_8xb32_in1k.py',
+        'mmpretrain::dinov2/vit-small-p14_dinov2-pre_headless.py',
+    )
+    assert "teacher=dict(source='backbone.ln1')" in written.text
+    assert written.teacher_ckpt.endswith('.pth')
