@@ -34,14 +34,15 @@ data_sets = dict(
             control_10=dict(config=_mimic, options=_10),
             trained_10=dict(config=_diffkd, options={**_10, **_trained}),
             control_30=dict(config=_mimic, options=_30),
-            two_steps_10=dict(
-                config=_diffkd, options={**_10, **_trained, **_two}
-            ),
             trained_30=dict(config=_diffkd, options={**_30, **_trained}),
-            level_10=dict(
-                config=_diffkd, options={**_10, **_trained, **_level}
-            ),
             control_100=dict(config=_mimic, options=_100),
+            trained_100=dict(config=_diffkd, options={**_100, **_trained}),
+            two_steps_30=dict(
+                config=_diffkd, options={**_30, **_trained, **_two}
+            ),
+            level_30=dict(
+                config=_diffkd, options={**_30, **_trained, **_level}
+            ),
         ),
     )
 )
