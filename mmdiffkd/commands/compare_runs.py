@@ -7,9 +7,11 @@ Runs are work dirs named <method>-<seed>. The last validation of each counts.
 import argparse
 import json
 import statistics
-import sys
 from collections import defaultdict
 from pathlib import Path
+
+from mmdiffkd.utils.cli import add_traceback, command_line
+from mmdiffkd.utils.errors import UserError
 
 
 def last_values(run: Path, metric: str) -> tuple[float | None, float]:
@@ -21,6 +23,9 @@ def last_values(run: Path, metric: str) -> tuple[float | None, float]:
 
     Returns:
         tuple[float | None, float]: None if it was never validated.
+
+    Raises:
+        UserError: If the log cannot be read.
     """
     value, times = None, []
     files = sorted(run.glob('*/vis_data/scalars.json'))
@@ -30,9 +35,9 @@ def last_values(run: Path, metric: str) -> tuple[float | None, float]:
             row = dict(json.loads(line))
         except ValueError as error:
             # A killed run leaves half of its last line.
-            sys.exit(
-                f'error: {files[-1]} is cut or no log of MMEngine: {error}'
-            )
+            raise UserError(
+                f'{files[-1]} is cut or no log of MMEngine: {error}'
+            ) from error
         value = row.get(metric, value)
         if 'loss' in row and 'time' in row:
             times.append(row['time'])
@@ -40,14 +45,25 @@ def last_values(run: Path, metric: str) -> tuple[float | None, float]:
 
 
 def table(runs: list[Path], metric: str) -> str:
-    """A Markdown table with one row a method, the best last."""
+    """A Markdown table with one row a method, the best last.
+
+    Args:
+        runs (list[Path]): Work dirs, named ``<method>-<seed>``.
+        metric (str): Such as ``coco/bbox_mAP``.
+
+    Returns:
+        str: The table.
+
+    Raises:
+        UserError: If a run has no such metric.
+    """
     values: dict[str, dict[str, float]] = defaultdict(dict)
     times: dict[str, list[float]] = defaultdict(list)
     for run in runs:
         method, _, seed = run.name.rpartition('-')
         value, seconds = last_values(run, metric)
         if value is None:
-            sys.exit(f'error: {run} holds no {metric}; is the run finished?')
+            raise UserError(f'{run} holds no {metric}; is the run finished?')
         values[method][seed] = value
         times[method].append(seconds)
     rows = [
@@ -67,7 +83,7 @@ def table(runs: list[Path], metric: str) -> str:
     return '\n'.join(rows)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'runs',
@@ -81,8 +97,14 @@ def main(arguments: list[str] | None = None) -> None:
         default='coco/bbox_mAP',
         help='name in the log (default: %(default)s)',
     )
-    args = parser.parse_args(arguments)
+    add_traceback(parser)
+    return parser.parse_args(arguments)
+
+
+@command_line
+def main(arguments: list[str] | None = None) -> None:
+    args = parse_args(arguments)
     missing = [str(run) for run in args.runs if not run.is_dir()]
     if missing:
-        sys.exit(f'error: no such work dir: {missing[0]}')
+        raise UserError(f'no such work dir: {missing[0]}')
     print(table(args.runs, args.metric))
