@@ -4,10 +4,6 @@ _base_ = './_base_/retina_r101_r50.py'
 
 model = dict(
     distiller=dict(
-        _scope_='mmrazor',
-        type='ConfigurableDistiller',
-        student_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
-        teacher_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
         distill_losses={
             f'loss_cwd_{i}': dict(
                 type='ChannelWiseDivergence', tau=1, loss_weight=10

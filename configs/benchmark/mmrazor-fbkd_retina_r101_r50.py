@@ -5,10 +5,6 @@ _base_ = './_base_/retina_r101_r50.py'
 
 model = dict(
     distiller=dict(
-        _scope_='mmrazor',
-        type='ConfigurableDistiller',
-        student_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
-        teacher_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
         connectors={
             f'{side.lower()}_{i}': dict(
                 type=f'FBKD{side}Connector',

@@ -13,13 +13,27 @@ import os
 from pathlib import Path
 
 from mmdiffkd.utils.cli import (
+    add_batch,
     add_traceback,
+    check_batch,
     check_new_file,
     check_picture,
     command_line,
     quiet,
 )
+from mmdiffkd.utils.configs.loading import CfgOptions
 from mmdiffkd.utils.errors import UserError
+
+
+class _Columns(CfgOptions):
+    """Settings of one column more, each time."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, {})
+        super().__call__(parser, namespace, values, option_string)
+        both = [*before, getattr(namespace, self.dest)]
+        setattr(namespace, self.dest, both)
 
 
 def parse_args(arguments: list[str] | None) -> argparse.Namespace:
@@ -40,18 +54,18 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
         'or of plain models, too',
     )
     parser.add_argument(
+        '--against-options',
+        nargs='+',
+        action=_Columns,
+        default=[],
+        metavar='KEY=VALUE',
+        help='this config once more, with these settings, for example '
+        'model.teacher_dtype=bfloat16; may be given several times',
+    )
+    parser.add_argument(
         '--device', help='cpu, cuda, cuda:1, ...; default: the GPU if any'
     )
-    parser.add_argument(
-        '--batch-size', type=int, help="images; default: the config's"
-    )
-    parser.add_argument(
-        '--input-size',
-        type=int,
-        nargs=2,
-        metavar=('HEIGHT', 'WIDTH'),
-        help='of the images, in pixels; default: by the training pipeline',
-    )
+    add_batch(parser)
     parser.add_argument(
         '--amp',
         nargs='?',
@@ -99,6 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
                 size=args.input_size and tuple(args.input_size),
                 amp=args.amp,
             ),
+            args.against_options,
             say=beside.print,
             progress=lambda rounds: track(rounds, 'rounds', console=beside),
         )
@@ -113,15 +128,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what would be found wrong after minutes."""
-    for name in ('batch_size', 'steps'):
-        number = getattr(args, name)
-        if number is not None and number < 1:
-            option = '--' + name.replace('_', '-')
-            raise UserError(f'{option} must be at least 1, got {number}')
-    if args.input_size and min(args.input_size) < 1:
-        raise UserError(
-            f'--input-size must be at least 1 x 1, got {args.input_size}'
-        )
+    check_batch(args)
+    if args.steps < 1:
+        raise UserError(f'--steps must be at least 1, got {args.steps}')
     for option, path in (('--json', args.json), ('--plot', args.plot)):
         if path is not None:
             check_new_file(option, path, new=not args.overwrite)

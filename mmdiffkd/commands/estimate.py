@@ -9,12 +9,18 @@ and what is not.
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from mmdiffkd.engine.launch import CfgOptions
-from mmdiffkd.utils.cli import add_traceback, command_line, quiet
+from mmdiffkd.utils.cli import (
+    add_batch,
+    add_traceback,
+    check_batch,
+    check_new_file,
+    command_line,
+    quiet,
+)
+from mmdiffkd.utils.configs.loading import CfgOptions
 from mmdiffkd.utils.errors import UserError
 
 
@@ -28,17 +34,7 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
         nargs='+',
         help='config file of a distillation, or of a plain model',
     )
-    parser.add_argument(
-        '--batch-size', type=int, help="images a GPU; default: the config's"
-    )
-    parser.add_argument(
-        '--input-size',
-        type=int,
-        nargs=2,
-        metavar=('HEIGHT', 'WIDTH'),
-        help='of the images, in pixels; default: the largest of the '
-        'training pipeline',
-    )
+    add_batch(parser)
     parser.add_argument(
         '--gpu-memory',
         type=float,
@@ -81,63 +77,53 @@ def main(arguments: list[str] | None = None) -> None:
     _check(args)
     from rich.console import Console
 
+    from mmdiffkd.engine.estimate import estimate
+    from mmdiffkd.engine.estimate.readme import add_row, check_table
     from mmdiffkd.engine.estimate.table import tables
 
+    if args.readme:
+        check_table(args.readme)
     console = Console(highlight=False)
+    configs = {path: _read(path, args) for path in args.config}
     results = {}
-    for path in args.config:
+    for path, (cfg, count, size) in configs.items():
         with quiet():
-            results[path] = _estimate(path, args)
+            results[path] = estimate(
+                cfg,
+                count,
+                size,
+                args.gpu_memory,
+                settings=not args.no_settings,
+            )
         console.print(path, style='bold')
         console.print(tables(results[path]))
         if args.readme:
-            from mmdiffkd.engine.estimate.readme import add_row
-
             add_row(args.readme, path, results[path])
     if args.json:
         Path(args.json).write_text(json.dumps(results, indent=1) + '\n')
 
 
-def _estimate(path: str, args: argparse.Namespace) -> dict[str, Any]:
-    from mmdiffkd.engine.estimate.costs import estimate
-    from mmdiffkd.engine.estimate.inputs import batch_size, input_size
+def _read(path: str, args: argparse.Namespace) -> tuple[Any, int, Any]:
+    """Config, number of images and their size."""
+    from mmdiffkd.engine.training_input import batch_size, input_size
     from mmdiffkd.utils.configs.loading import load_config
+    from mmdiffkd.utils.distillation import has_student
 
     cfg = load_config(path, args.cfg_options)
     if not isinstance(cfg.get('model'), dict):
         raise UserError(f'config {path} defines no model')
-    return estimate(
-        cfg,
-        args.batch_size or batch_size(cfg),
-        tuple(args.input_size) if args.input_size else input_size(cfg),
-        args.gpu_memory,
-        settings=not args.no_settings,
-    )
+    if args.readme and not has_student(cfg):
+        raise UserError(f'--readme: {path} is no distillation')
+    count = args.batch_size or batch_size(cfg)
+    return cfg, count, tuple(args.input_size or input_size(cfg))
 
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what would be found wrong after a minute."""
-    if args.batch_size is not None and args.batch_size < 1:
-        raise UserError(f'--batch-size must be at least 1: {args.batch_size}')
-    if args.input_size and min(args.input_size) < 1:
-        raise UserError(
-            '--input-size must be a height and a width of at least 1 pixel, '
-            f'got {args.input_size}'
-        )
+    check_batch(args)
     if not 0 < args.gpu_memory < float('inf'):
         raise UserError(
             f'--gpu-memory must be a size in GiB above 0: {args.gpu_memory}'
         )
     if args.json:
-        folder = os.path.dirname(args.json) or '.'
-        if not os.path.isdir(folder) or os.path.isdir(args.json):
-            raise UserError(
-                f'--json {args.json}: it has to be a file in a folder that '
-                'exists'
-            )
-        if os.path.exists(args.json) and not args.overwrite:
-            raise UserError(
-                f'--json {args.json} exists; replace it with --overwrite'
-            )
-    if args.readme and not os.path.isfile(args.readme):
-        raise UserError(f'--readme {args.readme}: there is no such file')
+        check_new_file('--json', args.json, new=not args.overwrite)

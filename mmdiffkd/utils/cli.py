@@ -43,6 +43,37 @@ def add_traceback(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_batch(parser: argparse.ArgumentParser) -> None:
+    """Add ``--batch-size`` and ``--input-size``; see :func:`check_batch`."""
+    parser.add_argument(
+        '--batch-size', type=int, help="images a device; default: the config's"
+    )
+    parser.add_argument(
+        '--input-size',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='of the images, in pixels; default: the largest of the training '
+        'pipeline',
+    )
+
+
+def check_batch(args: argparse.Namespace) -> None:
+    """Check what :func:`add_batch` has added.
+
+    Raises:
+        UserError: If there are no images, or no pixels.
+    """
+    if args.batch_size is not None and args.batch_size < 1:
+        raise UserError(f'--batch-size must be at least 1: {args.batch_size}')
+    if args.input_size and min(args.input_size) < 1:
+        height, width = args.input_size
+        raise UserError(
+            '--input-size must be a height and a width of at least 1 pixel, '
+            f'got {height} {width}'
+        )
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Say nothing of what the libraries build and load, at length."""

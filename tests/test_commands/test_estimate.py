@@ -50,6 +50,20 @@ def test_a_mistake_is_one_line_before_anything_is_built(
     assert '\n' not in said
 
 
+def test_mistakes_are_found_before_the_first_estimate(tmp_path, capsys):
+    # A table, and the last of several configs.
+    readme = tmp_path / 'README.md'
+    readme.write_text('nothing')
+    for words, word in (
+        ([CONFIG, '--readme', str(readme)], 'costs: begin'),
+        ([CONFIG, 'no_such_config.py'], 'no_such_config.py'),
+    ):
+        with pytest.raises(SystemExit):
+            main(words)
+        said = capsys.readouterr()
+        assert word in said.err and not said.out
+
+
 def test_a_config_that_does_not_exist(capsys):
     with pytest.raises(SystemExit) as ended:
         main(['no_such_config.py'])

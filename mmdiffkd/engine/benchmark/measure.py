@@ -2,7 +2,8 @@
 """Measure a recipe beside its student, its floor, and other recipes."""
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,9 @@ from torch import nn
 from mmdiffkd.utils.errors import UserError
 
 from ..sweep.batches import OtherInput, kind_of
+from ..training_input import batch_size, input_size
 from . import models
 from .counts import Parts, Work, parameters, work_of
-from .input_size import input_size
 from .launches import launches
 from .machine import machine
 from .memory import peak_memory
@@ -69,6 +70,7 @@ def measure(
     name: str,
     against: Sequence[str],
     settings: Settings,
+    options: Sequence[Mapping[str, Any]] = (),
     say: Callable[[str], Any] = lambda _: None,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> dict[str, Any]:
@@ -84,6 +86,8 @@ def measure(
             distillations, of MMRazor's own algorithms too, or of plain
             models.
         settings (Settings): How.
+        options (Sequence[Mapping]): For each, the recipe once more with these
+            settings, by dotted names. Defaults to none.
         say (Callable): Is told what comes next. Defaults to not at all.
         progress (Callable): As for :func:`.timing.interleaved`.
 
@@ -103,24 +107,27 @@ def measure(
     alone = models.build_student(cfg)
     kind = _kind(alone[0], name)
     settings = settings._replace(
-        size=settings.size or input_size(cfg, kind),
-        batch_size=settings.batch_size or _batch_size(cfg),
+        size=settings.size or input_size(cfg),
+        batch_size=settings.batch_size or batch_size(cfg),
     )
-    others = {}
+    others = []
     for other in against:
         say(f'building {other}')
-        others[other] = models.build(models.read(other))
-        if _kind(models.student_of(others[other][0]), other) != kind:
+        others.append((Path(_path(other)).stem, other, models.read(other)))
+        built = models.build(others[-1][-1])
+        if _kind(models.student_of(built[0]), other) != kind:
             raise UserError(
                 f'--against {other} trains another kind of model than '
                 f'{name}: their batches differ'
             )
+    for changed in options:
+        others.append((_in_short(changed), name, models.read(name, changed)))
     columns = _columns_of_recipe(name, cfg, alone, settings, device, say)
-    for other, built in others.items():
-        label = _label(other, [column.name for column in columns])
+    for stem, other, its in others:
+        label = _label(stem, [column.name for column in columns])
         columns.append(
             _column_of_other(
-                label, other, built, columns[0], settings, device, say
+                label, other, its, columns[0], settings, device, say
             )
         )
     say('timing')
@@ -151,6 +158,7 @@ def measure(
     return dict(
         config=name,
         against=list(against),
+        against_options=[dict(changed) for changed in options],
         machine=ran_on,
         settings=dict(
             settings._asdict(), warm_up=WARM_UP, seed=0, clock=clock
@@ -210,17 +218,18 @@ def _counted(
 def _column_of_other(
     label: str,
     name: str,
-    built: tuple[BaseModel, Config],
+    cfg: Config,
     alone: Column,
     settings: Settings,
     device: torch.device,
     say: Callable[[str], Any],
 ) -> Column:
     """The step of another config, beside the student of the recipe."""
+    built = models.build(cfg)
     same = _share_weights(alone.step.model, built[0])
     whole = _step(*built, settings, device)
-    _try(whole, f'--against {name}', settings)
-    say(f'counting {name}')
+    _try(whole, f'--against {label}', settings)
+    say(f'counting {label}')
     if models.distiller_of(built[0]) is None:
         work, size = _count(whole).multiply_adds, parameters(built[0])
         counted = dict(
@@ -231,7 +240,7 @@ def _column_of_other(
     student = alone.step
     work = alone.counted['multiply_adds']['student']
     if not same:  # then its own is counted, and not timed
-        own = models.build_student(models.read(name))
+        own = models.build_student(cfg)
         _share_weights(models.student_of(built[0]), own[0])
         student = _step(*own, settings, device)
         work = _count(student).multiply_adds
@@ -261,9 +270,15 @@ def _try(step: Step, what: str, settings: Settings) -> None:
 
 
 def _count(step: Step, module: nn.Module | None = None) -> Work:
-    """Count a step; all of them draw the same random numbers."""
+    """Count a step; all of them draw the same random numbers.
+
+    Nothing is compiled: the counter would not see into it.
+    """
     torch.manual_seed(0)
-    return work_of(step, module)
+    # Versions of PyTorch before 2.6 have no such switch.
+    stance = getattr(torch.compiler, 'set_stance', lambda _: nullcontext())
+    with stance('force_eager'):
+        return work_of(step, module)
 
 
 def _step(
@@ -302,13 +317,19 @@ def _kind(model: Any, name: str) -> str:
         ) from None
 
 
-def _batch_size(cfg: Config) -> int:
-    return (cfg.get('train_dataloader') or {}).get('batch_size') or 2
+def _path(name: str) -> str:
+    return name.rpartition('::')[2]
 
 
-def _label(name: str, used: Sequence[str]) -> str:
+def _in_short(options: Mapping[str, Any]) -> str:
+    """Settings by the last words of their names."""
+    return ', '.join(
+        f'{key.rpartition(".")[2]}={value}' for key, value in options.items()
+    )
+
+
+def _label(stem: str, used: Sequence[str]) -> str:
     """A short name for a column, unlike those before it."""
-    stem = Path(name.rpartition('::')[2]).stem
     count = sum(u == stem or u.startswith(f'{stem} (') for u in used)
     return f'{stem} ({count + 1})' if count else stem
 

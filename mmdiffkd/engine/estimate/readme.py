@@ -32,14 +32,7 @@ def add_row(readme: str, config: str, estimate: Mapping[str, Any]) -> None:
     """
     if 'times_floor' not in estimate:
         raise UserError(f'--readme: {config} is no distillation')
-    text = Path(readme).read_text(encoding='utf-8')
-    before, begin, rest = text.partition(f'{BEGIN}\n')
-    table, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(
-            f'--readme {readme}: it has to have a line {BEGIN} and, below '
-            f'it, a line {END}'
-        )
+    before, begin, table, end, after = check_table(readme)
     rows = {
         match[1]: line
         for line in table.splitlines()
@@ -52,6 +45,25 @@ def add_row(readme: str, config: str, estimate: Mapping[str, Any]) -> None:
         f'{before}{begin}' + '\n'.join(lines) + f'\n{end}{after}',
         encoding='utf-8',
     )
+
+
+def check_table(readme: str) -> list[str]:
+    """The file before the table, its first line, rows, last line, the rest.
+
+    Raises:
+        UserError: If there is no such file, or no table in it.
+    """
+    if not osp.isfile(readme):
+        raise UserError(f'--readme {readme}: there is no such file')
+    text = Path(readme).read_text(encoding='utf-8')
+    before, begin, rest = text.partition(f'{BEGIN}\n')
+    table, end, after = rest.partition(END)
+    if not begin or not end:
+        raise UserError(
+            f'--readme {readme}: it has to have a line {BEGIN} and, below '
+            f'it, a line {END}'
+        )
+    return [before, begin, table, end, after]
 
 
 def _row(link: str, estimate: Mapping[str, Any]) -> str:

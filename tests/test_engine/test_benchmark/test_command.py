@@ -140,6 +140,22 @@ def test_columns_add_up(measured):
     assert this['of_this'] == dict(median=1.0, low=1.0, high=1.0)
 
 
+def test_the_same_config_with_other_settings(tiny, capsys, monkeypatch):
+    monkeypatch.setattr('mmdiffkd.engine.benchmark.measure.WARM_UP', 0)
+    half = 'model.teacher_dtype=bfloat16'
+    words = [tiny.distill, *SHORT, '--against-options', half]
+    words += ['--against-options', 'model.skip_teacher_parts=False', half]
+    text = run(words, capsys)
+    names = ['teacher_dtype=bfloat16']
+    names.append(f'skip_teacher_parts=False, {names[0]}')
+    for name in names:
+        assert text.count(f'| {name} ') == 2  # a row of each table
+    with pytest.raises(SystemExit) as end:
+        run([*words[:-1], 'model.teacher_dtype=int7'], capsys)
+    assert end.value.code == 2
+    assert 'model.teacher_dtype must be' in capsys.readouterr().err
+
+
 def test_result_says_how_and_on_what(measured):
     result, text, folder = measured
     settings = result['settings']
@@ -178,7 +194,7 @@ def test_picture_has_a_bar_for_each_number(measured):
         (['{distill}', '--against', '{cls}'], 'another kind of model'),
         (['{distill}', '--batch-size', '0'], '--batch-size must be at least'),
         (['{distill}', '--steps', '0'], '--steps must be at least 1'),
-        (['{distill}', '--input-size', '0', '9'], '--input-size must be at'),
+        (['{distill}', '--input-size', '0', '9'], '--input-size must be a'),
         (
             ['{cls}', '--input-size', '8', '8', '--batch-size', '1'],
             'Try another --input-size',  # a norm of one value

@@ -9,10 +9,14 @@ from mmengine.config import Config
 from mmdiffkd.utils import UserError
 
 KEYS = ('crop_size', 'size', 'img_scale', 'scale', 'scales')
-"""Where transforms of the three libraries keep the size of what they give;
-those named after a scale have the width first."""
+"""Where transforms of the three libraries keep the size of what they give."""
 
-NO_SIZE = {'Normalize', 'PhotoMetricDistortion', 'Expand', 'Pad'}
+WIDTH_FIRST = {'scale', 'scales', 'img_scale'}
+"""Those of them that have the width in front of the height."""
+
+NO_SIZE = {'Albu', 'Expand', 'Normalize', 'PhotoMetricDistortion'}
+"""Transforms with such keys that mean something else, or libraries of their
+own inside."""
 
 
 def batch_size(cfg: Config) -> int:
@@ -60,19 +64,15 @@ def input_size(cfg: Config) -> tuple[int, int]:
 def _transforms(part: Any) -> Iterator[Mapping]:
     """All transforms, the sets inside before what wraps them."""
     if isinstance(part, Mapping):
-        for key in sorted(part, key=lambda k: k == 'pipeline'):
-            if key == 'pipeline' or key in ('dataset', 'datasets'):
-                yield from _transforms(part[key])
-        if _resizes(part):
+        if str(part.get('type')).split('.')[-1] in NO_SIZE:
+            return
+        for key in ('dataset', 'datasets', 'transforms', 'pipeline'):
+            yield from _transforms(part.get(key))
+        if any(key in part for key in KEYS):
             yield part
     elif isinstance(part, (list, tuple)):
         for item in part:
             yield from _transforms(item)
-
-
-def _resizes(part: Mapping) -> bool:
-    name = str(part.get('type')).split('.')[-1]
-    return name not in NO_SIZE and any(key in part for key in KEYS)
 
 
 def _size_of(transform: Mapping) -> tuple[int, int] | None:
@@ -86,7 +86,10 @@ def _size_of(transform: Mapping) -> tuple[int, int] | None:
             )
             if transform.get('keep_ratio'):  # a longer side and a shorter
                 return min(largest), max(largest)
-            return largest[::-1] if 'scale' in key else largest
+            # Of MMCV's padding, too, the width comes first.
+            pads = str(transform.get('type')).split('.')[-1] == 'Pad'
+            wide = pads or key in WIDTH_FIRST
+            return largest[::-1] if wide else largest
     return None
 
 
