@@ -189,7 +189,7 @@ def _detection(
         bboxes=torch.from_numpy(around).float(),
         scores=torch.rand(24),
     )
-    semantic = masks[:, ::stride, ::stride].max(0, keepdims=True)
+    semantic = masks[:, ::stride, ::stride].max(0, keepdims=True).astype(int)
     sample.gt_sem_seg = PixelData(
         sem_seg=torch.from_numpy(semantic % classes).long()
     )

@@ -63,9 +63,10 @@ def first_that_works(
         tuple[int, Any]: The size, and what came of it.
 
     Raises:
-        Exception: That of the first size, if none works. A lack of memory is
-            raised at once, as larger images would need more; so is a loss
-            that is not finite, which no size mends.
+        Exception: If no size works, what the model says it cannot do, else
+            that of the first size. A lack of memory is raised at once, as
+            larger images would need more; so is a loss that is not finite,
+            which no size mends.
     """
     first: Exception | None = None
     for size in sizes:
@@ -76,7 +77,8 @@ def first_that_works(
         except Exception as error:
             if 'alloc' in str(error) and 'memory' in str(error):
                 raise MemoryError(str(error)) from error
-            first = first or error
+            if first is None or isinstance(error, NotImplementedError):
+                first = error
     assert first is not None
     raise first
 

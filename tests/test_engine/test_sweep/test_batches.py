@@ -45,3 +45,12 @@ def test_a_model_takes_a_step_on_a_rectangle(model):
     assert data['inputs'].shape[-2:] == (64, 96)
     total, _ = model.parse_losses(model.train()(**data, mode='loss'))
     assert torch.isfinite(total)
+
+
+def test_a_detector_may_have_more_classes_than_a_byte_counts():
+    from helpers import toys
+
+    detector = toys.build(toys.detector())
+    detector.bbox_head.num_classes = 365
+    sample = batch(detector, 64)['data_samples'][0]
+    assert sample.gt_sem_seg.sem_seg.max() == 1
