@@ -16,8 +16,6 @@ _trained = {
     _connector + 'diffusion_ckpt': 'work_dirs/cifar16_diffusion/diffusion.pth',
     _connector + 'freeze_diffusion': True,
 }
-# The chain starts at the timestep whose noise the student's feature has.
-_level = {_connector + 'noise_matching.type': 'StudentNoiseLevel'}
 # From t = 250 and 0.
 _two = {_connector + 'sampler.num_inference_steps': 2}
 _mimic = 'configs/demo/cifar16_mimic_kd.py'
@@ -39,9 +37,6 @@ data_sets = dict(
             trained_100=dict(config=_diffkd, options={**_100, **_trained}),
             two_steps_30=dict(
                 config=_diffkd, options={**_30, **_trained, **_two}
-            ),
-            level_30=dict(
-                config=_diffkd, options={**_30, **_trained, **_level}
             ),
         ),
     )
