@@ -9,7 +9,9 @@ _epochs = {
     'param_scheduler.1.milestones': [5, 7],
 }
 _weight = 'model.distiller.pairs.kd_feature.loss.loss_weight'
-_10, _30, _100 = ({_weight: weight} for weight in (10.0, 30.0, 100.0))
+_10, _30, _50, _100 = (
+    {_weight: weight} for weight in (10.0, 30.0, 50.0, 100.0)
+)
 _connector = 'model.distiller.pairs.kd_feature.connector.'
 # Trained on the teacher before, as README.md says, and frozen.
 _trained = {
@@ -34,6 +36,7 @@ data_sets = dict(
             control_30=dict(config=_mimic, options=_30),
             trained_30=dict(config=_diffkd, options={**_30, **_trained}),
             control_100=dict(config=_mimic, options=_100),
+            control_50=dict(config=_mimic, options=_50),
             trained_100=dict(config=_diffkd, options={**_100, **_trained}),
             two_steps_30=dict(
                 config=_diffkd, options={**_30, **_trained, **_two}
