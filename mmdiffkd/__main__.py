@@ -11,6 +11,7 @@ import importlib
 import shutil
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
 from mmdiffkd.version import __version__
@@ -65,6 +66,8 @@ def run(name: str, arguments: list[str] | None = None) -> None:
         arguments (list[str], optional): The words behind its name. Defaults
             to those of the command line.
     """
+    # Of MMEngine, for each `mmdet::` base; nothing that a user could mend.
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     # Left out while the package was imported for the help alone.
     importlib.import_module('mmdiffkd.compat').setup()
     module = commands()[name].stem

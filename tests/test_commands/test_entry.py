@@ -88,6 +88,13 @@ def test_a_command_calls_itself_by_its_name(capsys, monkeypatch):
     assert 'usage: mmdiffkd compare-runs' in capsys.readouterr().out
 
 
+def test_a_command_says_nothing_of_the_libraries_it_stands_on(tmp_path):
+    config = ROOT / 'configs/det/diffkd_retina_r101_r50.py'
+    words = ('print-config', config, '--key', 'model.type')
+    done = run(sys.executable, '-m', 'mmdiffkd', *words, cwd=tmp_path)
+    assert 'FrozenTeacherDistill' in done.stdout and not done.stderr
+
+
 def test_scripts_are_the_commands_from_any_folder(tmp_path):
     """Each by its name, with nothing installed and no path set."""
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
