@@ -2,7 +2,7 @@
 # What cifar16_variants.py chose, on seeds and images that had no part in it:
 # KD on the logits alone; with the feature mimicked, the control; with the
 # feature denoised in two steps by a diffusion model that was trained on the
-# teacher before, the cheapest of four that were level on the validation images.
+# teacher before, the cheapest of four that were level in validation.
 _epochs = {
     'train_cfg.max_epochs': 10,
     'train_cfg.val_interval': 2,
