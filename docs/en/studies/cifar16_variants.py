@@ -21,12 +21,15 @@ _trained = {
 # From t = 250 and 0.
 _two = {_connector + 'sampler.num_inference_steps': 2}
 # Without a projection behind the chain, which lets the one in front of it lead
-# anywhere: then the student's feature is brought near the teacher's in front
-# of the chain as well, which starts at the timestep whose noise it has.
+# anywhere, nor a norm, which takes the mean away: the student is brought to
+# the teacher in front of the chain, and less so behind it; the chain starts at
+# the timestep whose noise the student has.
 _aligned = {
     _connector + 'output_projection': False,
+    _connector + 'student_norm': False,
     _connector + 'noise_matching.type': 'StudentNoiseLevel',
-    _connector + 'direct_loss_weight': 3.0,
+    _connector + 'direct_loss_weight': 30.0,
+    _connector + 'kd_warmup_iters': 312,
 }
 _mimic = 'configs/demo/cifar16_mimic_kd.py'
 _diffkd = 'configs/demo/cifar16_diffkd_kd.py'
@@ -44,9 +47,9 @@ data_sets = dict(
             control_30=dict(config=_mimic, options=_30),
             trained_30=dict(config=_diffkd, options={**_30, **_trained}),
             control_100=dict(config=_mimic, options=_100),
-            aligned_30=dict(
+            aligned_10=dict(
                 config=_diffkd,
-                options={**_30, **_trained, **_two, **_aligned},
+                options={**_10, **_trained, **_two, **_aligned},
             ),
             control_50=dict(config=_mimic, options=_50),
             trained_100=dict(config=_diffkd, options={**_100, **_trained}),
