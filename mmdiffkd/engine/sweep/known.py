@@ -8,14 +8,14 @@ from mmdiffkd.utils import UserError
 
 from ..study.ledger import Ledger
 from .conduct import config_rows
-from .verdicts import EXCLUDED, PASSED
+from .verdicts import PASSED
 
 
 def take_over(folder: str, ledger: Ledger, method: str) -> int:
-    """Take over what passed, and what is outside of the base set.
+    """Take over what passed.
 
-    Failures are tried again. So is a model whose config reads otherwise by
-    now, and whatever the ledger knows itself stays.
+    All else is tried again, and so is a model whose config reads otherwise by
+    now. Whatever the ledger knows itself stays.
 
     Args:
         folder (str): As :func:`~.table.write` wrote it.
@@ -55,10 +55,7 @@ def _add(row: dict, mark: str, ledger: Ledger, method: str) -> bool:
         ledger.get(f'model:{mark}') or {}
     ):
         return False
-    if row['state'] == PASSED:
-        ledger.append(dict(key=pair, teacher=row['teacher']))
-    elif row['state'] == EXCLUDED:
-        why = row.get('detail') or row['reason']
-        ledger.append(dict(key=f'base:{mark}', error=why))
-        ledger.append(dict(key=pair, error=why))
-    return row['state'] in (PASSED, EXCLUDED)
+    if row['state'] != PASSED:
+        return False
+    ledger.append(dict(key=pair, teacher=row['teacher']))
+    return True

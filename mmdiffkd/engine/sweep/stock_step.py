@@ -98,8 +98,10 @@ def losses_of(model: Any, cfg: Config, size: int, stock: Any = None) -> Any:
     """
     scope = cfg.default_scope
     with DefaultScope.overwrite_default_scope(scope):
-        # YOLOX's preprocessor asks how far the Runner is.
-        MessageHub.get_current_instance().update_info('iter', 0)
+        # YOLOX's preprocessor and TOOD's head ask how far the Runner is.
+        MessageHub.get_current_instance().update_info_dict(
+            dict(iter=0, epoch=0)
+        )
         pad_to(model.data_preprocessor, size)
         data = batch(stock or model, size, 2, semantic_stride(cfg))
         data = model.data_preprocessor(data, True)
