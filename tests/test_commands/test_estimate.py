@@ -4,6 +4,7 @@
 import json
 from pathlib import Path
 
+import mmpretrain
 import pytest
 
 from mmdiffkd.commands.estimate import main
@@ -48,6 +49,27 @@ def test_a_mistake_is_one_line_before_anything_is_built(
     said = capsys.readouterr().err.strip()
     assert said.startswith('error: ') and word in said
     assert '\n' not in said
+
+
+@pytest.mark.parametrize(
+    'config, words, said',
+    [
+        (CONFIG, ['--input-size', '1', '1'], 'Try another --input-size'),
+        (
+            'simclr/simclr_resnet50_8xb32-coslr-200e_in1k.py',
+            ['--input-size', '64', '64'],
+            'self-supervised',
+        ),
+    ],
+)
+def test_batches_that_no_step_can_be_taken_on(config, words, said, capsys):
+    if config != CONFIG:
+        config = Path(mmpretrain.__file__).parent / '.mim/configs' / config
+    with pytest.raises(SystemExit) as ended:
+        main([str(config), *words, '--batch-size', '1', '--no-settings'])
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert said in message and message.count('error: ') == 1
 
 
 def test_mistakes_are_found_before_the_first_estimate(tmp_path, capsys):

@@ -2,10 +2,15 @@
 """What a recipe costs, alone and with its cheaper settings."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from mmdiffkd.utils.errors import UserError
+
+from ..sweep.batches import OtherInput
 from .ledger import BLOCK
 from .models import build
 from .real_sections import Found
@@ -86,11 +91,15 @@ def estimate(
         dict: For JSON. Memory is in MiB, multiply-adds are of one step;
         ``parts`` has those of student, teacher and distiller (connectors and
         distances), and their share of ``peak``.
+
+    Raises:
+        UserError: If no step can be taken on such a batch.
     """
     model, own = build(cfg)
     found = Found()
-    studio = Studio(model, own, block, found)
-    cost = cost_of(studio, count, size)
+    with _told(count, size):
+        studio = Studio(model, own, block, found)
+        cost = cost_of(studio, count, size)
     result = dict(
         batch_size=count,
         input_size=list(size),
@@ -123,6 +132,26 @@ def estimate(
         for setting in cheaper(cfg, model)
     }
     return result
+
+
+@contextmanager
+def _told(count: int, size: tuple[int, int]) -> Iterator[None]:
+    """Name the batch that no step can be taken on."""
+    try:
+        yield
+    except UserError:
+        raise
+    except OtherInput as other:
+        raise UserError(
+            f'no random batch can be made for this model, which takes {other}'
+        ) from None
+    except Exception as error:  # whatever the library's own layers say
+        height, width = size
+        raise UserError(
+            f'no step can be taken on {count} random images of {height} x '
+            f'{width}: {type(error).__name__}: {error}. Try another '
+            '--input-size or --batch-size; --traceback shows where it fails'
+        ) from error
 
 
 def _changed(cfg: Config, setting: Setting) -> Config:

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from ..sweep.batches import batch, pad_to
 from ..sweep.stock_step import first_that_works, sizes_of
+from ..sweep.zoo import semantic_stride
 from .ledger import BLOCK, Ledger
 from .real_sections import Found, RealSections
 from .twins import Twins
@@ -83,7 +84,7 @@ class Studio:
         self.parts = parts_of(model)
         model.train()  # which of MMRazor's returns nothing
         if DISTILLER in self.parts:
-            _settle(model, cfg.get('default_scope'))
+            _settle(model, cfg)
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
         self.twins = Twins(list(self.parts.values()), self.mode)
         self.found = found or Found()
@@ -136,7 +137,9 @@ class Studio:
         MessageHub.get_current_instance().update_info('iter', 0)
         preprocessor = model.data_preprocessor
         pad_to(preprocessor, size)
-        data = batch(self.parts[STUDENT], size, count)
+        data = batch(
+            self.parts[STUDENT], size, count, semantic_stride(self.cfg)
+        )
         data = preprocessor(data, True)
         return data['inputs'], data['data_samples']
 
@@ -187,7 +190,7 @@ def _labels_copied() -> Iterator[None]:
         Tensor.__deepcopy__ = copy  # type: ignore[method-assign]
 
 
-def _settle(model: Any, scope: str | None) -> None:
+def _settle(model: Any, cfg: Config) -> None:
     """Let the teacher find what no record needs, on small images.
 
     It follows its first pass for that, and looks at values.
@@ -195,13 +198,13 @@ def _settle(model: Any, scope: str | None) -> None:
 
     def attempt(side: int) -> None:
         pad_to(model.data_preprocessor, side)
-        data = batch(model.student, side, 2)
+        data = batch(model.student, side, 2, semantic_stride(cfg))
         data = model.data_preprocessor(data, True)
         for _ in range(2):  # the first may only learn how to run
             model._run_teacher(data['inputs'], data['data_samples'])
 
     MessageHub.get_current_instance().update_info('iter', 0)
-    with DefaultScope.overwrite_default_scope(scope):
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         first_that_works(sizes_of(model.student), attempt)
 
 
