@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Bring vectors, tokens and maps into the one layout (N, C, H, W)."""
 
+from math import isqrt
 from typing import Any
 
 import torch.nn.functional as F
@@ -13,6 +14,9 @@ RESIZE_MODES = ('nearest', 'nearest-exact', 'bilinear', 'bicubic', 'area')
 #: ``token_shape`` of tokens that fill no single map.
 SEQUENCE = 'sequence'
 
+#: ``token_shape`` of tokens that fill a square, however many they are.
+SQUARE = 'square'
+
 TokenShape = (
     tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | str | None
 )
@@ -24,14 +28,14 @@ def check_tokens(token_shape: Any, num_class_tokens: Any) -> None:
     for side in ('student', 'teacher'):
         shape, dropped = token_layout(side, token_shape, num_class_tokens)
         if isinstance(shape, str):
-            fits = shape == SEQUENCE
+            fits = shape in (SEQUENCE, SQUARE)
         else:
             fits = shape is None or (len(shape) == 2 and min(shape) >= 1)
         if not fits:
             raise ValueError(
                 'token_shape must be (H, W) of at least (1, 1), one such for '
-                f'the student and one for the teacher, or {SEQUENCE!r}, got '
-                f'{token_shape!r}'
+                f'the student and one for the teacher, {SQUARE!r} or '
+                f'{SEQUENCE!r}, got {token_shape!r}'
             )
         if dropped < 0:
             raise ValueError(
@@ -47,8 +51,8 @@ def token_layout(
 
     Args:
         side (str): ``'student'`` or ``'teacher'``.
-        token_shape (TokenShape): (H, W) for both, a pair of such, or
-            ``'sequence'``.
+        token_shape (TokenShape): (H, W) for both, a pair of such,
+            ``'square'`` or ``'sequence'``.
         num_class_tokens (ClassTokens): A number for both, or a pair.
 
     Returns:
@@ -76,9 +80,10 @@ def as_map(
         feature (Tensor): A map (N, C, H, W), a vector (N, C), which becomes
             (N, C, 1, 1), or tokens (N, L, C), which become (N, C, H, W).
         side (str): 'student' or 'teacher', for the message.
-        token_shape (tuple[int, int] | str, optional): (H, W) of tokens, which
-            is never guessed to be square, or ``'sequence'``: they become
-            (N, C, L, 1). Defaults to None.
+        token_shape (tuple[int, int] | str, optional): (H, W) of tokens;
+            ``'square'``, whatever their number, as of square images of any
+            size; or ``'sequence'``: they become (N, C, L, 1). Defaults to
+            None: there are none.
         num_class_tokens (int): Leading tokens to drop. Defaults to 0.
 
     Returns:
@@ -97,23 +102,23 @@ def as_map(
             'a map (N, C, H, W), tokens (N, L, C) or a vector (N, C)'
         )
     tokens = feature[:, num_class_tokens:]
-    if isinstance(token_shape, str):
+    if token_shape == SEQUENCE:
         return tokens.transpose(1, 2).unsqueeze(3)
-    if token_shape is None or tokens.shape[1] != (
-        token_shape[0] * token_shape[1]
-    ):
+    count = tokens.shape[1]
+    shape = (isqrt(count),) * 2 if token_shape == SQUARE else token_shape
+    if shape is None or count != shape[0] * shape[1]:
         raise ValueError(
-            f'the {side} feature has {tokens.shape[1]} tokens (shape '
+            f'the {side} feature has {count} tokens (shape '
             f'{tuple(feature.shape)}, {num_class_tokens} class tokens '
-            f'dropped), which do not fill token_shape={token_shape}; if they '
-            'are the tokens of one map, set token_shape=(H, W) and '
+            f'dropped), which do not fill token_shape={token_shape!r}; if '
+            'they are the tokens of one map, set token_shape=(H, W) and '
             'num_class_tokens of the connector; if they are those of several '
             'levels, or their number changes with the image, set '
             f'token_shape={SEQUENCE!r} with '
             "denoiser=dict(type='MLPDenoiser'), or record the maps that they "
             "are made of, such as those of source='neck'"
         )
-    size = (*tokens.shape[::2], *token_shape)
+    size = (*tokens.shape[::2], *shape)
     return tokens.transpose(1, 2).reshape(size)
 
 

@@ -39,9 +39,10 @@ class FeaturePair(nn.Module):
         resize (str, optional): Mode in which a student map of another height
             or width is resized to the teacher's. Defaults to None: an error.
         token_shape (tuple | str, optional): (H, W) of features that are
-            tokens (N, L, C), or two such, the student's first; or
-            ``'sequence'`` for tokens of several maps, which a 1x1 denoiser
-            such as :class:`MLPDenoiser` takes one by one. Defaults to None.
+            tokens (N, L, C), or two such, the student's first; ``'square'``
+            for tokens of square images of any size; or ``'sequence'`` for
+            tokens of several maps, which a 1x1 denoiser such as
+            :class:`MLPDenoiser` takes one by one. Defaults to None.
         num_class_tokens (int | tuple[int, int]): Leading tokens to drop, or
             those of the student and of the teacher. Defaults to 0.
 

@@ -115,6 +115,8 @@ def _dist(student: Model, teacher: Model) -> list[Draft]:
     )
     if scores[0].sigmoid:
         loss['activation'] = 'sigmoid'
+    elif scores[0].boxes > 1:
+        loss['num_classes'] = scores[0].classes // scores[0].boxes
     return [Draft(dict(dist=_on(*scores, loss=loss)), _rois(scores[0]))]
 
 
@@ -124,6 +126,10 @@ def _kd(student: Model, teacher: Model) -> list[Draft]:
         raise DoesNotApply(
             'the classes of these heads are independent (sigmoid), and no '
             'softmax runs over them'
+        )
+    if scores[0].boxes > 1:
+        raise DoesNotApply(
+            f'each place scores {scores[0]}, and its softmax knows one'
         )
     tau = 4.0 if student.task == 'classification' else 1.0
     loss = dict(type='mmdiffkd.KLDivergence', tau=tau, loss_weight=1.0)
@@ -149,6 +155,11 @@ def _dskd(student: Model, teacher: Model) -> list[Draft]:
     if scores is None or scores.on_rois:
         raise DoesNotApply(
             "the teacher has no classifier of the recorded feature's places"
+        )
+    if scores.own_modules:
+        raise DoesNotApply(
+            f'the teacher has a classifier for each level, {scores.source}, '
+            'and it needs one for all'
         )
     places = list(feature_places(student, teacher))
     further: Config = {}
@@ -215,8 +226,25 @@ def _sides(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
 
 def _on(ours: Scores, theirs: Scores, **rest: Any) -> dict[str, Any]:
     """A pair of class scores."""
-    pair = _sides(ours.keys(), theirs.keys())
-    return pair | rest
+    sides = ours.keys(), theirs.keys()
+    if not ours.own_modules and not theirs.own_modules:
+        return _sides(*sides) | rest  # levels are read from the models
+    common = _common(ours, theirs)
+    for keys, scores in zip(sides, (ours, theirs)):
+        if not scores.own_modules:
+            keys.update(outputs=list(scores.levels), index='record_idx')
+        elif list(scores.levels) != common:
+            keys.update(outputs=list(scores.levels))
+    return _sides(*sides) | dict(levels=common) | rest
+
+
+def _common(ours: Scores, theirs: Scores) -> list[str]:
+    """Names of the levels that both sides score."""
+    return [
+        name
+        for name in ours.levels
+        if name in theirs.levels and not name.isdigit()
+    ]
 
 
 def _rois(scores: Scores) -> dict[str, Any]:
@@ -250,15 +278,20 @@ def _equal_scores(student: Model, teacher: Model) -> tuple[Scores, Scores]:
             f'the {side} does not score several classes place by place'
         )
     if not alike(ours, theirs):
-        if ours.classes != theirs.classes:
+        if str(ours) != str(theirs):
             raise DoesNotApply(
-                f'the student gives {ours.classes} scores of classes, the '
-                f'teacher {theirs.classes}'
+                f'at each place, the student scores {ours}, the teacher '
+                f'{theirs}'
             )
         raise DoesNotApply(
             'the two models score classes in different ways, or one class'
         )
-    if ours.size != theirs.size:
+    if ours.levels and not _common(ours, theirs):
+        raise DoesNotApply(
+            f'the student scores the levels {", ".join(ours.levels)}, the '
+            f'teacher {", ".join(theirs.levels)}'
+        )
+    if not ours.levels and ours.size != theirs.size:
         raise DoesNotApply(
             f"the student's map of scores is {ours.size} on an image of "
             f"{student.seen.size} pixels, the teacher's {theirs.size}"

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from mmdiffkd.models.widths.levels import names_of
+
 from .model import Model
 from .places import Place, named
 
@@ -17,7 +19,10 @@ class Scores(NamedTuple):
         classes (int): Scores of one place.
         size (tuple[int, int]): (H, W) on the dummy image.
         sigmoid (bool): Whether each class is scored by itself.
-        per_level (bool): Whether the module is called for each level.
+        boxes (int): Boxes of one place, each of which has scores.
+        levels (tuple[str, ...]): Names of the levels that a dense head
+            scores. The module is called for each, unless its name has
+            ``{index}``, and each level a module of its own.
         on_rois (bool): Whether the places are the RoIs of two stages.
         data_idx (int, optional): Which element of the module's output, None
             for the output as a whole.
@@ -27,13 +32,24 @@ class Scores(NamedTuple):
     classes: int
     size: tuple[int, int] = (1, 1)
     sigmoid: bool = False
-    per_level: bool = False
+    boxes: int = 1
+    levels: tuple[str, ...] = ()
     on_rois: bool = False
     data_idx: int | None = None
 
     def keys(self) -> dict[str, Any]:
         """As keys of a pair."""
         return Place(self.source, self.data_idx).keys()
+
+    @property
+    def own_modules(self) -> bool:
+        """Whether each level has a module of its own."""
+        return '{index}' in self.source
+
+    def __str__(self) -> str:
+        if self.boxes == 1:
+            return f'{self.classes} classes'
+        return f'{self.classes // self.boxes} classes of {self.boxes} boxes'
 
 
 def class_scores(model: Model) -> Scores | None:
@@ -61,8 +77,9 @@ def alike(student: Scores | None, teacher: Scores | None) -> bool:
         and teacher is not None
         and student.classes == teacher.classes > 1
         and student.sigmoid == teacher.sigmoid
+        and student.boxes == teacher.boxes
         and student.on_rois == teacher.on_rois
-        and student.per_level == teacher.per_level
+        and bool(student.levels) == bool(teacher.levels)
     )
 
 
@@ -123,21 +140,36 @@ def _of_boxes(model: Model) -> Scores | None:
         return None
     levels = len(model.layouts(named(model, 'neck') or 'backbone'))
     for source in reversed(model.called('bbox_head')):
-        layouts = model.layouts(source)
+        *_, parent, name = source.split('.')
+        shared = 'cls' in name
+        if not shared and not ('cls' in parent and name.isdigit()):
+            continue
+        above = source.removesuffix(f'.{name}')
+        sources = [source] if shared else _numbered(model, above)
+        shapes = [s for one in sources for s in model.seen.outputs[one]]
+        layouts = [f for one in sources for f in model.layouts(one)]
+        first = layouts[0]
         if (
-            'cls' in source.split('.')[-1]
-            and len(model.seen.outputs[source]) == levels > 1
+            len(shapes) == len(layouts) == levels > 1
+            and first is not None
             and all(
                 f and f.kind == 'map' and f.channels % count == 0
                 for f in layouts
             )
-            and layouts[0]
+            and len({f.channels for f in layouts if f}) == 1
         ):
             return Scores(
-                source,
-                layouts[0].channels,
-                layouts[0].size,
+                source if shared else f'{above}.{{index}}',
+                first.channels,
+                first.size,
                 bool(getattr(head, 'use_sigmoid_cls', False)),
-                True,
+                first.channels // count,
+                tuple(names_of(shapes, model.seen.size)),
             )
     return None
+
+
+def _numbered(model: Model, above: str) -> list[str]:
+    """The elements of a list of modules, all of which must be called."""
+    names = [f'{above}.{i}' for i in range(len(module(model, above)))]
+    return names if all(name in model.seen.outputs for name in names) else []

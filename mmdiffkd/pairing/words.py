@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmdiffkd.models.distillers.pair_grammar import levels
+from mmdiffkd.models.widths.probe import SIZES, probe
 from mmdiffkd.utils import UserError
 
 from .model import Model
@@ -39,13 +40,18 @@ def comments(
         + '. Other modules: make-config --list. Keys: docs/en/configs.md.'
     ]
     ours, theirs = class_scores(student), class_scores(teacher)
-    if ours and theirs and ours.classes != theirs.classes:
+    if ours and theirs and str(ours) != str(theirs):
         lines.append(
-            f'Their class scores cannot be compared ({ours.classes} and '
-            f'{theirs.classes} at each place): features only.'
+            f'Their class scores cannot be compared ({ours} and {theirs} at '
+            'each place): features only.'
         )
     if is_larger(student, teacher):
         lines.append('Note: the student is larger than its teacher.')
+    if _is_of_one_size(student, teacher):
+        side = teacher.seen.size
+        lines.append(
+            f'Note: the teacher takes images of {side} x {side} pixels alone.'
+        )
     return lines
 
 
@@ -54,8 +60,19 @@ def is_larger(student: Model, teacher: Model) -> bool:
     return student.millions > teacher.millions
 
 
+def _is_of_one_size(student: Model, teacher: Model) -> bool:
+    """Whether the teacher fails on other images, which the student takes."""
+    if student.seen.fixed or not teacher.seen.fixed:
+        return False
+    other = next(side for side in SIZES[1:] if side != teacher.seen.size)
+    return bool(probe(teacher.net, size=other).error)
+
+
 def _model(model: Model) -> str:
-    return f'{type(model.net).__name__} ({model.millions:.1f} M parameters)'
+    kinds = [type(model.net)]
+    kinds += [type(getattr(model.net, 'backbone', None))]
+    text = ' on '.join(k.__name__ for k in kinds if k is not type(None))
+    return f'{text} ({model.millions:.1f} M parameters)'
 
 
 def _pair(name: str, pair: Mapping[str, Any]) -> str:

@@ -351,6 +351,21 @@ def test_tokens_become_maps_only_with_a_stated_shape():
         FeatureDiffusion(12, 16)(*tokens)
 
 
+def test_tokens_of_square_images_of_any_size_become_maps():
+    module = FeatureDiffusion(
+        12, 16, token_shape='square', num_class_tokens=1, resize='bilinear'
+    )
+    for side in (2, 3):
+        tokens = torch.arange(1.0 + side * side)[None, :, None]
+        out = module.as_maps(
+            torch.randn(2, 12, 4, 4), tokens.expand(2, -1, 16)
+        )
+        assert out[1].shape == (2, 16, side, side)
+        assert out[1][0, 0].flatten().tolist() == tokens[0, 1:, 0].tolist()
+    with pytest.raises(ValueError, match="6 tokens .* token_shape='square'"):
+        module(torch.randn(2, 12, 4, 4), torch.randn(2, 7, 16))
+
+
 def test_wrong_channels_name_the_shape_and_the_key():
     student, teacher = features()
     with pytest.raises(

@@ -9,6 +9,7 @@ import mmdiffkd
 from mmdiffkd.pairing.checkpoints import zoo_checkpoint
 from mmdiffkd.pairing.named import folder_of
 from mmdiffkd.pairing.writing import write_config
+from mmdiffkd.utils import UserError
 
 RETINA = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 
@@ -94,3 +95,39 @@ def test_a_backbone_without_a_run_may_teach():
     )
     assert "teacher=dict(source='backbone.ln1')" in written.text
     assert written.teacher_ckpt.endswith('.pth')
+
+
+@pytest.mark.slow
+def test_a_head_with_a_module_for_each_level_is_scored_level_by_level():
+    student = 'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py'
+    teacher = 'mmdet::rtmdet/rtmdet_s_8xb32-300e_coco.py'
+    pair = distilled(student, teacher, 'dist').dist
+    assert pair.student.source == 'bbox_head.multi_level_conv_cls.{index}'
+    assert pair.teacher.source == 'bbox_head.rtm_cls.{index}'
+    assert pair.levels == ['p3', 'p4', 'p5']
+    with pytest.raises(UserError, match='a classifier for each level'):
+        write_config(student, teacher, 'dskd')
+    # One head for all levels, five of them, on the other side.
+    teacher = 'mmdet::atss/atss_r50_fpn_1x_coco.py'
+    pair = distilled(student, teacher, 'dist').dist
+    assert pair.levels == ['p3', 'p4', 'p5']
+    assert pair.teacher == dict(
+        source='bbox_head.atss_cls',
+        outputs=['p3', 'p4', 'p5', 'p6', 'p7'],
+        index='record_idx',
+    )
+
+
+@pytest.mark.slow
+def test_anchors_are_told_from_classes():
+    teacher = 'mmdet::atss/atss_r50_fpn_1x_coco.py'
+    with pytest.raises(UserError) as error:
+        write_config(RETINA, teacher, 'dist')
+    assert '80 classes of 9 boxes, the teacher 80 classes' in str(error.value)
+    assert '80 classes of 9 boxes' in write_config(RETINA, teacher).text
+
+
+def distilled(student, teacher, method):
+    """Pairs of the distiller that is written."""
+    cfg = mmdiffkd.distill_config(student, teacher, method)
+    return cfg.model.distiller.pairs

@@ -103,7 +103,8 @@ def test_each_method_writes_a_short_config_that_trains(
 
 def test_other_classes_mean_features_only_and_it_says_so(ten):
     written = write_config(R20, ten)
-    assert 'features only' in written.text.replace('\n# ', ' ')
+    said = written.text.replace('\n# ', ' ')
+    assert '(100 classes and 10 classes at each place): features only' in said
     assert 'TODO' in written.text  # no metafile names a checkpoint
     cfg = mmdiffkd.distill_config(R20, ten)
     assert list(cfg.model.distiller.pairs) == ['kd']

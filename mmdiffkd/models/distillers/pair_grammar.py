@@ -85,10 +85,21 @@ def checked(where: str, entry: Any, known: Mapping[str, Any]) -> dict:
     for key, value in list(entry.items()):
         if key not in known:
             raise UserError(
-                f'{where} has the unknown key {key!r}{closest(key, known)}'
+                f'{where} has the unknown key {key!r}'
+                + (
+                    ': the levels to compare are those of both sides; what '
+                    'the modules of one side give is named by its outputs'
+                    if key == 'levels'
+                    else closest(key, known)
+                )
             )
         if value is None and known[key] is not Index:
             del entry[key]
+        elif key in ('outputs', 'levels') and isinstance(value, str):
+            raise UserError(
+                f"{where}.{key} must be a list; of one level, ['{value}'], on "
+                f'the command line [{value}]'
+            )
         elif not fits(value, known[key]):
             raise UserError(
                 f'{where}.{key} must be {words(known[key])}, got {value!r}'
@@ -180,6 +191,14 @@ def _chosen(where: str, pair: Mapping, outputs: Mapping) -> list[str]:
     student, teacher = outputs.values()
     if not student and not teacher:
         return ['']
+    for side, names in outputs.items():
+        if not names:
+            raise UserError(
+                f'{where}: the outputs of one side are named, '
+                f'{student or teacher}, those of the {side} are not; name '
+                f'them too, {where}.{side}.outputs, or leave out both, and '
+                'they are read from the models'
+            )
     common = [level for level in student if level in teacher]
     if not common:
         raise UserError(

@@ -8,7 +8,7 @@ teacher, on any number of levels. It is written out as the dicts of MMRazor's
 keys, :mod:`.pair_grammar` checks them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any
 
@@ -70,7 +70,8 @@ def expand_pairs(pairs: Mapping[str, Any]) -> Parts:
             raise UserError(f'{where}: the name must be a string')
         for level, entry in levels(where, pair):
             tail = f'_{level}' if level else ''
-            _Level(parts, where, name, tail, entry).add()
+            others = [other for other in pairs if other != name]
+            _Level(parts, where, name, tail, entry, others).add()
     return parts
 
 
@@ -145,13 +146,20 @@ class _Level:
         name (str): Name of the pair.
         tail (str): What the level adds to each name.
         entry (dict): What is said of the level.
+        others (Sequence[str]): Names of the other pairs, for messages.
     """
 
     def __init__(
-        self, parts: Parts, where: str, name: str, tail: str, entry: dict
+        self,
+        parts: Parts,
+        where: str,
+        name: str,
+        tail: str,
+        entry: dict,
+        others: Sequence[str] = (),
     ) -> None:
         self.parts, self.where, self.name = parts, where, name
-        self.tail, self.entry = tail, entry
+        self.tail, self.entry, self.others = tail, entry, others
 
     def add(self) -> None:
         """Fill the parts."""
@@ -254,6 +262,7 @@ class _Level:
             raise UserError(
                 f'{where} needs a source: the name of the module of the '
                 f"{side} whose output is compared, such as 'neck'"
+                + (f'; the other pairs are {self.others}' * bool(self.others))
             )
         indices = {key: entry[key] for key in INDICES if key in entry}
         return dict(recorder=name, from_student=side == 'student', **indices)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from mmdiffkd.diffusion.feature_layout import SEQUENCE
+from mmdiffkd.diffusion.feature_layout import SEQUENCE, SQUARE
 from mmdiffkd.utils import UserError
 
 from ..connectors.widths import OWN_WIDTHS, WIDTHS, class_of, missing_widths
@@ -194,7 +194,7 @@ def _values(use: Use, student: Side, teacher: Side) -> dict[str, Any]:
         values[name] = (s if of_student else t).channels
     if use.paired:
         try:
-            values.update(token_values(use.config, s, t))
+            values.update(token_values(use.config, s, t, student.seen.fixed))
             if missing:
                 values.update(size_values(use.config, s, t))
         except ValueError as error:
@@ -209,9 +209,21 @@ def _values(use: Use, student: Side, teacher: Side) -> dict[str, Any]:
 
 
 def token_values(
-    config: Mapping[str, Any], s: Layout, t: Layout
+    config: Mapping[str, Any], s: Layout, t: Layout, fixed: bool = True
 ) -> dict[str, Any]:
     """How the tokens of one or both sides are laid out.
+
+    Args:
+        config (Mapping): Of the connector.
+        s (Layout): The student's feature.
+        t (Layout): The teacher's.
+        fixed (bool): Whether the student names the size of its images. Else
+            the training may show the teacher images of another size than
+            its own. Defaults to True.
+
+    Returns:
+        dict: ``token_shape`` and ``num_class_tokens``, where there are
+        tokens and the config leaves them out.
 
     Raises:
         ValueError: If one side is a sequence and the other is not.
@@ -234,6 +246,8 @@ def token_values(
         shapes = [x.size for x in (s, t) if x.kind == 'tokens']
         one = len(set(shapes)) == 1
         values = dict(token_shape=shapes[0] if one else tuple(shapes))
+        if s.kind == 'map' and not fixed:
+            values = dict(token_shape=SQUARE)
         dropped = (s.class_tokens, t.class_tokens)
         if kinds != {'tokens'} or dropped[0] == dropped[1]:
             values['num_class_tokens'] = max(dropped)

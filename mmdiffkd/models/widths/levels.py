@@ -96,13 +96,22 @@ def outputs_of(seen: Probe, source: str) -> Outputs | None:
     if not calls:
         return None
     if isinstance(calls[0], list):
-        return Outputs(_names(calls[0], seen.size), 'data_idx')
+        return Outputs(names_of(calls[0], seen.size), 'data_idx')
     if len(calls) > 1:
-        return Outputs(_names(calls, seen.size), 'record_idx')
-    return Outputs(_names(calls, seen.size), None)
+        return Outputs(names_of(calls, seen.size), 'record_idx')
+    return Outputs(names_of(calls, seen.size), None)
 
 
-def _names(shapes: list[Any], image: int) -> list[str]:
+def names_of(shapes: list[Any], image: int) -> list[str]:
+    """Name features by their strides, see :class:`Outputs`.
+
+    Args:
+        shapes (list): A :class:`~.probe.Shape` for each.
+        image (int): Height and width of the dummy image, in pixels.
+
+    Returns:
+        list[str]: As many names.
+    """
     names: list[str] = []
     for i, shape in enumerate(shapes):
         layout = layout_of(shape, image) if isinstance(shape, Shape) else None

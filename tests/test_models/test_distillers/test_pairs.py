@@ -382,7 +382,11 @@ MISTAKES = {
     ),
     'levels of a side': (
         dict(student=dict(levels=['p3'])),
-        "pairs.kd.student has the unknown key 'levels'",
+        "pairs.kd.student has the unknown key 'levels'.*its outputs",
+    ),
+    'outputs of one side alone': (
+        dict(student=dict(outputs=['p3', 'p4'])),
+        r"\['p3', 'p4'\], those of the teacher are not; .*teacher.outputs",
     ),
     'kind': (dict(source=3), 'pairs.kd.source must be a string, got 3'),
     'bool': (dict(data_idx=True), 'kd.data_idx must be an integer or None'),
@@ -392,7 +396,10 @@ MISTAKES = {
         'pairs.kd needs a source.*teacher',
     ),
     'no loss': (dict(loss=None), 'pairs.kd needs a loss'),
-    'levels in a word': (dict(levels='p3'), 'kd.levels must be a list'),
+    'levels in a word': (
+        dict(levels='p3'),
+        r"kd.levels must be a list; of one level, \['p3'\].*line \[p3\]",
+    ),
     'no levels': (dict(levels=[]), 'levels must be a list of .* got \\[\\]'),
     'the same levels': (dict(levels=['p3', 'p3']), 'different names'),
     'numbers for levels': (dict(levels=[3, 4]), 'different names'),
@@ -478,6 +485,13 @@ def test_a_mistake_is_named_by_its_key(pair, message):
     wrong = not isinstance(pair, dict) or set(pair) & {'kd', 3}
     with pytest.raises(UserError, match=message):
         expand_pairs(pair) if wrong else expand(**pair)
+
+
+def test_a_misspelt_pair_is_told_the_others():
+    # As of `pairs.kdd.loss.loss_weight=10` on the command line.
+    kd = dict(source='neck', loss=L2)
+    with pytest.raises(UserError, match=r"kdd needs .* pairs are \['kd'\]"):
+        expand_pairs(dict(kd=kd, kdd=dict(loss=dict(loss_weight=10))))
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,23 @@ def test_class_tokens_are_counted_on_each_side():
     assert out.student.shape == out.teacher.shape == (2, 24, 4, 4)
 
 
+def test_a_student_of_any_size_decides_how_many_tokens_there_are():
+    # The teacher is made for 32 pixels; the student's data may be of others.
+    distiller = pairs(
+        student=dict(source='backbone', data_idx=0),
+        teacher=dict(source='backbone.ln1'),
+    )
+    student, teacher = model(resnet()), model(vit(16))
+    whole, found = complete(distiller, student, teacher)
+    assert found['connectors']['kd']['token_shape'] == 'square'
+    connector = model(whole, 'mmrazor').connectors['kd']
+    for size in (32, 64):
+        image = torch.randn(2, 3, size, size)
+        tokens = torch.randn(2, 1 + (size // 8) ** 2, 16)
+        out = connector(student.backbone(image)[0], tokens)
+        assert out.student.shape == (2, 16, size // 8, size // 8)
+
+
 def test_tokens_of_two_grids_are_resized_upwards():
     student, teacher = model(vit(16, patch_size=16)), model(vit(16))
     whole, found = complete(pairs(source='backbone.ln1'), student, teacher)
