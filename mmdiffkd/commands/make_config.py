@@ -10,6 +10,7 @@ import warnings
 
 from mmdiffkd.pairing.drafts import METHODS
 from mmdiffkd.pairing.writing import (
+    PairWarning,
     check_free,
     list_modules,
     read_text,
@@ -77,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         check_free(args.out, args.overwrite)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('ignore')
-        warnings.filterwarnings('always', message='the student .* is larger')
+        warnings.simplefilter('always', PairWarning)
         written = write_config(
             args.student,
             args.teacher,

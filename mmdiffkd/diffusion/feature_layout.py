@@ -105,7 +105,9 @@ def as_map(
     if token_shape == SEQUENCE:
         return tokens.transpose(1, 2).unsqueeze(3)
     count = tokens.shape[1]
-    shape = (isqrt(count),) * 2 if token_shape == SQUARE else token_shape
+    shape: Any = token_shape
+    if token_shape == SQUARE:
+        shape = (isqrt(count), isqrt(count))
     if shape is None or count != shape[0] * shape[1]:
         raise ValueError(
             f'the {side} feature has {count} tokens (shape '

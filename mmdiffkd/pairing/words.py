@@ -69,9 +69,10 @@ def _is_of_one_size(student: Model, teacher: Model) -> bool:
 
 
 def _model(model: Model) -> str:
-    kinds = [type(model.net)]
-    kinds += [type(getattr(model.net, 'backbone', None))]
-    text = ' on '.join(k.__name__ for k in kinds if k is not type(None))
+    parts = [model.net, getattr(model.net, 'backbone', None)]
+    text = ' on '.join(
+        type(part).__name__ for part in parts if part is not None
+    )
     return f'{text} ({model.millions:.1f} M parameters)'
 
 

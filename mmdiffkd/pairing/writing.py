@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from mmdiffkd.models.algorithms.teacher_builder import load_teacher
 from mmdiffkd.models.algorithms.teacher_input import TeacherInput
 from mmdiffkd.models.distillers.pairs import expand_distiller
 from mmdiffkd.utils.checkpoints.atomic import write_text_durably
@@ -22,8 +23,13 @@ from .drafts import METHODS
 from .listing import listing
 from .model import Model, build_pair
 from .named import folder_of, read_named
+from .start_weights import check_start
 from .text import config_text
 from .words import comments, is_larger
+
+
+class PairWarning(UserWarning):
+    """What should be known of a pair, and is no error."""
 
 
 class Written(NamedTuple):
@@ -70,7 +76,8 @@ def distill_config(
 
     Raises:
         UserError: If a name is unknown, a library cannot build its model, the
-            tasks differ, or the method does not apply to the pair.
+            tasks differ, a file of weights does not fit its model, or the
+            method does not apply to the pair.
 
     Example:
         >>> cfg = mmdiffkd.distill_config(
@@ -109,13 +116,20 @@ def write_config(
             raise UserError(f'--{side}-ckpt {name}: there is no such file')
     models = look(student, teacher)
     ours, theirs = models
+    remarks = []
     if is_larger(*models):
-        warnings.warn(
+        remarks.append(
             f'the student {ours.named.reference} ({ours.millions:.1f} M '
             'parameters) is larger than its teacher '
-            f'{theirs.named.reference} ({theirs.millions:.1f} M)',
-            stacklevel=2,
+            f'{theirs.named.reference} ({theirs.millions:.1f} M)'
         )
+    # Nothing is fetched; a training tells whether what a URL names fits.
+    if teacher_ckpt and '://' not in teacher_ckpt:
+        load_teacher(theirs.net, teacher_ckpt)
+    if student_ckpt and '://' not in student_ckpt:
+        remarks.append(check_start(ours.net, student_ckpt))
+    for remark in filter(None, remarks):
+        warnings.warn(remark, PairWarning, stacklevel=2)
     distiller: Any = fitting_base(method, *models)
     if distiller is None:
         distiller, whole = choose(method, *models)

@@ -7,7 +7,8 @@ from mmengine.registry import DefaultScope
 
 import mmdiffkd
 from mmdiffkd.commands.make_config import main
-from mmdiffkd.pairing.named import folder_of
+from mmdiffkd.models.algorithms.teacher_builder import build_stock
+from mmdiffkd.pairing.named import folder_of, read_named
 from mmdiffkd.pairing.writing import write_config
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
@@ -137,7 +138,7 @@ def test_a_frozen_backbone_has_no_feature_to_distil(tmp_path):
 
 def test_checkpoints_are_written_into_the_config(tmp_path, monkeypatch):
     file = tmp_path / 'student.pth'
-    file.touch()
+    torch.save(weights(R20), file)
     monkeypatch.chdir(tmp_path)
     cfg = mmdiffkd.distill_config(
         R20, R56, teacher_ckpt='https://x/t.pth', student_ckpt='student.pth'
@@ -145,6 +146,42 @@ def test_checkpoints_are_written_into_the_config(tmp_path, monkeypatch):
     assert cfg.model.teacher_ckpt == 'https://x/t.pth'
     init = cfg.model.architecture.init_cfg
     assert init == dict(type='Pretrained', checkpoint=str(file))
+
+
+def test_a_checkpoint_of_another_model_is_found(ten, tmp_path, capsys):
+    file = str(tmp_path / 'weights.pth')
+    torch.save(dict(state_dict=weights(R20)), file)
+    error = refusal(capsys, R20, R56, '--teacher-ckpt', file)
+    assert 'does not fit the teacher' in error and 'missing' in error
+    vit = tmp_path / 'vit.py'
+    vit.write_text(VIT)
+    error = refusal(capsys, str(vit), R56, '--student-ckpt', file)
+    assert 'does not fit the student' in error and 'backbone.*' in error
+    torch.save(weights(R20.replace('20', '8x4')), file)
+    error = refusal(capsys, R20, R56, '--student-ckpt', file)
+    assert 'in the file' in error and 'backbone.' in error
+    distilled = {f'architecture.{k}': v for k, v in weights(R20).items()}
+    torch.save(dict(state_dict=distilled), file)
+    error = refusal(capsys, R20, R56, '--student-ckpt', file)
+    assert f'mmdiffkd export {file} student.pth' in error
+
+
+def test_a_checkpoint_of_other_classes_or_depth_is_a_warning(ten, tmp_path):
+    file = str(tmp_path / 'weights.pth')
+    torch.save(weights(R56), file)
+    with pytest.warns(
+        UserWarning, match=r'2 weights \(such as head.fc.weight: '
+    ):
+        mmdiffkd.distill_config(ten, R56, student_ckpt=file)
+    # A deeper network has all that a shallower one needs, and more.
+    with pytest.warns(UserWarning, match='have no place in the student'):
+        mmdiffkd.distill_config(R20, R56, student_ckpt=file)
+
+
+def weights(name):
+    """Of the model of a config."""
+    named = read_named(name, 'student')
+    return build_stock(named.config).state_dict()
 
 
 def test_a_file_that_exists_is_kept(tmp_path, capsys):
