@@ -41,16 +41,20 @@ def draw_runs(groups: Sequence[RunGroup], keys: Sequence[str]) -> Figure:
             _panel(axes, groups, key)
         for axes in panels[len(keys) :]:
             axes.set_visible(False)
-        handles = [
-            matplotlib.lines.Line2D([], [], color=_colour(i), linewidth=2)
-            for i, _ in enumerate(groups)
-        ]
-        figure.legend(
-            handles,
-            [f'{g.name} ({_runs(g)})' for g in groups],
-            loc='outside upper left',
-            ncols=min(len(groups), 3),
-        )
+        names = [f'{group.name} ({_runs(group)})' for group in groups]
+        if len(groups) == 1:  # its curves have the colours of its levels
+            figure.suptitle(names[0], x=0.01, ha='left', size=10)
+        else:
+            handles = [
+                matplotlib.lines.Line2D([], [], color=_colour(i), linewidth=2)
+                for i, _ in enumerate(groups)
+            ]
+            figure.legend(
+                handles,
+                names,
+                loc='outside upper left',
+                ncols=min(len(groups), 3),
+            )
         figure.supxlabel(_note(groups), x=0.01, ha='left', size=8)
     return figure
 

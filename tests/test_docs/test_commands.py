@@ -135,6 +135,15 @@ def test_programs_and_scripts_exist(blocks, checkout):
                         assert (checkout / word).exists(), word
 
 
+def test_tests_that_the_text_names_exist(checkout):
+    for page in shell.pages(checkout):
+        named = re.findall(
+            r'(?<![\w/])tests/[\w/]*\w(?:\.\w+)?', page.read_text()
+        )
+        for path in named:
+            assert (checkout / path).exists(), (page, path)
+
+
 def parsed(name, words):
     module = entry.commands()[name].stem
     command = importlib.import_module(f'mmdiffkd.commands.{module}')

@@ -160,6 +160,9 @@ def test_one_group_shows_its_levels(runs):
         'p3',
         'p4',
     ]
+    # No colour stands for the group there.
+    assert not figure.legends
+    assert figure.get_suptitle() == 'small_diffkd (3 runs)'
 
 
 def test_the_command_writes_one_picture_once(runs, tmp_path, capsys):
