@@ -30,7 +30,8 @@ def parts(dataset: Any, key: str) -> Iterator[Part]:
 
     A wrapper is whatever has ``datasets`` or ``dataset``, as the
     ``ConcatDataset``, ``RepeatDataset``, ``ClassBalancedDataset``,
-    ``MultiImageMixDataset`` and ``KFoldDataset`` of the libraries do.
+    ``MultiImageMixDataset`` and ``KFoldDataset`` of the libraries do; or
+    whatever keeps a single set of a library under another name.
 
     Args:
         dataset (Dataset): A built set.
@@ -53,10 +54,23 @@ def parts(dataset: Any, key: str) -> Iterator[Part]:
     elif getattr(dataset, 'dataset', None) is not None:
         inner = list(parts(dataset.dataset, f'{key}.dataset'))
     else:
-        yield Part(key, dataset, own)
-        return
+        held = _held(dataset)
+        if len(held) != 1:
+            yield Part(key, dataset, own)
+            return
+        ((name, item),) = held.items()
+        inner = list(parts(item, f'{key}.{name.lstrip("_")}'))
     for part in inner:
         yield part._replace(transforms=part.transforms + own)
+
+
+def _held(dataset: Any) -> dict[str, BaseDataset]:
+    """Sets of a library that a user's own wrapper keeps, by its names."""
+    return {
+        name: item
+        for name, item in getattr(dataset, '__dict__', {}).items()
+        if isinstance(item, BaseDataset)
+    }
 
 
 def _transforms(item: Any) -> list:

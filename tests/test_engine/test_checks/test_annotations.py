@@ -481,6 +481,21 @@ def test_a_set_is_no_wrapper_for_what_it_keeps():
         check_built_data(runner_of(data), student('cls'))
 
 
+def test_a_wrapper_may_call_its_set_anything():
+    class Mine(torch.utils.data.Dataset):
+        def __init__(self, source):
+            self._source = source
+
+    data = OfUsers([dict(gt_label=0)], metainfo=dict(classes=tuple('abcde')))
+    (part,) = parts(Mine(data), 'k')
+    assert part.key == 'k.source' and part.dataset is data
+    # Of two sets nobody knows which is trained on.
+    two = Mine(data)
+    two.other = data
+    (part,) = parts(two, 'k')
+    assert part.dataset is two
+
+
 @pytest.mark.parametrize(
     'task, sample, wrong',
     [
