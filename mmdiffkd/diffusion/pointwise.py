@@ -10,7 +10,7 @@ class PointwiseConv2d(nn.Conv2d):
     """1x1 convolution that is computed in the fastest way.
 
     Of vectors, which are maps of one position, it is a matrix product: a
-    convolution reads its weights several times as slowly. Names and shapes of
+    convolution of them takes twice the time. Names and shapes of
     the weights are those of :class:`torch.nn.Conv2d`.
 
     Args:
