@@ -126,5 +126,5 @@ def test_a_script_runs_from_a_plain_checkout(copied, tmp_path):
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     script = root / 'tools/analysis_tools/compare_runs.py'
     done = run(sys.executable, script, 'no_run', cwd=tmp_path, env=env)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.endswith('error: no such work dir: no_run\n')

@@ -71,7 +71,8 @@ def headline(result: Mapping[str, Any]) -> str:
     settings = result['settings']
     height, width = settings['size']
     overhead, share = overhead_and_share(result)
-    each = f', {overhead / share:.2f} times that' if share else ''
+    # Of next to nothing, the ratio would be that of the noise.
+    each = f', {overhead / share:.2f} times that' if share >= 0.01 else ''
     return (
         f'{result["config"]}: {settings["batch_size"]} x {height} x {width}, '
         f'{settings["amp"] or "float32"}, {settings["steps"]} rounds, '

@@ -29,6 +29,7 @@ def blocks(language):
 
 def load_command(text):
     """Apply a documented ``--cfg-options`` as a shell would pass it."""
+    text = re.sub(r'^# .*\n', '', text)  # says what the command needs
     expanded = subprocess.run(
         ['bash', '-c', f'echo {text}'],
         stdout=subprocess.PIPE,
