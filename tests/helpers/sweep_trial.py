@@ -5,6 +5,8 @@ A process that has run a backward pass cannot fork one that will: the threads
 of PyTorch's autograd are not there in it.
 """
 
+from mmdiffkd.engine.study.ledger import Ledger
+from mmdiffkd.engine.sweep.conduct import conduct
 from mmdiffkd.engine.sweep.limited import Job, Limits, run_limited
 from mmdiffkd.engine.sweep.offline import (
     be_quiet,
@@ -27,3 +29,8 @@ def limited_trial(pair):
     take = lambda: jobs.pop() if jobs else None  # noqa: E731
     ((_, result),) = run_limited(take, Limits(120, 6))
     return result
+
+
+def swept(plan, path):
+    """Carry out a plan, without a word."""
+    conduct(plan, Ledger(path), lambda _: None)

@@ -125,7 +125,9 @@ def test_programs_and_scripts_exist(blocks, checkout):
     for block in blocks:
         for program, *words in block.calls:
             for word in words:
-                for script in re.findall(r'tools/[\w/]+\.(?:sh|py)', word):
+                for script in re.findall(
+                    r'(?<![\w/])tools/[\w/]+\.(?:sh|py)', word
+                ):
                     assert (checkout / script).is_file(), (block.page, script)
             if program == 'python' and words[0] == '-c':
                 compile(words[1], block.page, 'exec')

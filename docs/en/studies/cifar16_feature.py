@@ -36,3 +36,4 @@ data_sets = dict(
 alone = 'kd'
 seeds = [13, 14, 15, 16, 17]
 clock = 'cpu'
+equal_time = 'diffkd'

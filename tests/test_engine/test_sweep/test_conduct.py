@@ -2,14 +2,16 @@
 """A sweep makes each trial once, and tells what came of it."""
 
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from helpers import sweep_trial
 
 from mmdiffkd.engine.study.ledger import Ledger
 from mmdiffkd.engine.sweep.conduct import Plan, conduct
 from mmdiffkd.engine.sweep.known import take_over
 from mmdiffkd.engine.sweep.limited import Limits
-from mmdiffkd.engine.sweep.offline import import_all
 from mmdiffkd.engine.sweep.table import write
 from mmdiffkd.engine.sweep.verdicts import verdicts
 from mmdiffkd.utils import UserError
@@ -23,10 +25,11 @@ PLAN = Plan(
 
 @pytest.fixture(scope='module')
 def ledger(tmp_path_factory):
-    import_all()
-    ledger = Ledger(str(tmp_path_factory.mktemp('sweep') / 'results.jsonl'))
-    conduct(PLAN, ledger, lambda _: None)
-    return ledger
+    path = str(tmp_path_factory.mktemp('sweep') / 'results.jsonl')
+    fresh = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(1, fresh, sweep_trial.prepare) as pool:
+        pool.submit(sweep_trial.swept, PLAN, path).result()
+    return Ledger(path)
 
 
 def test_what_the_library_trains_is_the_base_set(ledger):
