@@ -41,13 +41,14 @@ def _needs_onednn(x: Tensor) -> bool:
     which is half as fast on many processors. With two threads it takes oneDNN
     for them; the other conditions here are those it has then.
     """
+    if torch.compiler.is_compiling():
+        return False  # nor is the code made for one number of images
     return (
         x.device.type == 'cpu'
         and x.dtype == torch.float32
         and len(x) < 16
         and (len(x) > 1 or x.numel() > 20480)
         and torch.get_num_threads() == 1
-        and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled('cpu')
         and torch.backends.mkldnn.is_available()
         and torch._C._get_mkldnn_enabled()

@@ -148,7 +148,7 @@ def _of_boxes(model: Model) -> Scores | None:
         sources = [source] if shared else _numbered(model, above)
         shapes = [s for one in sources for s in model.seen.outputs[one]]
         layouts = [f for one in sources for f in model.layouts(one)]
-        first = layouts[0]
+        first = layouts[0] if layouts else None
         if (
             len(shapes) == len(layouts) == levels > 1
             and first is not None
