@@ -140,7 +140,8 @@ def _of_boxes(model: Model) -> Scores | None:
         return None
     levels = len(model.layouts(named(model, 'neck') or 'backbone'))
     for source in reversed(model.called('bbox_head')):
-        *_, parent, name = source.split('.')
+        # The head itself has no parent here.
+        *_, parent, name = ('', *source.split('.'))
         shared = 'cls' in name
         if not shared and not ('cls' in parent and name.isdigit()):
             continue

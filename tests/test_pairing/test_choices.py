@@ -131,3 +131,29 @@ def distilled(student, teacher, method):
     """Pairs of the distiller that is written."""
     cfg = mmdiffkd.distill_config(student, teacher, method)
     return cfg.model.distiller.pairs
+
+
+def test_a_dense_head_that_is_called_itself_is_asked_for_its_scores():
+    """MMDetection calls heads past their hooks; a user's detector may not."""
+    from types import SimpleNamespace
+
+    from torch import nn
+
+    from mmdiffkd.models.widths.probe import Probe, Shape
+    from mmdiffkd.pairing.model import Model
+    from mmdiffkd.pairing.scores import class_scores
+
+    net = nn.Module()
+    net.bbox_head = nn.Module()
+    net.bbox_head.cls_out_channels = 4
+    maps = [Shape((1, 4, side, side)) for side in (8, 4)]
+    outputs = {
+        'neck': [maps],
+        'bbox_head.cls': maps,
+        'bbox_head': [[maps, maps]],
+    }
+    seen = Probe(64, False, outputs, {})
+    model = Model(SimpleNamespace(side='student'), net, seen, 'detection', '')
+    found = class_scores(model)
+    assert (found.source, found.classes) == ('bbox_head.cls', 4)
+    assert found.levels == ('p3', 'p4')
