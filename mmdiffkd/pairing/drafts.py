@@ -4,8 +4,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
+from mmdiffkd.diffusion import MLPDenoiser
 from mmdiffkd.models.widths.layout import Layout
 
 from .model import Model
@@ -67,9 +69,12 @@ def _diffkd(student: Model, teacher: Model) -> list[Draft]:
         pair = _on(*scores, connector=connector, loss=loss)
         return [Draft(dict(kd=pair)), *found]
     if student.task == 'classification' and scores:
-        mlp = connector | dict(denoiser=dict(type='MLPDenoiser'))
-        loss = dict(type='mmdiffkd.KLDivergence', tau=1.0)
-        logits = _on(*scores, connector=mlp, loss=loss)
+        if denoiser_is_too_large(scores[1].classes, teacher):
+            logits = _on(*scores, loss=_divergence(student))
+        else:
+            mlp = connector | dict(denoiser=dict(type='MLPDenoiser'))
+            loss = dict(type='mmdiffkd.KLDivergence', tau=1.0)
+            logits = _on(*scores, connector=mlp, loss=loss)
         found = [
             Draft(dict(kd_feature=d.pairs['kd'], kd_logits=logits))
             for d in found
@@ -131,9 +136,8 @@ def _kd(student: Model, teacher: Model) -> list[Draft]:
         raise DoesNotApply(
             f'each place scores {scores[0]}, and its softmax knows one'
         )
-    tau = 4.0 if student.task == 'classification' else 1.0
-    loss = dict(type='mmdiffkd.KLDivergence', tau=tau, loss_weight=1.0)
-    return [Draft(dict(kd=_on(*scores, loss=loss)), _rois(scores[0]))]
+    pair = _on(*scores, loss=_divergence(student))
+    return [Draft(dict(kd=pair), _rois(scores[0]))]
 
 
 def _dkd(student: Model, teacher: Model) -> list[Draft]:
@@ -257,6 +261,23 @@ def _mse(student: Model) -> dict[str, Any]:
     if student.task == 'detection':
         loss['loss_weight'] = 5.0
     return loss
+
+
+def _divergence(student: Model) -> dict[str, Any]:
+    """The divergence of KD, for class scores that no connector changes."""
+    tau = 4.0 if student.task == 'classification' else 1.0
+    return dict(type='mmdiffkd.KLDivergence', tau=tau, loss_weight=1.0)
+
+
+def denoiser_is_too_large(classes: int, teacher: Model) -> bool:
+    """Whether a denoiser of the logits is out of proportion to the teacher.
+
+    Its weights grow with the square of the classes: 16 million for 1,000, and
+    7.6 billion for the 21,843 of ImageNet-21k.
+    """
+    with torch.device('meta'):
+        weights = MLPDenoiser(classes).parameters()
+    return sum(w.numel() for w in weights) > 1e7 * teacher.millions
 
 
 def _alike_scores(

@@ -27,7 +27,7 @@ def comments(
         whole (Mapping): The distiller with all that the models say.
 
     Returns:
-        list[str]: One to five.
+        list[str]: One to six.
     """
     lines = [
         f'{method}: {_model(student)} learns from {_model(teacher)}. Compared '
@@ -44,6 +44,11 @@ def comments(
         lines.append(
             f'Their class scores cannot be compared ({ours} and {theirs} at '
             'each place): features only.'
+        )
+    if method == 'diffkd' and 'kd_logits' in _bare(whole):
+        lines.append(
+            f'Logits are compared as they are: a denoiser of {theirs} would '
+            'have more than ten times the weights of the teacher.'
         )
     if is_larger(student, teacher):
         lines.append('Note: the student is larger than its teacher.')
@@ -66,6 +71,12 @@ def _is_of_one_size(student: Model, teacher: Model) -> bool:
         return False
     other = next(side for side in SIZES[1:] if side != teacher.seen.size)
     return bool(probe(teacher.net, size=other).error)
+
+
+def _bare(whole: Mapping[str, Any]) -> list[str]:
+    """Names of the pairs that no connector changes."""
+    pairs = whole.get('pairs') or {}
+    return [name for name in pairs if 'connector' not in (pairs[name] or {})]
 
 
 def _model(model: Model) -> str:

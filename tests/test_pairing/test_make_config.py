@@ -102,6 +102,24 @@ def test_each_method_writes_a_short_config_that_trains(
     assert names and names <= losses
 
 
+def test_logits_whose_denoiser_dwarfs_the_teacher_stay_as_they_are(tmp_path):
+    # 16 C^2 weights beside less than a million; ImageNet-21k is worse.
+    names = []
+    for base in (R20, R56):
+        path = tmp_path / base.rpartition('/')[2]
+        base = str(folder_of('mmdiffkd') / base.split('::')[1])
+        path.write_text(TEN.format(name=base).replace('=10)', '=1000)'))
+        names.append(str(path))
+    written = write_config(*names)
+    assert 'Logits are compared as they are' in written.text
+    cfg = mmdiffkd.distill_config(*names)
+    assert set(cfg.model.distiller.pairs) == {'kd_feature', 'kd_logits'}
+    assert 'connector' not in cfg.model.distiller.pairs.kd_logits
+    log = step(cfg)
+    assert log['distill.loss_kd_logits'] > 0
+    assert log['distill.loss_kd_feature'] > 0
+
+
 def test_other_classes_mean_features_only_and_it_says_so(ten):
     written = write_config(R20, ten)
     said = written.text.replace('\n# ', ' ')
