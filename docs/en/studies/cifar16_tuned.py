@@ -1,0 +1,71 @@
+# Copyright (c) mmdiffkd contributors.
+# KD on the logits in all; beside it nothing, the feature mimicked, or denoised
+# by a diffusion model that was trained on the teacher before: `trained` between
+# learned projections, `aligned` in the teacher's own space. One weight of each
+# is tuned, in as many trials.
+_epochs = {
+    'train_cfg.max_epochs': 10,
+    'train_cfg.val_interval': 2,
+    'param_scheduler.1.milestones': [5, 7],
+}
+_pairs = 'model.distiller.pairs.'
+_connector = _pairs + 'kd_feature.connector.'
+_feature_weight = _pairs + 'kd_feature.loss.loss_weight'
+_trained = {
+    _connector + 'diffusion_ckpt': 'work_dirs/cifar16_diffusion/diffusion.pth',
+    _connector + 'freeze_diffusion': True,
+    # From t = 250 and 0.
+    _connector + 'sampler.num_inference_steps': 2,
+}
+# See cifar16_variants.py.
+_aligned = {
+    _connector + 'output_projection': False,
+    _connector + 'student_norm': False,
+    _connector + 'noise_matching.type': 'StudentNoiseLevel',
+    _connector + 'kd_warmup_iters': 312,
+    _feature_weight: 10.0,
+}
+
+
+def _weight(key: str, start: float) -> dict:
+    """A weight within a factor of 4 of its start."""
+    return dict(
+        weight=dict(
+            keys=[key], low=start / 4, high=start * 4, log=True, start=start
+        )
+    )
+
+
+_mimic = 'configs/demo/cifar16_mimic_kd.py'
+_diffkd = 'configs/demo/cifar16_diffkd_kd.py'
+data_sets = dict(
+    cifar16=dict(
+        metric='accuracy/top1',
+        teacher=dict(config='configs/demo/cifar16_resnet20.py', seed=0),
+        options=_epochs,
+        length=_epochs,
+        methods=dict(
+            kd=dict(
+                config='configs/demo/cifar16_kd.py',
+                tune=_weight(_pairs + 'kd.loss.loss_weight', 1.0),
+            ),
+            control=dict(config=_mimic, tune=_weight(_feature_weight, 30.0)),
+            trained=dict(
+                config=_diffkd,
+                options=_trained,
+                tune=_weight(_feature_weight, 30.0),
+            ),
+            aligned=dict(
+                config=_diffkd,
+                options={**_trained, **_aligned},
+                tune=_weight(_connector + 'direct_loss_weight', 30.0),
+            ),
+        ),
+    )
+)
+alone = 'kd'
+trials = 4
+tuning_seeds = [1, 2]
+seeds = [21, 22, 23, 24, 25]
+clock = 'cpu'
+equal_time = 'aligned'
