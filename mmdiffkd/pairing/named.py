@@ -73,8 +73,6 @@ def read_named(name: str, side: str) -> Named:
     if colons:
         file = shipped(library, path, side)
         reference = f'{library}::{file.relative_to(folder_of(library))}'
-        if not SHIPPED.match(reference):
-            reference = str(file)
     else:
         file = Path(name).expanduser().absolute()
         reference = str(file)
@@ -89,6 +87,11 @@ def read_named(name: str, side: str) -> Named:
     if colons and library != 'mmdiffkd' and not config.get('default_scope'):
         # A headless backbone, such as DINOv2's, comes without a run.
         config.default_scope = library
+    # MMEngine seeks the classes of a shipped config in the library that ships
+    # it; MMDetection has classifiers whose classes are MMPretrain's.
+    scope = config.get('default_scope', library)
+    if library not in (scope, 'mmdiffkd') or not SHIPPED.match(reference):
+        reference = str(file)
     check_scope(config, str(name))
     model = config.get('model')
     if not isinstance(model, Mapping) or 'type' not in model:

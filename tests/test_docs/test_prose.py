@@ -6,9 +6,11 @@ import importlib
 import io
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 
+import mmdiffkd
 from mmdiffkd import __main__ as entry
 
 from . import shell
@@ -20,6 +22,9 @@ SPAN = re.compile(r'(?<!`)`([^`]+)`(?!`)')
 @cache
 def options(name):
     """Long and short options of a command, as its help shows them."""
+    if name == 'quickstart':  # a script of the shell
+        script = Path(mmdiffkd.__file__).parents[1] / 'tools/quickstart.sh'
+        return set(re.findall(r'(?<![\w-])--[a-z][\w-]*', script.read_text()))
     module = entry.commands()[name].stem
     command = importlib.import_module(f'mmdiffkd.commands.{module}')
     shown = io.StringIO()

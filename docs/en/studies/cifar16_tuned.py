@@ -1,8 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 # KD on the logits in all; beside it nothing, the feature mimicked, or denoised
-# by a diffusion model that was trained on the teacher before: `trained` between
-# learned projections, `aligned` in the teacher's own space. One weight of each
-# is tuned, in as many trials.
+# by a diffusion model that was trained on the teacher before: `trained` has it
+# between learned projections, `aligned` in the teacher's own space. A weight of
+# each is tuned, and the steps of a chain, in as many trials for each.
 _epochs = {
     'train_cfg.max_epochs': 10,
     'train_cfg.val_interval': 2,
@@ -14,8 +14,7 @@ _feature_weight = _pairs + 'kd_feature.loss.loss_weight'
 _trained = {
     _connector + 'diffusion_ckpt': 'work_dirs/cifar16_diffusion/diffusion.pth',
     _connector + 'freeze_diffusion': True,
-    # From t = 250 and 0.
-    _connector + 'sampler.num_inference_steps': 2,
+    _connector + 'sampler.start_timestep': 250,
 }
 # See cifar16_variants.py.
 _aligned = {
@@ -36,6 +35,14 @@ def _weight(key: str, start: float) -> dict:
     )
 
 
+# Of two, the second is at t = 0.
+_steps = dict(
+    steps=dict(
+        keys=[_connector + 'sampler.num_inference_steps'],
+        choices=[1, 2],
+        start=2,
+    )
+)
 _mimic = 'configs/demo/cifar16_mimic_kd.py'
 _diffkd = 'configs/demo/cifar16_diffkd_kd.py'
 data_sets = dict(
@@ -53,19 +60,22 @@ data_sets = dict(
             trained=dict(
                 config=_diffkd,
                 options=_trained,
-                tune=_weight(_feature_weight, 30.0),
+                tune={**_weight(_feature_weight, 30.0), **_steps},
             ),
             aligned=dict(
                 config=_diffkd,
                 options={**_trained, **_aligned},
-                tune=_weight(_connector + 'direct_loss_weight', 30.0),
+                tune={
+                    **_weight(_connector + 'direct_loss_weight', 30.0),
+                    **_steps,
+                },
             ),
         ),
     )
 )
 alone = 'kd'
-trials = 4
+trials = 5
 tuning_seeds = [1, 2]
 seeds = [21, 22, 23, 24, 25]
 clock = 'cpu'
-equal_time = 'aligned'
+equal_time = 'trained'
