@@ -71,8 +71,8 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--known',
         metavar='FOLDER',
-        help='do not repeat what passed in an earlier sweep, by the results '
-        'that --table wrote into this folder',
+        help='do not repeat what passed in an earlier sweep, nor what is not '
+        'of the base set, by the results that --table wrote into this folder',
     )
     parser.add_argument(
         '--table',

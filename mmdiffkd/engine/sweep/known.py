@@ -8,14 +8,14 @@ from mmdiffkd.utils import UserError
 
 from ..study.ledger import Ledger
 from .conduct import config_rows
-from .verdicts import PASSED
+from .verdicts import EXCLUDED, PASSED
 
 
 def take_over(folder: str, ledger: Ledger, method: str) -> int:
-    """Take over what passed.
+    """Take over what passed, and what its library itself could not train.
 
-    All else is tried again, and so is a model whose config reads otherwise by
-    now. Whatever the ledger knows itself stays.
+    What failed is tried again, and so is a model whose config reads otherwise
+    by now. Whatever the ledger knows itself stays.
 
     Args:
         folder (str): As :func:`~.table.write` wrote it.
@@ -55,7 +55,11 @@ def _add(row: dict, mark: str, ledger: Ledger, method: str) -> bool:
         ledger.get(f'model:{mark}') or {}
     ):
         return False
-    if row['state'] != PASSED:
+    if row['state'] == PASSED:
+        ledger.append(dict(key=pair, teacher=row['teacher']))
+    elif row['state'] == EXCLUDED:
+        ledger.append(dict(key=f'base:{mark}', error=row['detail']))
+        ledger.append(dict(key=pair, error='not of the base set'))
+    else:
         return False
-    ledger.append(dict(key=pair, teacher=row['teacher']))
     return True
