@@ -160,9 +160,7 @@ def test_a_dense_head_that_is_called_itself_is_asked_for_its_scores():
 
 
 def test_a_config_of_another_librarys_classes_is_named_as_a_file():
-    name = (
-        'mmdet::rtmdet/classification/cspnext-{}_8xb256-rsb-a1-600e_in1k.py'
-    )
+    name = 'mmdet::rtmdet/classification/cspnext-{}_8xb256-rsb-a1-600e_in1k.py'
     cfg = mmdiffkd.distill_config(name.format('tiny'), name.format('s'))
     assert cfg.model.architecture.type == 'ImageClassifier'
     assert cfg.model.teacher.cfg_path.startswith('/')

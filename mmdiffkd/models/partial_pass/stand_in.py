@@ -113,7 +113,24 @@ class StandIn(torch.Tensor):
         # Such as a counter of operations: there are none.
         with _disable_current_modes():
             metas = tree_map(to_meta, (args, kwargs))
-            return tree_map(from_meta, func(*metas[0], **metas[1]))
+            of_shapes = QUICK.get(func, func)
+            return tree_map(from_meta, of_shapes(*metas[0], **metas[1]))
+
+
+def _batch_norm(x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Results of a batch norm, whose shapes PyTorch derives step by step."""
+    *vectors, training, _, _ = rest
+    given = [vector for vector in vectors if vector is not None]
+    if any(vector.shape != x.shape[1:2] for vector in given):
+        # An error, in PyTorch's words.
+        return NATIVE_BATCH_NORM(x, *rest)  # type: ignore[no-any-return]
+    statistics = (given or [x])[0].new_empty(x.shape[1] if training else 0)
+    return torch.empty_like(x), statistics, torch.empty_like(statistics)
+
+
+NATIVE_BATCH_NORM = torch.ops.aten.native_batch_norm.default
+QUICK = {NATIVE_BATCH_NORM: _batch_norm}
+"""Operations whose results have shapes that are known in one step."""
 
 
 def stand_in(value: Any) -> Any:

@@ -83,3 +83,29 @@ def test_nothing_is_computed_for_it():
     assert stand_in('a word') == 'a word'
     other = stand_in(X)
     assert stand_in(other) is other
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    'layout', [torch.contiguous_format, torch.channels_last], ids=str
+)
+@torch.no_grad()
+def test_results_of_a_batch_norm(layout, dtype, training):
+    """Its shapes are not PyTorch's own derivation."""
+    x = torch.randn(2, 3, 4, 5, dtype=dtype).to(memory_format=layout)
+    vectors = torch.ones(2, 3).unbind()
+    running = (None, None) if training else vectors
+    given = [x, *vectors, *running, training, 0.1, 1e-5]
+    norm = torch.ops.aten.native_batch_norm.default
+    expected = norm(*given)
+    found = norm(*[stand_in(v) for v in given])
+    for one, other in zip(found, expected, strict=True):
+        assert (one.shape, one.stride(), one.dtype) == (
+            other.shape,
+            other.stride(),
+            other.dtype,
+        )
+    given[1] = torch.ones(7)
+    with pytest.raises(RuntimeError):
+        norm(*[stand_in(v) for v in given])
