@@ -125,7 +125,12 @@ class StudentRoIs:
             for recorder in teacher_recorders.recorders.values():
                 if self.records(recorder.source):
                     stack.enter_context(recorder)
-            head._bbox_forward(*stage, pyramid, inputs[1].detach())
+            head._bbox_forward(
+                *stage,
+                pyramid,
+                inputs[1].detach(),
+                **_further_features(head, pyramid),
+            )
         self.done = True
 
     @staticmethod
@@ -152,6 +157,21 @@ class StudentRoIs:
                 and not name[:1].isdigit()
             ):
                 recorder._source = f'{box_head}{stage[0]}.{name}'
+
+
+def _further_features(head: Any, pyramid: Any) -> dict[str, Any]:
+    """What some heads add to a RoI's feature, by its name.
+
+    Hybrid task cascades have a ``semantic_head``, SCNet a ``glbctx_head`` as
+    well; each gives a prediction and a feature of the whole image.
+    """
+    names = signature(head._bbox_forward).parameters
+    parts = {
+        name: getattr(head, f'{name.removesuffix("_feat")}_head', None)
+        for name in names
+        if name.endswith('_feat')
+    }
+    return {name: part(pyramid)[1] for name, part in parts.items() if part}
 
 
 def _roi_head(
