@@ -180,3 +180,26 @@ def algorithm(**overrides):
     )
     cfg.update(overrides)
     return cfg
+
+
+def hybrid_task_cascade(**kwargs):
+    """A cascade whose box heads also see the feature of a semantic branch."""
+    cfg = cascade_rcnn(**kwargs)
+    cfg['type'] = 'mmdet.HybridTaskCascade'
+    channels = cfg['neck']['out_channels']
+    cfg['roi_head'].update(
+        type='mmdet.HybridTaskCascadeRoIHead',
+        semantic_roi_extractor=dict(
+            cfg['roi_head']['bbox_roi_extractor'], featmap_strides=[8]
+        ),
+        semantic_head=dict(
+            type='mmdet.FusedSemanticHead',
+            num_ins=3,
+            fusion_level=1,
+            num_convs=1,
+            in_channels=channels,
+            conv_out_channels=channels,
+            num_classes=5,
+        ),
+    )
+    return cfg

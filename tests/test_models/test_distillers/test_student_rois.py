@@ -21,6 +21,7 @@ TEACHERS = dict(
     faster=two.faster_rcnn(width=12, channels=24),
     cascade=two.cascade_rcnn(width=12, channels=24),
     shared_head=two.without_neck(),
+    hybrid_task=two.hybrid_task_cascade(width=12, channels=24),
     other_input=two.faster_rcnn(width=12, channels=24, norm=GREY),
 )
 
@@ -72,6 +73,9 @@ def by_hand(model, data, rois):
     features = extractor(maps[: len(extractor.featmap_strides)], rois)
     if head.with_shared_head:
         features = head.shared_head(features)
+    if getattr(head, 'with_semantic', False):
+        _, semantic = head.semantic_head(maps)
+        features += head.semantic_roi_extractor([semantic], rois)
     return first(head.bbox_head)(features)
 
 
