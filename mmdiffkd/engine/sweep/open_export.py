@@ -7,6 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mmdiffkd.models.widths.probe import propose_few
+
 from .batches import Size, batch, pad_to
 
 
@@ -35,6 +37,7 @@ def predict(model: Any, library: str, size: Size, stride: int = 1) -> None:
         stride (int): As ``semantic_stride`` of :func:`~.batches.batch`.
     """
     model.eval()
+    propose_few(model)
     with DefaultScope.overwrite_default_scope(library), torch.no_grad():
         pad_to(model.data_preprocessor, size)
         # A test pipeline gives the images as a list, as the train one does.

@@ -183,7 +183,7 @@ def _pass(
     with isolated_rng(gpu=True), _separate_messages(), torch.no_grad():
         twin = _copy(model)
         twin.eval()  # which of some models returns nothing
-        _propose_few(twin)
+        propose_few(twin)
         recorder = _Recorder(twin, needed)
         try:
             _forward(twin, image, recorder)
@@ -306,8 +306,8 @@ def _copy(model: nn.Module) -> nn.Module:
     return twin
 
 
-def _propose_few(model: nn.Module) -> None:
-    """Let the heads of two stages see a few RoIs; no width depends on them.
+def propose_few(model: nn.Module) -> None:
+    """Let the heads of two stages see a few RoIs; no shape depends on them.
 
     A mask head on the usual thousand takes longer than all the rest.
     """
