@@ -34,7 +34,14 @@ class BatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (N, C, H, W); the shape is kept."""
         if self._is_single(x):
-            return F.batch_norm(x, *self._running(), eps=self.eps)
+            return F.batch_norm(
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                eps=self.eps,
+            )
         if self._in_passes(x):
             return self._normalise(x)[0]
         return super().forward(x)
@@ -79,36 +86,39 @@ class BatchNorm2d(nn.BatchNorm2d):
             and x.shape[0] * x.shape[2] * x.shape[3] == 1
         )
 
-    def _running(self) -> tuple[Any, ...]:
-        return self.running_mean, self.running_var, self.weight, self.bias
-
     def _in_passes(self, x: Tensor) -> bool:
         return (
             self.training
             and self.weight is not None
+            and self.bias is not None
             and x.device.type == 'cpu'
             and x.dtype == self.weight.dtype == torch.float32
             and x.numel() >= LARGE
             and x.shape[2] * x.shape[3] >= LONG
+            # Other numbers of channels are an error, in PyTorch's words.
+            and x.shape[1] == self.num_features
             and x.is_contiguous()
             and not torch.compiler.is_compiling()
         )
 
     def _normalise(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The output, and the mean and 1 / deviation of each channel."""
-        y, mean, var, invstd = _InPasses.apply(
+        y, mean, var, invstd = _InPasses.apply(  # type: ignore[no-untyped-call]
             x, self.weight, self.bias, self.eps
         )
-        if self.running_mean is not None and self.running_var is not None:
-            assert self.num_batches_tracked is not None
-            self.num_batches_tracked.add_(1)
-            share = self.momentum
-            if share is None:  # the mean of all batches
-                share = 1 / float(self.num_batches_tracked)
+        means, variances = self.running_mean, self.running_var
+        # Some switch tracking off for a while, and the statistics stay.
+        tracked = self.track_running_stats
+        if tracked and means is not None and variances is not None:
+            share = self.momentum or 0.0
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+                if self.momentum is None:  # the mean of all batches
+                    share = 1 / float(self.num_batches_tracked)
             numbers = x.numel() // x.shape[1]
             unbiased = var * (numbers / (numbers - 1))
-            self.running_mean.mul_(1 - share).add_(mean, alpha=share)
-            self.running_var.mul_(1 - share).add_(unbiased, alpha=share)
+            means.mul_(1 - share).add_(mean, alpha=share)
+            variances.mul_(1 - share).add_(unbiased, alpha=share)
         return y, mean, invstd
 
 

@@ -101,3 +101,31 @@ def test_evaluation_and_other_forms_are_left_to_pytorch(pair, monkeypatch):
         expected = nn.BatchNorm2d.forward(copy.deepcopy(norm), form)
         assert torch.equal(norm(form), expected)
     assert not calls
+
+
+@pytest.mark.parametrize('missing', ['bias', 'num_batches_tracked'])
+def test_a_norm_with_parts_taken_away(pair, missing):
+    ours, theirs, x = pair
+    for norm in (ours, theirs):
+        setattr(norm, missing, None)
+    found, expected = ours(x), theirs(x.double())
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-4)
+
+
+def test_statistics_stay_while_they_are_not_tracked(pair):
+    ours, theirs, x = pair
+    for norm, form in ((ours, x), (theirs, x.double())):
+        before = copy.deepcopy(norm.state_dict())
+        norm.track_running_stats = False
+        norm(form)
+        for name, value in norm.state_dict().items():
+            assert torch.equal(value, before[name]), name
+
+
+@pytest.mark.parametrize('tracked', [True, False])
+def test_other_channels_are_refused_in_pytorchs_words(pair, tracked):
+    *_, x = pair
+    for channels in (1, x.shape[1] - 1):
+        norm = BatchNorm2d(channels, track_running_stats=tracked)
+        with pytest.raises(RuntimeError, match=r'should contain \d+ elements'):
+            norm(x)

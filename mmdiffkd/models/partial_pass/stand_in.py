@@ -123,7 +123,7 @@ def _batch_norm(x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
     given = [vector for vector in vectors if vector is not None]
     if any(vector.shape != x.shape[1:2] for vector in given):
         # An error, in PyTorch's words.
-        return NATIVE_BATCH_NORM(x, *rest)  # type: ignore[no-any-return]
+        return NATIVE_BATCH_NORM(x, *rest)
     statistics = (given or [x])[0].new_empty(x.shape[1] if training else 0)
     return torch.empty_like(x), statistics, torch.empty_like(statistics)
 
