@@ -14,8 +14,9 @@ from .verdicts import EXCLUDED, PASSED
 def take_over(folder: str, ledger: Ledger, method: str) -> int:
     """Take over what passed, and what its library itself could not train.
 
-    What failed is tried again, and so is a model whose config reads otherwise
-    by now. Whatever the ledger knows itself stays.
+    What failed is tried again. So is a model whose config reads otherwise by
+    now, or that could not even be built then. Whatever the ledger knows
+    itself stays.
 
     Args:
         folder (str): As :func:`~.table.write` wrote it.
@@ -57,8 +58,12 @@ def _add(row: dict, mark: str, ledger: Ledger, method: str) -> bool:
         return False
     if row['state'] == PASSED:
         ledger.append(dict(key=pair, teacher=row['teacher']))
-    elif row['state'] == EXCLUDED:
-        ledger.append(dict(key=f'base:{mark}', error=row['detail']))
+    elif row['state'] == EXCLUDED and 'parameters' in row:
+        base = ledger.get(f'base:{mark}')
+        if base is None:
+            ledger.append(dict(key=f'base:{mark}', error=row['detail']))
+        elif 'error' not in base:
+            return False
         ledger.append(dict(key=pair, error='not of the base set'))
     else:
         return False

@@ -111,3 +111,28 @@ def test_a_sweep_goes_on_from_published_results(ledger, tmp_path):
     count = len([*later.rows()])
     take_over(str(tmp_path), later, 'dist')
     assert len([*later.rows()]) == count
+
+
+@pytest.mark.parametrize('changed', ['model:', 'base:'])
+def test_what_can_be_built_or_trained_by_now_is_no_exclusion(
+    changed, ledger, tmp_path
+):
+    """Such as with a package that was missing then."""
+    zoo = [r for r in ledger.rows() if r['key'].startswith('family:')]
+    model = next(r for r in ledger.rows() if 'parameters' in r)
+    mark = model['key'][6:]
+    later = Ledger(str(tmp_path / 'results.jsonl'))
+    earlier = Ledger(str(tmp_path / 'earlier' / 'results.jsonl'))
+    error = "ModuleNotFoundError: No module named 'timm'"
+    for row in [*zoo, model]:
+        earlier.append(row)
+        later.append(row)
+    earlier.append(dict(key=f'{changed}{mark}', error=error))
+    earlier.append(dict(key=f'pair:dist:{mark}', error=error))
+    if changed == 'base:':
+        later.append(dict(key=f'base:{mark}'))
+    write(earlier, str(tmp_path), 'dist')
+    assert take_over(str(tmp_path), later, 'dist') == 0
+    assert 'excluded' not in {
+        v.state for v in verdicts(later, 'dist') if v.parameters
+    }
