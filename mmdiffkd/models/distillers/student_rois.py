@@ -14,6 +14,9 @@ from mmdiffkd.utils.pyramid import base_for, level_numbers
 
 HEAD = 'roi_head'
 
+FURTHER = dict(semantic_feat='semantic_head', glbctx_feat='glbctx_head')
+"""Features of the whole image that a box head may be given, and by whom."""
+
 
 class StudentRoIs:
     """Runs the teacher's RoI head on the student's RoIs of an iteration.
@@ -165,13 +168,17 @@ def _further_features(head: Any, pyramid: Any) -> dict[str, Any]:
     Hybrid task cascades have a ``semantic_head``, SCNet a ``glbctx_head`` as
     well; each gives a prediction and a feature of the whole image.
     """
-    names = signature(head._bbox_forward).parameters
+    takes = signature(head._bbox_forward).parameters
     parts = {
-        name: getattr(head, f'{name.removesuffix("_feat")}_head', None)
-        for name in names
-        if name.endswith('_feat')
+        name: getattr(head, part, None)
+        for name, part in FURTHER.items()
+        if name in takes
     }
-    return {name: part(pyramid)[1] for name, part in parts.items() if part}
+    return {
+        name: part(pyramid)[1]
+        for name, part in parts.items()
+        if part is not None
+    }
 
 
 def _roi_head(

@@ -95,6 +95,20 @@ def test_the_teacher_answers_for_the_students_rois_of_each_step(name):
     assert not torch.equal(*seen['rois'])
 
 
+def test_only_known_features_of_the_image_are_added():
+    """Of a head of one's own, ``bbox_head`` is no branch of the image."""
+    model = build()
+    kind = type(model.teacher.roi_head)
+
+    class Own(kind):
+        def _bbox_forward(self, x, rois, bbox_feat=None):
+            assert bbox_feat is None
+            return super()._bbox_forward(x, rois)
+
+    model.teacher.roi_head.__class__ = Own
+    assert toys.losses(model)['distill.loss_reg'] > 0
+
+
 def test_a_cascade_student_is_asked_for_its_first_stage():
     model = build(architecture=two.cascade_rcnn(), teacher=TEACHERS['cascade'])
     seen = watch(model)
