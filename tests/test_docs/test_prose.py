@@ -59,12 +59,16 @@ def test_commands_are_there_and_have_the_options(spans):
     assert seen > 25
 
 
-def test_scripts_are_there(spans, checkout):
+def test_scripts_are_there_and_have_the_options(spans, checkout):
     seen = 0
     for page, text in spans:
         for script in re.findall(r'(?<![\w/.])tools/[\w/]+\.(?:sh|py)', text):
             assert (checkout / script).is_file(), (page, text)
             seen += 1
+            if text.startswith(f'{script} '):
+                flags = re.findall(r'(?<![\w-])--[a-z][\w-]*', text)
+                source = (checkout / script).read_text()
+                assert all(flag in source for flag in flags), (page, text)
     assert seen > 15
 
 

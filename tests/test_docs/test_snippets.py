@@ -6,26 +6,36 @@ import copy
 import importlib
 import inspect
 import re
+import textwrap
 
 import pytest
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import Registry
 from mmrazor.registry import MODELS
 
 import mmdiffkd
+from mmdiffkd import registry
+from mmdiffkd.models import DiffKDDistiller
 from mmdiffkd.models.distillers.pairs import expand_distiller
 
 from . import shell
 
-BLOCK = re.compile(r'^```python\n(.*?)^```$', re.M | re.S)
+BLOCK = re.compile(r'^( *)```python\n(.*?)^\1```$', re.M | re.S)
+TYPE = re.compile(r"""type=(['"])mmdiffkd\.(\w+)\1""")
+
+KEYS = {'_scope_', 'type'}.union(
+    *(inspect.signature(kind).parameters for kind in DiffKDDistiller.__mro__)
+)
+"""Keys of a distiller's config."""
 
 
 @pytest.fixture(scope='module')
 def snippets(checkout):
     """Page and code of each block."""
     return [
-        (page.relative_to(checkout).as_posix(), code)
+        (page.relative_to(checkout).as_posix(), textwrap.dedent(code))
         for page in shell.pages(checkout)
-        for code in BLOCK.findall(page.read_text())
+        for _, code in BLOCK.findall(page.read_text())
     ]
 
 
@@ -83,6 +93,7 @@ def test_their_distillers_are_whole(configs):
         distiller = cfg.model.get('distiller')
         if distiller:
             whole = expand_distiller(distiller)
+            assert set(distiller) <= KEYS, page
             assert whole['distill_losses'], page
             seen += 1
     assert seen > 8
@@ -104,6 +115,8 @@ def test_distillers_that_stand_alone_can_be_built(snippets):
             else distiller
         )
         assert whole['distill_losses'], page
+        for loss in whole['distill_losses'].values():
+            assert MODELS.build(copy.deepcopy(dict(loss))), page
         for connector in (whole.get('connectors') or {}).values():
             if 'student_channels' in connector:
                 assert MODELS.build(copy.deepcopy(dict(connector))), page
@@ -111,10 +124,28 @@ def test_distillers_that_stand_alone_can_be_built(snippets):
     assert seen >= 3
 
 
+def test_types_of_the_package_are_registered(checkout):
+    """In blocks and within sentences."""
+    registries = [
+        value
+        for value in vars(registry).values()
+        if isinstance(value, Registry) and value.scope == 'mmdiffkd'
+    ]
+    seen = 0
+    for page in shell.pages(checkout):
+        for _, name in TYPE.findall(page.read_text()):
+            assert any(r.get(f'mmdiffkd.{name}') for r in registries), (
+                page,
+                name,
+            )
+            seen += 1
+    assert seen > 20
+
+
 def test_imports_are_there_and_calls_fit(snippets):
     """Each import, and each call of a function of the package."""
     calls = 0
-    for _, code in snippets:
+    for page, code in snippets:
         known = {'mmdiffkd': mmdiffkd}
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom):
@@ -127,6 +158,8 @@ def test_imports_are_there_and_calls_fit(snippets):
             path = ast.unparse(node.func).split('.')
             function = known.get(path[0])
             for name in path[1:]:
+                if function is mmdiffkd:
+                    assert hasattr(function, name), (page, name)
                 function = getattr(function, name, None)
             if not getattr(function, '__module__', '').startswith('mmdiffkd'):
                 continue
