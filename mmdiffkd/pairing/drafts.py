@@ -272,8 +272,8 @@ def _divergence(student: Model) -> dict[str, Any]:
 def denoiser_is_too_large(classes: int, teacher: Model) -> bool:
     """Whether a denoiser of the logits is out of proportion to the teacher.
 
-    Its weights grow with the square of the classes: 16 million for 1,000, and
-    7.6 billion for the 21,843 of ImageNet-21k.
+    Its weights grow with the square of the classes: 17 million for 1,000, and
+    7.7 billion for the 21,843 of ImageNet-21k.
     """
     with torch.device('meta'):
         weights = MLPDenoiser(classes).parameters()
