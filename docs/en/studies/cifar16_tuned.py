@@ -1,8 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 # KD on the logits in all; beside it nothing, the feature mimicked, or denoised
-# by a diffusion model that was trained on the teacher before: `trained` has it
-# between learned projections, `aligned` in the teacher's own space. A weight of
-# each is tuned, and the steps of a chain, in as many trials for each.
+# by a diffusion model that was trained on the teacher before: `trained` has
+# it between learned projections, `aligned` in the teacher's own space. A
+# weight of each is tuned, and the steps of a chain, in as many trials for
+# each.
 _epochs = {
     'train_cfg.max_epochs': 10,
     'train_cfg.val_interval': 2,
