@@ -65,7 +65,9 @@ def registered() -> dict[str, list[type]]:
             found.update(part.module_dict.values())
     rooms: dict[str, list[type]] = {room: [] for room in ROOMS}
     for kind in sorted(found, key=lambda kind: kind.__name__):
-        where = kind.__module__.removeprefix('mmdiffkd.')
+        package, _, where = kind.__module__.partition('.')
+        if package != 'mmdiffkd':
+            continue  # whoever imports this may have added their own
         room = next(r for r in ROOMS if where.startswith(r + '.'))
         rooms[room].append(kind)
     return rooms
