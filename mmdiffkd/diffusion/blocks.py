@@ -3,13 +3,42 @@
 
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils.kinds import check_kinds
 
-from .batch_norm import BatchNorm2d
 from .pointwise import PointwiseConv2d
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm that also works on a single value per channel.
+
+    One vector, or one 1x1 map, has no variance, and PyTorch refuses it in
+    training. Such a batch is normalised with the running statistics, without
+    updating them.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` (N, C, H, W); the shape is kept."""
+        if (
+            self.training
+            and self.track_running_stats
+            and x.shape[0] * x.shape[2] * x.shape[3] == 1
+        ):
+            return F.batch_norm(
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                False,
+                0.0,
+                self.eps,
+            )
+        return super().forward(x)
+
 
 Config = dict[str, Any]
 """Config of a part: its ``type`` and arguments."""

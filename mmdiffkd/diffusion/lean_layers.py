@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
-from .batch_norm import Again, BatchNorm2d
 from .blocks import NORMS, Bottleneck
 from .pointwise import PointwiseConv2d
 
@@ -196,7 +195,8 @@ class _Pass:
             elif isinstance(layer, nn.Conv2d):
                 x, source = self._convolution(layer, x, source)
             else:
-                x, again = _with_again(layer, x)
+                again = F.relu if isinstance(layer, nn.ReLU) else _norm(layer)
+                x = layer(x)
                 overwritten = isinstance(source, Tensor) and (
                     _place(source) == _place(x)
                 )
@@ -242,36 +242,45 @@ class _Pass:
         return output, Recomputed(again, source)
 
 
-def _with_again(layer: nn.Module, x: Tensor) -> tuple[Tensor, Again | None]:
-    """What a norm or a ReLU gives, and how to compute it again from ``x``.
-
-    Such a function updates no statistics. None where there is no way.
-    """
-    if isinstance(layer, nn.ReLU):
-        return layer(x), F.relu
-    if isinstance(layer, BatchNorm2d):
-        return layer.with_again(x)
+def _norm(layer: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """A norm of this pass once more, which updates no statistics."""
     # Of this pass: functional_call puts others in their place.
     weight, bias = (
         None if p is None else p.detach()
         for p in (getattr(layer, n, None) for n in ('weight', 'bias'))
     )
-    again: Again | None = None  # SyncBN would ask other processes again
     if isinstance(layer, nn.GroupNorm):
-        again = partial(
+        return partial(
             F.group_norm,
             num_groups=layer.num_groups,
             weight=weight,
             bias=bias,
             eps=layer.eps,
         )
-    elif isinstance(layer, nn.InstanceNorm2d) and (
-        not layer.track_running_stats
-    ):
-        again = partial(
+    if isinstance(layer, nn.InstanceNorm2d) and not layer.track_running_stats:
+        return partial(
             F.instance_norm, weight=weight, bias=bias, eps=layer.eps
         )
-    return layer(x), again
+    if not isinstance(layer, nn.BatchNorm2d):
+        return None  # SyncBN would ask other processes again
+    means, variances = layer.running_mean, layer.running_var
+
+    def again(t: Tensor) -> Tensor:
+        own = layer.training or means is None
+        if t.shape[0] * t.shape[2] * t.shape[3] == 1 and means is not None:
+            own = False  # as in this package's own layer
+        return F.batch_norm(
+            t,
+            None if own else means,
+            None if own else variances,
+            weight,
+            bias,
+            own,
+            0.0,
+            layer.eps,
+        )
+
+    return again
 
 
 def _same_precision(kind: str) -> Callable[[], Any]:
