@@ -45,7 +45,8 @@ def comments(
             f'Their class scores cannot be compared ({ours} and {theirs} at '
             'each place): features only.'
         )
-    if method == 'diffkd' and 'kd_logits' in _bare(whole):
+    logits = (whole.get('pairs') or {}).get('kd_logits')
+    if logits and 'connector' not in logits:
         lines.append(
             f'Logits are compared as they are: a denoiser of {theirs} would '
             'have more than ten times the weights of the teacher.'
@@ -71,12 +72,6 @@ def _is_of_one_size(student: Model, teacher: Model) -> bool:
         return False
     other = next(side for side in SIZES[1:] if side != teacher.seen.size)
     return bool(probe(teacher.net, size=other).error)
-
-
-def _bare(whole: Mapping[str, Any]) -> list[str]:
-    """Names of the pairs that no connector changes."""
-    pairs = whole.get('pairs') or {}
-    return [name for name in pairs if 'connector' not in (pairs[name] or {})]
 
 
 def _model(model: Model) -> str:
