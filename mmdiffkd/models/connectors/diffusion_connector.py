@@ -44,9 +44,9 @@ class DiffusionConnector(PairedConnector):
         self._name = name
         if self.diffusion.freeze_diffusion and self.diffusion_ckpt is None:
             raise UserError(
-                f"connector '{name}': freeze_diffusion=True needs "
-                'diffusion_ckpt, or it would freeze random weights; mmdiffkd '
-                'pretrain-diffusion CONFIG makes one'
+                'freeze_diffusion=True needs diffusion_ckpt, or it would '
+                'freeze random weights; mmdiffkd pretrain-diffusion CONFIG '
+                'makes one'
             )
         self._load()
 

@@ -1,0 +1,57 @@
+# Copyright (c) mmdiffkd contributors.
+# Scenes of digits, all from scratch, 600 iterations: the weight of each method
+# is tuned in as many trials for each, around that of its config. The released
+# recipe is taken as it is.
+_pairs = 'model.distiller.pairs.'
+_student = 'configs/demo/digits_retina_student.py'
+
+
+def _weight(pair: str, start: float) -> dict:
+    """A weight within a factor of 5 of its start."""
+    return dict(
+        weight=dict(
+            keys=[f'{_pairs}{pair}.loss.loss_weight'],
+            low=start / 5,
+            high=start * 5,
+            log=True,
+            start=start,
+        )
+    )
+
+
+data_sets = dict(
+    digits=dict(
+        metric='coco/bbox_mAP',
+        teacher=dict(config='configs/demo/digits_retina_teacher.py', seed=0),
+        # A validation at the end alone.
+        options={'train_cfg.val_interval': 4},
+        length={'train_cfg.max_epochs': 4},
+        methods=dict(
+            alone=dict(config=_student),
+            control=dict(
+                config='configs/demo/digits_mimic.py', tune=_weight('kd', 5.0)
+            ),
+            diffkd=dict(
+                config='configs/demo/digits_diffkd_retina.py',
+                tune=_weight('kd', 5.0),
+            ),
+            mimicking=dict(
+                config='configs/demo/digits_mse.py', tune=_weight('kd', 5.0)
+            ),
+            cwd=dict(
+                config='configs/demo/digits_cwd.py', tune=_weight('cwd', 10.0)
+            ),
+            pkd=dict(
+                config='configs/demo/digits_pkd.py', tune=_weight('pkd', 10.0)
+            ),
+            diffkd_released=dict(
+                config='configs/demo/digits_diffkd_retina.py',
+                options={_pairs + 'kd.connector.recipe': 'released'},
+            ),
+        ),
+    )
+)
+trials = 4
+tuning_seeds = [1]
+seeds = [11, 12, 13, 14, 15]
+clock = 'cpu'
