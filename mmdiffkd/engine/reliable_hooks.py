@@ -111,17 +111,27 @@ def _concerns(part: str, cfg: Config) -> bool:
 
 
 def _inexact(cfg: Config) -> str:
-    """Say which parts of a config keep it from resuming exactly."""
+    """Say which parts of a config keep it from resuming exactly, or at all."""
     text = str([cfg.get('model'), cfg.get('train_dataloader')])
     found = [name for name in STATEFUL if f"{name}'" in text]
-    return (
-        (
+    said = ''
+    if found:
+        said = (
             f'; {" and ".join(found)} remembers earlier images, so a resumed '
             'run is not exact'
         )
-        if found
-        else ''
-    )
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    left_out = [
+        key
+        for key in ('save_optimizer', 'save_param_scheduler')
+        if hook.get(key) is False
+    ]
+    if left_out:
+        said += (
+            f'; with checkpoint.{left_out[0]}=False a run that is killed '
+            'cannot be resumed, one that is told to stop can'
+        )
+    return said
 
 
 def _replace_checkpoint_hook(cfg: Config) -> list[str]:

@@ -77,3 +77,22 @@ def test_before_the_first_iteration(forked, uninterrupted, tmp_path):
     left = leave_and_resume(forked, spec, 1, 'S', [[0, 'SIGTERM']])
     assert '.' not in left.events.rstrip('C') or left.events.count('.') <= 2
     assert_as_uninterrupted(spec['work_dir'], uninterrupted()[0])
+
+
+@pytest.mark.parametrize(
+    'loop, kill_at, kind',
+    [('epoch', 3, '.'), ('epoch', 1, 'v'), ('iter', 5, '.')],
+)
+def test_what_it_leaves_has_the_optimizer_whatever_others_have(
+    forked, tmp_path, loop, kill_at, kind
+):
+    options = {
+        'default_hooks.checkpoint.save_optimizer': False,
+        'default_hooks.checkpoint.save_param_scheduler': False,
+    }
+    spec = dict(work_dir=tmp_path / 'whole', loop=loop, options=options)
+    forked(spec)
+    assert 'optimizer' not in final(tmp_path / 'whole')
+    spec['work_dir'] = tmp_path / 'run'
+    leave_and_resume(forked, spec, kill_at, kind, [[0, 'SIGTERM']])
+    assert_as_uninterrupted(spec['work_dir'], tmp_path / 'whole')

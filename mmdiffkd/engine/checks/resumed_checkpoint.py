@@ -26,7 +26,8 @@ def check_belonging(runner: Runner, checkpoint: Any) -> None:
 
     Raises:
         UserError: If nothing of it fits the model, or, on resuming, not all
-            of the model is in it.
+            of the model is in it, or no state of the optimizer or of the
+            learning rate where iterations are left to train.
     """
     sharded = 'FullySharded' in type(runner.model).__name__
     if sharded or not isinstance(runner._train_loop, BaseLoop):
@@ -85,10 +86,19 @@ def _check_resumed(
             f'another shape, such as {wrong[0]!r}. To start from its weights, '
             'set load_from instead of resuming'
         )
-    if 'optimizer' not in checkpoint:
-        runner.logger.warning(
-            f'{path!r} holds no state of the optimizer (best_*.pth never '
-            'do): the resumed run differs from an uninterrupted one'
+    done = (checkpoint.get('meta') or {}).get('iter', 0)
+    parts = {'optimizer': 'the optimizer'}
+    if runner.param_schedulers:
+        parts['param_schedulers'] = 'the schedule'
+    absent = [part for key, part in parts.items() if key not in checkpoint]
+    if absent and done < runner.max_iters:
+        raise UserError(
+            f'{path!r} cannot be resumed: it holds no state of '
+            f'{" and of ".join(absent)}, so that the learning rate would '
+            'begin anew in the middle of the training. best_*.pth never hold '
+            'it, nor do others with default_hooks.checkpoint.save_optimizer='
+            'False. To start from its weights, set load_from instead of '
+            'resuming'
         )
 
 

@@ -57,6 +57,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, **kwargs)
         self._saved: dict[str, int] | None = None
         self._saved_name = ''
+        self._saved_whole = False
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from, if none was named."""
@@ -76,6 +77,7 @@ class AtomicCheckpointHook(CheckpointHook):
         if runner._resume:
             self._saved = dict(epoch=runner.epoch, iter=runner.iter)
             self._saved_name = osp.basename(runner._load_from or '')
+            self._saved_whole = True  # or it could not have been resumed
         if not is_main_process():
             return
         if not runner._resume:
@@ -91,15 +93,26 @@ class AtomicCheckpointHook(CheckpointHook):
     def _is_local(self) -> bool:
         return isinstance(self.file_backend, LocalBackend)
 
-    def saved_at(self, iteration: int) -> bool:
-        """Whether the latest checkpoint is of this many iterations."""
-        return self._saved is not None and self._saved['iter'] == iteration
+    def saved_at(self, iteration: int, whole: bool = False) -> bool:
+        """Whether the latest checkpoint is of this many iterations.
+
+        Args:
+            iteration (int): Completed iterations.
+            whole (bool): Whether it must hold all that a training needs to go
+                on. Defaults to False.
+        """
+        return (
+            self._saved is not None
+            and self._saved['iter'] == iteration
+            and (self._saved_whole or not whole)
+        )
 
     def save_between(self, runner: Runner, epoch: int, iteration: int) -> None:
         """Save where no checkpoint is due; called on all ranks.
 
         The file is called ``iter_N.pth``, and is removed after the next
-        regular checkpoint.
+        regular checkpoint. It is there to go on from, and holds the states of
+        optimizer and schedulers whatever ``save_optimizer`` says.
 
         Args:
             runner (Runner): The runner.
@@ -108,14 +121,16 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         meta = dict(epoch=epoch, iter=iteration)
         if not self.by_epoch:
-            self._save_checkpoint_with_step(runner, iteration, meta)
+            self._save_checkpoint_with_step(
+                runner, iteration, meta, whole=True
+            )
             return
         name = f'iter_{iteration}.pth'
         runner.message_hub.update_info('interim_checkpoint', name)
-        self._write(runner, name, meta)
+        self._write(runner, name, meta, whole=True)
 
     def _save_checkpoint_with_step(
-        self, runner: Runner, step: int, meta: dict
+        self, runner: Runner, step: int, meta: dict, whole: bool = False
     ) -> None:
         expired: list[int] = []
         if self.max_keep_ckpts > 0:
@@ -127,7 +142,7 @@ class AtomicCheckpointHook(CheckpointHook):
             # The checkpoint names those that are removed after it, so that
             # they are removed on resuming if the run is killed before.
             runner.message_hub.update_info('keep_ckpt_ids', ids)
-        self._write(runner, self.filename_tmpl.format(step), meta)
+        self._write(runner, self.filename_tmpl.format(step), meta, whole)
 
         names = [self.filename_tmpl.format(i) for i in expired]
         hub = runner.message_hub
@@ -142,7 +157,9 @@ class AtomicCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts > 0:
             hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
-    def _write(self, runner: Runner, name: str, meta: dict) -> None:
+    def _write(
+        self, runner: Runner, name: str, meta: dict, whole: bool = False
+    ) -> None:
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         note = osp.join(runner.work_dir, NOTE)
@@ -154,8 +171,8 @@ class AtomicCheckpointHook(CheckpointHook):
             self.out_dir,
             name,
             self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
+            save_optimizer=whole or self.save_optimizer,
+            save_param_scheduler=whole or self.save_param_scheduler,
             meta=dict(meta),
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
@@ -164,6 +181,9 @@ class AtomicCheckpointHook(CheckpointHook):
         if is_main_process():
             write_text_durably(note, self.last_ckpt)
         self._saved, self._saved_name = dict(meta), name
+        self._saved_whole = whole or (
+            self.save_optimizer and self.save_param_scheduler
+        )
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Save the best checkpoint, and what the validation changed."""

@@ -194,7 +194,9 @@ class PreemptionHook(Hook):
         return True
 
     def _save_and_leave(self, runner: Runner, iteration: int) -> NoReturn:
-        if not self._checkpoint.saved_at(iteration):
+        # At the end only a validation is left, which needs the weights alone.
+        whole = iteration < runner.max_iters
+        if not self._checkpoint.saved_at(iteration, whole):
             self._checkpoint.save_between(runner, runner.epoch, iteration)
         self._leave(runner, iteration)
 

@@ -15,6 +15,8 @@ HOOKS = dict(
     )
 )
 
+SCHEDULE = [dict(type='MultiStepLR', milestones=[1], by_epoch=True)]
+
 
 def train(folder, checkpoint, resume, lr=0.01, **options):
     """One more epoch from a checkpoint."""
@@ -43,6 +45,23 @@ def bare_weights(finished, folder):
     return folder / 'w.pth', {}
 
 
+def without_optimizer(finished, folder):
+    """As with save_optimizer=False."""
+    content = torch.load(finished, weights_only=False)
+    del content['optimizer']
+    torch.save(content, folder / 'o.pth')
+    return folder / 'o.pth', {}
+
+
+def best(finished, folder):
+    """As MMEngine writes best_*.pth."""
+    content = torch.load(finished, weights_only=False)
+    del content['optimizer']
+    content.pop('param_schedulers', None)
+    torch.save(content, folder / 'best.pth')
+    return folder / 'best.pth', dict(param_scheduler=SCHEDULE)
+
+
 def another_optimizer(finished, _):
     wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=0.001))
     return finished, dict(optim_wrapper=wrapper)
@@ -59,6 +78,8 @@ def another_width(finished, _):
     'mistake, words',
     [
         (bare_weights, "has no 'message_hub'"),
+        (without_optimizer, 'it holds no state of the optimizer, so that'),
+        (best, 'no state of the optimizer and of the schedule, so that'),
         (another_optimizer, 'another optimizer than the AdamW'),
         (another_width, 'of the model are not in it, or have another shape'),
     ],
@@ -74,3 +95,19 @@ def test_load_from_in_the_place_of_resuming(
         runner = train(tmp_path / 'b', checkpoint, False, **options)
     assert runner.epoch == 2  # both of its own: it started anew
     assert all(p.isfinite().all() for p in runner.model.parameters())
+
+
+def test_where_only_a_validation_is_left_no_optimizer_is_missed(
+    finished, tmp_path
+):
+    checkpoint, _ = without_optimizer(finished, tmp_path)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        runner = run(
+            tmp_path / 'run',
+            task='det',
+            epochs=1,
+            resume=True,
+            load_from=str(checkpoint),
+            default_hooks=HOOKS,
+        )
+    assert runner.epoch == 1
