@@ -74,7 +74,10 @@ def page_of(found: Sequence[Verdict], method: str) -> str:
 def _swept(found: Sequence[Verdict]) -> str:
     untried = [one for one in found if one.state == UNTRIED]
     if not untried:
-        return '**All of the zoo has been swept.**\n'
+        return (
+            f'**All of the zoo has been swept**: {len(found)} models, '
+            f'{_configs(found)} configs.\n'
+        )
     tried = len(found) - len(untried)
     return (
         f'**Swept so far: {tried} of {len(found)} models, '
@@ -94,7 +97,8 @@ def _totals(found: Sequence[Verdict]) -> str:
         own = [one for one in found if one.library == library]
         count = Counter(one.state for one in own)
         base = count[PASSED] + count[FAILED]
-        share = f'{100 * count[PASSED] / base:.0f} %' if base else ''
+        # Rounded down: 100 % is all of them.
+        share = f'{100 * count[PASSED] // base} %' if base else ''
         rows.append(
             f'| {library} | {_configs(own)} | {len(own)} | '
             f'{count[EXCLUDED]} | {base} | {count[PASSED]} | {share} |'
