@@ -121,16 +121,12 @@ def _inexact(cfg: Config) -> str:
             'run is not exact'
         )
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    left_out = [
-        key
-        for key in ('save_optimizer', 'save_param_scheduler')
-        if hook.get(key) is False
-    ]
-    if left_out:
-        said += (
-            f'; with checkpoint.{left_out[0]}=False a run that is killed '
-            'cannot be resumed, one that is told to stop can'
-        )
+    for key in ('save_optimizer', 'save_param_scheduler'):
+        if hook.get(key) is False:
+            said += (
+                f'; with checkpoint.{key}=False what a run has saved cannot '
+                'be resumed, but for what PreemptionHook saves'
+            )
     return said
 
 

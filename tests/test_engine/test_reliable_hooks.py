@@ -112,7 +112,7 @@ def test_what_cannot_be_resumed_at_all_is_named():
     cfg = config()
     assert 'cannot be resumed' not in make_reliable(cfg)
     cfg.default_hooks.checkpoint.save_optimizer = False
-    assert 'save_optimizer=False a run that is killed' in make_reliable(cfg)
+    assert 'save_optimizer=False what a run has saved' in make_reliable(cfg)
 
 
 @pytest.mark.parametrize(

@@ -62,5 +62,6 @@ def test_no_student_runs_and_a_distillation_takes_the_file(tmp_path):
 )
 def test_a_file_that_is_not_there(connector, words):
     distiller = toys.distiller(**connector)
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=words) as error:
         toys.build(toys.algorithm(distiller=distiller))
+    assert str(error.value).count("connector '") <= 1

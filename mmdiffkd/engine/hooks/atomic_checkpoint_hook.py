@@ -69,6 +69,10 @@ class AtomicCheckpointHook(CheckpointHook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse the checkpoint of another model."""
         check_belonging(runner, checkpoint)
+        # Which is the latest then, if the run is resumed.
+        self._saved_whole = (
+            isinstance(checkpoint, dict) and 'optimizer' in checkpoint
+        )
 
     def before_train(self, runner: Runner) -> None:
         """As MMEngine's, and clean up after an earlier run."""
@@ -77,7 +81,6 @@ class AtomicCheckpointHook(CheckpointHook):
         if runner._resume:
             self._saved = dict(epoch=runner.epoch, iter=runner.iter)
             self._saved_name = osp.basename(runner._load_from or '')
-            self._saved_whole = True  # or it could not have been resumed
         if not is_main_process():
             return
         if not runner._resume:
