@@ -1,19 +1,21 @@
 # Copyright (c) mmdiffkd contributors.
-"""Stands in for tools/train.py and tools/test.py, in a fraction of a second.
+"""Stands in for the commands of a study, in a fraction of a second each.
 
-``study_stand_in.py train|test CONFIG`` takes their arguments and writes what
+``study_stand_in.py train|test|pretrain CONFIG`` takes their arguments and writes what
 they write. The result is the config's ``offset``, less the square of the
 distance of option ``x`` from 0.3, plus a hundredth of the seed; the test
 images give 10 more. Kind and work dir of each call are
 a line of the file $CALLS. While the file
 $HOLD exists, a training waits; on SIGTERM it leaves with code 85. x above 0.9
-diverges; while there is a file ``full``, the disk is full.
+diverges; while there is a file ``full``, the disk is full. Diffusion models
+are a copy of the file ``template.pth``; options that name a file need it.
 """
 
 import itertools
 import json
 import os
 import runpy
+import shutil
 import signal
 import sys
 import time
@@ -52,6 +54,9 @@ def main():
         (folder / '1').mkdir(parents=True, exist_ok=True)
         (folder / '1/1.json').write_text(json.dumps({'score': value}))
         return
+    for key, value in options.items():
+        if key.endswith('ckpt') and not Path(value).is_file():
+            raise SystemExit(f'error: {key}: {value} does not exist')
     if (folder / 'resume_adds_nothing').exists():
         return
     if Path('full').exists():
@@ -60,7 +65,7 @@ def main():
     cfg = runpy.run_path(config)
     x = float(options.get('x', 0.0))
     (folder / '1/vis_data').mkdir(parents=True, exist_ok=True)
-    iterations = int(options.get('iters', 8))
+    iterations = int(flags.get('--iters', options.get('iters', 8)))
     rows = [
         dict(loss=1.0, time=cfg['seconds'], iter=i + 1, step=i + 1)
         for i in range(iterations)
@@ -71,6 +76,9 @@ def main():
     if x > 0.9:
         print('error: loss is not finite at iteration 1', file=sys.stderr)
         sys.exit(2)
+    if kind == 'pretrain':
+        shutil.copy('template.pth', folder / 'diffusion.pth')
+        return
     value = cfg['offset'] - (x - 0.3) ** 2 + 0.01 * int(flags['--seed'])
     with zipfile.ZipFile(folder / 'last.pth', 'w') as checkpoint:
         checkpoint.writestr('value', json.dumps(value))

@@ -13,9 +13,14 @@ data_sets = dict(
         metric='coco/bbox_mAP',
         teacher=dict(config='{student}', seed=3,
                      options={{'train_cfg.val_interval': 1}}),
+        diffusion=dict(config='{distill}', seed=2, iters=3),
         options={{'train_cfg.val_interval': 1}},
         methods=dict(
             alone=dict(config='{student}'),
+            diffkd=dict(
+                config='{distill}',
+                diffusion_ckpt=['model.distiller.connectors.diff_p3'
+                                '.diffusion_ckpt']),
             control=dict(
                 config='control.py',
                 tune=dict(weight=dict(
@@ -35,7 +40,9 @@ model = dict(distiller=dict(connectors=dict(diff_p3=dict(
 
 @pytest.mark.slow
 def test_a_study_of_real_runs(tiny, checkout, process, tmp_path):
-    (tmp_path / 'study.py').write_text(STUDY.format(student=tiny.student))
+    (tmp_path / 'study.py').write_text(
+        STUDY.format(student=tiny.student, distill=tiny.distill)
+    )
     (tmp_path / 'control.py').write_text(CONTROL.format(distill=tiny.distill))
     command = [
         sys.executable,
@@ -51,10 +58,13 @@ def test_a_study_of_real_runs(tiny, checkout, process, tmp_path):
         ('alone', 'test'),
         ('control', 'test'),
         ('control', 'tune'),
+        ('diffkd', 'test'),
+        ('diffusion', 'diffusion'),
         ('teacher', 'teacher'),
     ]
     for row in rows:
-        assert isinstance(row['val'], float) and row['iterations'] == 4
+        assert isinstance(row['val'], float)
+        assert row['iterations'] == (3 if row['method'] == 'diffusion' else 4)
         assert row['seconds'] > 0 and row['cpu_seconds'] > 0
         assert ('test' in row) == (row['purpose'] == 'test')
     assert '| control | 1 |' in result.stdout

@@ -13,7 +13,6 @@ _pairs = 'model.distiller.pairs.'
 _connector = _pairs + 'kd_feature.connector.'
 _feature_weight = _pairs + 'kd_feature.loss.loss_weight'
 _trained = {
-    _connector + 'diffusion_ckpt': 'work_dirs/cifar16_diffusion/diffusion.pth',
     _connector + 'freeze_diffusion': True,
     _connector + 'sampler.start_timestep': 250,
 }
@@ -44,12 +43,14 @@ _steps = dict(
         start=2,
     )
 )
+_from_file = [_connector + 'diffusion_ckpt']
 _mimic = 'configs/demo/cifar16_mimic_kd.py'
 _diffkd = 'configs/demo/cifar16_diffkd_kd.py'
 data_sets = dict(
     cifar16=dict(
         metric='accuracy/top1',
         teacher=dict(config='configs/demo/cifar16_resnet20.py', seed=0),
+        diffusion=dict(config=_diffkd, seed=0, iters=4000),
         options=_epochs,
         length=_epochs,
         methods=dict(
@@ -61,11 +62,13 @@ data_sets = dict(
             trained=dict(
                 config=_diffkd,
                 options=_trained,
+                diffusion_ckpt=_from_file,
                 tune={**_weight(_feature_weight, 30.0), **_steps},
             ),
             aligned=dict(
                 config=_diffkd,
                 options={**_trained, **_aligned},
+                diffusion_ckpt=_from_file,
                 tune={
                     **_weight(_connector + 'direct_loss_weight', 30.0),
                     **_steps,

@@ -1,8 +1,10 @@
 # Copyright (c) mmdiffkd contributors.
 # Scenes of digits, all from scratch, 600 iterations: the weight of each method
-# is tuned in as many trials for each, around that of its config. The released
-# recipe is taken as it is.
+# is tuned in as many trials for each, around that of its config. `trained` has
+# diffusion models of the teacher that were trained before the students and
+# stay as they are, and two steps. The released recipe is taken as it is.
 _pairs = 'model.distiller.pairs.'
+_connector = _pairs + 'kd.connector.'
 _student = 'configs/demo/digits_retina_student.py'
 
 
@@ -23,6 +25,9 @@ data_sets = dict(
     digits=dict(
         metric='coco/bbox_mAP',
         teacher=dict(config='configs/demo/digits_retina_teacher.py', seed=0),
+        diffusion=dict(
+            config='configs/demo/digits_diffkd_retina.py', seed=0, iters=2000
+        ),
         # A validation at the end alone.
         options={'train_cfg.val_interval': 4},
         length={'train_cfg.max_epochs': 4},
@@ -34,6 +39,15 @@ data_sets = dict(
             diffkd=dict(
                 config='configs/demo/digits_diffkd_retina.py',
                 tune=_weight('kd', 5.0),
+            ),
+            trained=dict(
+                config='configs/demo/digits_diffkd_retina.py',
+                options={
+                    _connector + 'freeze_diffusion': True,
+                    _connector + 'sampler.num_inference_steps': 2,
+                },
+                tune=_weight('kd', 5.0),
+                diffusion_ckpt=[_connector + 'diffusion_ckpt'],
             ),
             mimicking=dict(
                 config='configs/demo/digits_mse.py', tune=_weight('kd', 5.0)

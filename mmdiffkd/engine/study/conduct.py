@@ -17,8 +17,14 @@ import mmdiffkd
 from ..latest_checkpoint import latest_checkpoint
 from .definition import Study
 from .ledger import Ledger
-from .processes import TRAINED, FailedRun, Interrupted, Tools
-from .run import TEACHER, Run, distils, scaled
+from .processes import (
+    DIFFUSION_FILE,
+    TRAINED,
+    FailedRun,
+    Interrupted,
+    Tools,
+)
+from .run import DIFFUSION, TEACHER, Run, distils, scaled
 from .timing import time_factors
 from .tune import Tuning, cut_unfinished_line
 
@@ -29,8 +35,9 @@ def say(line: str) -> None:
 
 
 class Conductor:
-    """Teachers, then tuning, then the comparison, then it at equal time.
+    """Tuning, then the comparison, then it at equal time.
 
+    Teachers and diffusion models are trained when a run first needs them.
     Within each of these, runs are made side by side. The comparison goes
     through all methods seed by seed, so that half a study has whole seeds.
 
@@ -58,7 +65,9 @@ class Conductor:
         self.failures: list[str] = []
         self._commit = commit()
         self._journal = osp.join(work_dir, 'trials.log')
-        self._teachers = threading.Lock()
+        # One teacher or diffusion model at a time; a diffusion model needs
+        # its teacher, so it is taken twice.
+        self._preparing = threading.RLock()
         self._done: set[str] = set()
         self._told: set[str] = set()
         self._start = time.monotonic()
@@ -87,6 +96,23 @@ class Conductor:
             cfg.get('options', {}),
         )
 
+    def diffusion(self, data_set: str) -> Run | None:
+        """The run that trains the diffusion models of a data set, if any."""
+        cfg = self.study.data_sets[data_set].diffusion
+        if cfg is None:
+            return None
+        teacher = self.teacher(data_set)
+        return Run(
+            data_set,
+            DIFFUSION,
+            DIFFUSION,
+            cfg['config'],
+            cfg.get('seed', 0),
+            cfg.get('options', {}),
+            teacher=teacher.key if teacher else None,
+            iters=cfg.get('iters'),
+        )
+
     def run(
         self,
         data_set: str,
@@ -100,7 +126,7 @@ class Conductor:
         settings = self.study.data_sets[data_set]
         cfg = settings.methods[method]
         teacher = self.teacher(data_set)
-        taught = distils(cfg.config)
+        diffusion = self.diffusion(data_set)
         return Run(
             data_set,
             method,
@@ -108,8 +134,11 @@ class Conductor:
             cfg.config,
             seed,
             {**settings.options, **cfg.options, **options},
-            teacher.key if teacher and taught else None,
-            factor,
+            teacher=teacher.key if teacher and distils(cfg.config) else None,
+            diffusion=diffusion.key
+            if diffusion and cfg.diffusion_ckpt
+            else None,
+            factor=factor,
         )
 
     def make(self, run: Run) -> float | None:
@@ -127,15 +156,18 @@ class Conductor:
 
     def _make(self, run: Run) -> dict[str, Any]:
         settings = self.study.data_sets[run.data_set]
-        teacher_ckpt, of_teacher = None, {}
+        files, of_teacher = {}, {}
         if run.teacher is not None:
-            teacher_ckpt, value = self._teacher_weights(run.data_set)
+            path, value = self._teacher_weights(run.data_set)
+            files['model.teacher_ckpt'] = path
             of_teacher = dict(teacher_val=value)
-        folder = osp.join(self.work_dir, 'runs', run.folder)
+        if run.diffusion is not None:
+            path = self._diffusion_weights(run.data_set)
+            keys = settings.methods[run.method].diffusion_ckpt
+            files.update(dict.fromkeys(keys, path))
+        folder = self._folder(run)
         try:
-            result = self.tools.execute(
-                run, folder, teacher_ckpt, settings.metric
-            )
+            result = self.tools.execute(run, folder, files, settings.metric)
         except FailedRun as error:
             result = dict(val=None, error=str(error))
         row = dict(
@@ -149,7 +181,9 @@ class Conductor:
             config=run.config,
             options=dict(run.options),
             seed=run.seed,
-            metric=settings.metric,
+            metric='loss_diff'
+            if run.purpose == DIFFUSION
+            else settings.metric,
             commit=self._commit,
             **({'factor': run.factor} if run.factor else {}),
         )
@@ -167,16 +201,13 @@ class Conductor:
         """
         run = self.teacher(data_set)
         assert run is not None  # or no run would have its key
-        folder = osp.join(self.work_dir, 'runs', run.folder)
-        with self._teachers:
-            note = osp.join(folder, TRAINED)
+        with self._preparing:
             known = self.ledger.get(run.key)
-            if not osp.isfile(note) and not (known and 'error' in known):
-                self._make(run)
-            path = latest_checkpoint(folder) if osp.isfile(note) else None
-            if path is None:
+            note = self._prepared(run)
+            path = latest_checkpoint(self._folder(run)) if note else None
+            if note is None or path is None:
                 raise FailedRun(f'there is no teacher of {data_set}')
-            value = json.loads(Path(note).read_text())['val']
+            value = note['val']
             if known and known['val'] != value and run.key not in self._told:
                 self._told.add(run.key)
                 self.tell(
@@ -185,6 +216,33 @@ class Conductor:
                     '`teacher_val`, which one taught'
                 )
         return osp.abspath(path), value
+
+    def _diffusion_weights(self, data_set: str) -> str:
+        """The file of a data set's diffusion models, trained likewise."""
+        run = self.diffusion(data_set)
+        assert run is not None
+        with self._preparing:
+            if self._prepared(run, DIFFUSION_FILE) is None:
+                raise FailedRun(f'there is no diffusion model of {data_set}')
+        return osp.abspath(osp.join(self._folder(run), DIFFUSION_FILE))
+
+    def _prepared(self, run: Run, *files: str) -> dict[str, Any] | None:
+        """What is noted of a training that others need, None if it failed.
+
+        It is made unless the note and these files are in its folder.
+        """
+        folder = Path(self._folder(run))
+        known = self.ledger.get(run.key)
+
+        def made() -> bool:
+            return all((folder / name).is_file() for name in (TRAINED, *files))
+
+        if not made() and not (known and 'error' in known):
+            self._make(run)
+        return json.loads((folder / TRAINED).read_text()) if made() else None
+
+    def _folder(self, run: Run) -> str:
+        return osp.join(self.work_dir, 'runs', run.folder)
 
     def _tune(self, data_set: str, method: str) -> None:
         tuning = self.tuning(data_set, method)

@@ -11,6 +11,7 @@ from mmdiffkd.utils.configs.loading import load_config
 
 CLOCKS = ('wall', 'cpu')
 IMAGES = ('test', 'validation')
+DIFFUSION_KEYS = ('config', 'seed', 'iters', 'options')
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,14 @@ class Method:
         config (str): Its file.
         options (Mapping): Values of config keys. Defaults to none.
         tune (Mapping[str, Parameter]): By name. Defaults to nothing.
+        diffusion_ckpt (Sequence[str]): Config keys that take the file of the
+            data set's diffusion models. Defaults to none.
     """
 
     config: str
     options: Mapping[str, Any] = field(default_factory=dict)
     tune: Mapping[str, Parameter] = field(default_factory=dict)
+    diffusion_ckpt: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,10 @@ class DataSet:
         teacher (Mapping, optional): ``config`` and ``seed`` of the teacher,
             which is trained first and serves all methods. Defaults to None:
             what the configs name.
+        diffusion (Mapping, optional): ``config``, ``seed``, ``iters`` and
+            ``options`` of the diffusion models that are trained on the
+            teacher before the students, as ``mmdiffkd pretrain-diffusion``
+            does it. Defaults to None: no method names any.
         length (Mapping): Config keys that make up the length of a run, with
             their values: iterations or epochs, and what goes with them.
         options (Mapping): Values of config keys for all methods.
@@ -88,6 +96,7 @@ class DataSet:
     metric: str
     methods: Mapping[str, Method]
     teacher: Mapping[str, Any] | None = None
+    diffusion: Mapping[str, Any] | None = None
     length: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     tune: Mapping[str, Parameter] = field(default_factory=dict)
@@ -226,6 +235,7 @@ def _data_set(where: str, cfg: Any) -> DataSet:
                 f'{here}: config {built[name].config!r} does not exist'
             )
     data_set = _build(DataSet, where, methods=built, tune=tune, **cfg)
+    _check_diffusion(where, data_set)
     for here, options in (
         (where, data_set.options),
         *((f'{where}.methods.{m}', built[m].options) for m in built),
@@ -237,6 +247,39 @@ def _data_set(where: str, cfg: Any) -> DataSet:
                     'a command line cannot take; write a config for it'
                 )
     return data_set
+
+
+def _check_diffusion(where: str, data_set: DataSet) -> None:
+    users = [m for m, v in data_set.methods.items() if v.diffusion_ckpt]
+    cfg = data_set.diffusion
+    if cfg is None:
+        if users:
+            raise UserError(
+                f'{where}.methods.{users[0]}.diffusion_ckpt needs '
+                f'{where}.diffusion, which says how it is trained'
+            )
+        return
+    for name in sorted(_mapping(cfg, f'{where}.diffusion')):
+        if name not in DIFFUSION_KEYS:
+            raise UserError(
+                f'{where}.diffusion has the unknown key {name!r}'
+                f'{closest(name, DIFFUSION_KEYS)}'
+            )
+    config = cfg.get('config')
+    if not isinstance(config, str) or not osp.isfile(config):
+        raise UserError(f'{where}.diffusion: config {config!r} does not exist')
+    if not users:
+        raise UserError(
+            f'{where}.diffusion is for no method; one that starts with it '
+            'names its keys in diffusion_ckpt'
+        )
+    for method in users:
+        keys = data_set.methods[method].diffusion_ckpt
+        if isinstance(keys, str):
+            raise UserError(
+                f'{where}.methods.{method}.diffusion_ckpt must be a list of '
+                'config keys'
+            )
 
 
 def _parameters(where: str, cfg: Any) -> dict[str, Parameter]:

@@ -14,21 +14,24 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import IO, Any, NamedTuple
 
 import mmdiffkd
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.checkpoints.atomic import write_text_durably
+from mmdiffkd.utils.checkpoints.files import read_checkpoint
 
 from ..latest_checkpoint import latest_checkpoint
-from .run import Run
+from .run import DIFFUSION, Run
 
 MISTAKE = 2
 """Exit code of the tools where one line tells what is wrong."""
 DIVERGED = 'not finite'
 """Words of that line where a loss, and so the setting, is at fault."""
 TRAINED = 'trained.json'
+DIFFUSION_FILE = 'diffusion.pth'
+_MMDIFFKD = (sys.executable, '-m', 'mmdiffkd')
 
 
 class Interrupted(Exception):
@@ -54,16 +57,19 @@ class Tools:
             seed and options are added as ``mmdiffkd train`` takes them.
             Defaults to that command.
         test (Sequence[str]): Likewise ``mmdiffkd test``.
+        pretrain (Sequence[str]): Likewise ``mmdiffkd pretrain-diffusion``.
         threads (int): OMP_NUM_THREADS of each. Defaults to 1.
     """
 
     def __init__(
         self,
-        train: Sequence[str] = (sys.executable, '-m', 'mmdiffkd', 'train'),
-        test: Sequence[str] = (sys.executable, '-m', 'mmdiffkd', 'test'),
+        train: Sequence[str] = (*_MMDIFFKD, 'train'),
+        test: Sequence[str] = (*_MMDIFFKD, 'test'),
+        pretrain: Sequence[str] = (*_MMDIFFKD, 'pretrain-diffusion'),
         threads: int = 1,
     ) -> None:
         self.train, self.test = list(train), list(test)
+        self.pretrain = list(pretrain)
         self.threads = threads
         self._stopping = threading.Event()
         self._running: set[subprocess.Popen] = set()
@@ -77,7 +83,7 @@ class Tools:
                 process.send_signal(signal.SIGTERM)
 
     def execute(
-        self, run: Run, folder: str, teacher_ckpt: str | None, metric: str
+        self, run: Run, folder: str, files: Mapping[str, str], metric: str
     ) -> dict[str, Any]:
         """Train, and test if that is the run's purpose.
 
@@ -85,13 +91,15 @@ class Tools:
             run (Run): What to do.
             folder (str): Its work dir. A run that was interrupted there goes
                 on.
-            teacher_ckpt (str, optional): The teacher's weights.
+            files (Mapping[str, str]): Weights of the teacher and the
+                diffusion models, by the config keys that name them.
             metric (str): Name of the result.
 
         Returns:
             Dict[str, Any]: ``val`` and ``test`` of the metric, ``seconds``
             and ``cpu_seconds`` of the training, ``iterations``,
-            ``seconds_per_iteration``, and ``resumed``.
+            ``seconds_per_iteration``, and ``resumed``. Of diffusion models
+            ``val`` is the mean of their ``loss_diff``.
 
         Raises:
             Interrupted: If the study was told to stop.
@@ -101,13 +109,13 @@ class Tools:
                 method, and the run is made again next time.
         """
         os.makedirs(folder, exist_ok=True)
-        options = dict(run.options)
-        if teacher_ckpt is not None:
-            options['model.teacher_ckpt'] = teacher_ckpt
+        options = {**run.options, **files}
         # Held by the process too: one that outlived a killed study is waited
         # for, and not given a rival in its work dir.
         with open(osp.join(folder, 'lock'), 'w') as lock:
             self._wait_for(lock)
+            if run.purpose == DIFFUSION:
+                return self._pretrain(run, folder, options, lock)
             result = self._train(run, folder, options, metric, lock)
             if run.tests:
                 result['test'] = self._test(run, folder, options, metric, lock)
@@ -131,13 +139,31 @@ class Tools:
             return self._train(run, folder, options, metric, lock)
         if result['val'] is None:
             raise RuntimeError(f'{run}: the log holds no {metric}')
-        result.update(
-            seconds=round(usage.wall, 1),
-            cpu_seconds=round(usage.cpu, 1),
-            resumed=resumed,
-        )
-        write_text_durably(note, json.dumps(result))
-        return result
+        return _noted(note, result, usage, resumed)
+
+    def _pretrain(
+        self, run: Run, folder: str, options: dict, lock: IO
+    ) -> dict[str, Any]:
+        note = osp.join(folder, TRAINED)
+        out = osp.join(folder, DIFFUSION_FILE)
+        if osp.isfile(note) and osp.isfile(out):
+            return json.loads(Path(note).read_text())
+        if osp.isfile(note) or osp.isfile(out):
+            # It was killed between the two, or one was deleted. Nothing is
+            # left to go on with that would write the other.
+            _empty(folder)
+        resumed = bool(_scalars(folder))
+        command = [*self.pretrain, run.config, '--work-dir', folder]
+        command += ['--seed', str(run.seed), '--resume']
+        if run.iters is not None:
+            command += ['--iters', str(run.iters)]
+        usage = self._run(command, options, folder, 'train', lock)
+        result = training_log(folder, 'loss')
+        meta = read_checkpoint(out)['meta']
+        result['val'] = round(mean(meta['loss_diff'].values()), 4)
+        # A short training has no line of its log.
+        result['iterations'] = meta['iterations']
+        return _noted(note, result, usage, resumed)
 
     def _test(
         self, run: Run, folder: str, options: dict, metric: str, lock: IO
@@ -221,6 +247,20 @@ class Tools:
             except BlockingIOError:
                 self._stopping.wait(1)
         raise Interrupted(lock.name)
+
+
+def _noted(
+    note: str, result: dict[str, Any], usage: Usage, resumed: bool
+) -> dict[str, Any]:
+    """The result of a training that is over, and a file that says so."""
+    result = dict(
+        result,
+        seconds=round(usage.wall, 1),
+        cpu_seconds=round(usage.cpu, 1),
+        resumed=resumed,
+    )
+    write_text_durably(note, json.dumps(result))
+    return result
 
 
 def training_log(folder: str, metric: str) -> dict[str, Any]:

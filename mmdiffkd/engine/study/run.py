@@ -13,6 +13,7 @@ from mmengine.config import Config
 from .definition import DataSet
 
 TEACHER = 'teacher'
+DIFFUSION = 'diffusion'
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,19 @@ class Run:
 
     Args:
         data_set (str): Name of the data set.
-        method (str): Name of the method, or ``'teacher'``.
-        purpose (str): ``'teacher'``, ``'tune'``, ``'test'`` at equal
+        method (str): Name of the method, ``'teacher'`` or ``'diffusion'``.
+        purpose (str): ``'teacher'``, ``'diffusion'``, ``'tune'``, ``'test'`` at equal
             iterations, or ``'time'``, the test at equal time, or
             ``'explore'``. Only ``'test'`` and ``'time'`` see the test images.
         config (str): Config file.
         seed (int): Random seed.
-        options (Mapping): Values of config keys. The teacher's checkpoint is
-            not among them.
+        options (Mapping): Values of config keys. Files that other runs of
+            the study make are not among them.
         teacher (str, optional): Key of the teacher's run. Defaults to None.
+        diffusion (str, optional): Key of the run that trained its diffusion
+            models. Defaults to None.
+        iters (int, optional): Of a training of diffusion models. Defaults to
+            None: what the config and the options say.
         factor (float, optional): Of the length, at equal time; it is among
             the options already. Defaults to None.
     """
@@ -41,6 +46,8 @@ class Run:
     seed: int
     options: Mapping[str, Any] = field(default_factory=dict)
     teacher: str | None = None
+    diffusion: str | None = None
+    iters: int | None = None
     factor: float | None = None
 
     @property
@@ -58,6 +65,12 @@ class Run:
             teacher=self.teacher,
             tests=self.tests,
         )
+        # Absent where there are none: results from before they were known
+        # keep their keys.
+        if self.diffusion is not None:
+            definition['diffusion'] = self.diffusion
+        if self.purpose == DIFFUSION:
+            definition['iters'] = self.iters
         text = json.dumps(definition, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

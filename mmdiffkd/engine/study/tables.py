@@ -10,7 +10,7 @@ from scipy.stats import t as student_t
 
 from .definition import Study
 from .ledger import Ledger
-from .timing import measured, time_factors, time_ratio
+from .timing import measured, seconds_of, time_factors, time_ratio
 
 TITLES = {
     'test': 'equal iterations',
@@ -132,6 +132,13 @@ def tables(study: Study, ledger: Ledger) -> str:
                 f'The teacher of {data_set} was trained on {len(taught)} '
                 f'machines; on the validation images: {values}.'
             )
+        for row in ledger.rows(data_set=data_set, purpose='diffusion'):
+            if 'error' not in row:
+                parts.append(
+                    f'The diffusion models of {data_set} were trained in '
+                    f'{seconds_of(row, study.clock):.0f} s, which no time '
+                    'above counts.'
+                )
     commits = sorted(
         {row['commit'] for row in ledger.rows() if 'commit' in row}
     )

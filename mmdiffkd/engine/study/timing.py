@@ -28,6 +28,11 @@ def seconds(row: dict[str, Any], clock: str) -> float | None:
     return row['cpu_seconds'] / row['iterations']
 
 
+def seconds_of(row: dict[str, Any], clock: str) -> float:
+    """Seconds of one whole training."""
+    return row['seconds' if clock == 'wall' else 'cpu_seconds']
+
+
 def measured(
     study: Study, ledger: Ledger, data_set: str, method: str
 ) -> dict[int, float]:

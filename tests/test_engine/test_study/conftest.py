@@ -31,11 +31,23 @@ seeds = [5, 6, 7]
 equal_time = 'diffkd'
 """
 
+PRETRAINED = STUDY.replace(
+    "teacher=dict(config='teacher.py', seed=3),",
+    "teacher=dict(config='teacher.py', seed=3),\n"
+    "        diffusion=dict(config='diffkd.py', seed=1, iters=5),",
+).replace(
+    "config='diffkd.py',\n                tune",
+    "config='diffkd.py', diffusion_ckpt=['p3.ckpt', 'p4.ckpt'],\n"
+    '                tune',
+)
+"""The same with diffusion models that diffkd starts with."""
+
 
 def tools():
     return Tools(
         train=[sys.executable, STAND_IN, 'train'],
         test=[sys.executable, STAND_IN, 'test'],
+        pretrain=[sys.executable, STAND_IN, 'pretrain'],
     )
 
 

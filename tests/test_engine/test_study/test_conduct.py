@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,13 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmdiffkd.engine.study import tables
 from mmdiffkd.engine.study.picture import draw
 from mmdiffkd.engine.study.processes import hold
 from mmdiffkd.utils import UserError
 
-from .conftest import STUDY
+from .conftest import PRETRAINED, STUDY
 
 EXPLORATION = STUDY.replace('trials = 4', "images = 'validation'").replace(
     "equal_time = 'diffkd'", ''
@@ -333,3 +335,81 @@ def test_tables_tell_methods_seeds_and_trials(finished):
     assert rows['control'][4] == '-' and rows['control'][7] == '4'
     assert rows['diffkd'][5:] == ['1', '2.00', '4']
     assert parts[4].startswith('Commits: ')
+
+
+def pretrained(place):
+    """A study whose diffusion models have these losses."""
+    place.write(PRETRAINED)
+    torch.save(
+        dict(meta=dict(loss_diff=dict(p3=0.25, p4=0.75), iterations=5)),
+        place.root / 'template.pth',
+    )
+
+
+def pretrainings(place):
+    return {c: n for c, n in place.calls().items() if c.startswith('pretrain')}
+
+
+def test_diffusion_models_are_trained_once_for_those_who_name_them(place):
+    pretrained(place)
+    place.conduct()
+    (call,) = pretrainings(place)
+    folder = Path(call.split()[1])
+    assert max(place.calls().values()) == 1
+    (row,) = place.ledger().rows(purpose='diffusion')
+    assert row['val'] == 0.5 and row['iterations'] == 5 and row['seed'] == 1
+    assert row['metric'] == 'loss_diff' and row['teacher_val']
+    path = (folder / 'diffusion.pth').resolve()
+    for method in ('alone', 'control', 'diffkd'):
+        for log in Path(place.work_dir).glob(f'runs/toys/{method}-*/*.log'):
+            told = [
+                f'{level}.ckpt={path}' in log.read_text()
+                for level in ('p3', 'p4')
+            ]
+            assert told == [method == 'diffkd'] * 2, log
+    text = tables(place.study(), place.ledger())
+    assert f'trained in {row["seconds"]:.0f} s, which no time' in text
+
+
+def test_other_diffusion_models_are_other_runs_of_those_alone(place):
+    pretrained(place)
+    place.conduct()
+    before = place.calls()
+    place.write(PRETRAINED.replace('iters=5', 'iters=6'))
+    place.conduct()
+    made = {Path(c.split()[1]) for c in place.calls() - before}
+    # Tests have a folder of their own below that of their run.
+    names = {f.parent.name if f.name == 'test' else f.name for f in made}
+    assert {n.split('-')[0] for n in names} == {'diffusion', 'diffkd'}
+
+
+def test_diffusion_models_without_a_note_or_a_file_are_trained_anew(place):
+    """Killed before the note was written, or of another machine."""
+    pretrained(place)
+    place.conduct()
+    (call,) = pretrainings(place)
+    folder = Path(call.split()[1])
+    for lost in ('trained.json', 'diffusion.pth'):
+        rows = [r for r in place.ledger().rows() if r['method'] != 'diffkd']
+        Path(place.results).write_text(
+            ''.join(f'{json.dumps(r)}\n' for r in rows)
+        )
+        for run in Path(place.work_dir).glob('runs/toys/diffkd-*'):
+            shutil.rmtree(run)
+        (folder / lost).unlink()
+        (folder / 'left').mkdir()
+        before = place.calls()
+        place.conduct()
+        assert (place.calls() - before)[call] == 1, lost
+        assert not (folder / 'left').exists(), lost
+
+
+def test_diffusion_models_that_diverged_stop_those_who_name_them_alone(place):
+    pretrained(place)
+    place.write(PRETRAINED.replace('iters=5', "iters=5, options={'x': 0.95}"))
+    for _ in range(2):
+        with pytest.raises(AssertionError, match='no diffusion model of toys'):
+            place.conduct()
+    assert list(pretrainings(place).values()) == [1]
+    rows = place.ledger().rows(method='control', purpose='test')
+    assert {row['seed'] for row in rows} == {5, 6, 7}

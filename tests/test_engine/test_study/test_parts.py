@@ -19,7 +19,7 @@ from mmdiffkd.engine.study.timing import time_factors, time_ratio
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.configs.loading import load_config
 
-from .conftest import STUDY
+from .conftest import PRETRAINED, STUDY
 
 
 def test_difference_has_the_interval_of_a_paired_t_test():
@@ -72,6 +72,23 @@ def test_mistakes_in_a_study_are_told(place, old, new, told):
         load_study('study.py')
 
 
+@pytest.mark.parametrize(
+    'old, new, told',
+    [
+        ("'diffkd.py', seed=1", "'x.py', seed=1", "'x.py' does not exist"),
+        ('iters=5', 'itres=5', "unknown key 'itres'.*'iters'"),
+        ("['p3.ckpt', 'p4.ckpt']", "'p3.ckpt'", 'a list of config keys'),
+        ("['p3.ckpt', 'p4.ckpt']", '[]', 'diffusion is for no method'),
+        ('diffusion=', '# ', 'diffkd.diffusion_ckpt needs .*toys.diffusion'),
+    ],
+)
+def test_mistakes_in_diffusion_models_are_told(place, old, new, told):
+    assert old in PRETRAINED
+    place.write(PRETRAINED.replace(old, new, 1))
+    with pytest.raises(UserError, match=told):
+        load_study('study.py')
+
+
 def run(**changes):
     values = dict(
         data_set='toys',
@@ -98,6 +115,9 @@ def test_key_is_of_all_that_decides_the_result(tmp_path, monkeypatch):
         run(seed=2),
         run(options=dict(a=1)),
         run(teacher='0123'),
+        run(diffusion='0123'),
+        run(purpose='diffusion', iters=8),
+        run(purpose='diffusion', iters=9),
         run(purpose='tune'),
     ]
     Path('other_base.py').write_text("_base_ = 'base.py'\nlr = 2.0\n")
@@ -235,6 +255,7 @@ def test_shipped_studies_and_the_example_can_be_read(
                 cfg = load_config(method.config)
                 keys = [*data_set.length, *method.options]
                 keys += [k for p in method.tune.values() for k in p.keys]
+                keys += method.diffusion_ckpt
                 for key in keys:
                     assert has(cfg, key.split('.')), (path, key)
     assert study.trials == 8 and study.equal_time == 'diffkd'
