@@ -238,6 +238,8 @@ def _data_set(where: str, cfg: Any) -> DataSet:
     _check_diffusion(where, data_set)
     for here, options in (
         (where, data_set.options),
+        (f'{where}.teacher', (data_set.teacher or {}).get('options', {})),
+        (f'{where}.diffusion', (data_set.diffusion or {}).get('options', {})),
         *((f'{where}.methods.{m}', built[m].options) for m in built),
     ):
         for key, value in options.items():

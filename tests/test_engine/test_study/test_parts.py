@@ -76,6 +76,8 @@ def test_mistakes_in_a_study_are_told(place, old, new, told):
     'old, new, told',
     [
         ("'diffkd.py', seed=1", "'x.py', seed=1", "'x.py' does not exist"),
+        ('iters=5', 'options=dict(a={})', "diffusion.options: .* 'a' is a"),
+        ('seed=3', 'options=dict(a={})', "teacher.options: .* 'a' is a dict"),
         ('iters=5', 'itres=5', "unknown key 'itres'.*'iters'"),
         ("['p3.ckpt', 'p4.ckpt']", "'p3.ckpt'", 'a list of config keys'),
         ("['p3.ckpt', 'p4.ckpt']", '[]', 'diffusion is for no method'),

@@ -1,0 +1,48 @@
+# Copyright (c) mmdiffkd contributors.
+# Blood cells, 208 iterations: the control against DiffKD whose diffusion models
+# were trained on the teacher before and stay as they are, in two steps. The
+# weight is tuned in as many trials for each; seeds that bccd.py does not have.
+_pair = 'model.distiller.pairs.kd.'
+_connector = _pair + 'connector.'
+_weight = dict(
+    weight=dict(
+        keys=[_pair + 'loss.loss_weight'],
+        low=1.0,
+        high=100.0,
+        log=True,
+        start=5.0,
+    )
+)
+data_sets = dict(
+    bccd=dict(
+        metric='coco/bbox_mAP',
+        teacher=dict(config='configs/demo/bccd_retina_teacher.py', seed=0),
+        diffusion=dict(
+            config='configs/demo/bccd_diffkd.py', seed=0, iters=1000
+        ),
+        length={
+            'train_cfg.max_epochs': 8,
+            'train_cfg.val_interval': 8,
+            'param_scheduler.1.T_max': 8,
+            'default_hooks.checkpoint.interval': 8,
+        },
+        methods=dict(
+            alone=dict(config='configs/demo/bccd_retina_student.py'),
+            control=dict(config='configs/demo/bccd_mimic.py', tune=_weight),
+            trained=dict(
+                config='configs/demo/bccd_diffkd.py',
+                options={
+                    _connector + 'freeze_diffusion': True,
+                    _connector + 'sampler.num_inference_steps': 2,
+                },
+                tune=_weight,
+                diffusion_ckpt=[_connector + 'diffusion_ckpt'],
+            ),
+        ),
+    )
+)
+trials = 5
+tuning_seeds = [1]
+seeds = [21, 22, 23, 24, 25]
+clock = 'cpu'
+equal_time = 'trained'
