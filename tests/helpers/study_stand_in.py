@@ -1,14 +1,14 @@
 # Copyright (c) mmdiffkd contributors.
 """Stands in for the commands of a study, in a fraction of a second each.
 
-``study_stand_in.py train|test|pretrain CONFIG`` takes their arguments and writes what
-they write. The result is the config's ``offset``, less the square of the
-distance of option ``x`` from 0.3, plus a hundredth of the seed; the test
-images give 10 more. Kind and work dir of each call are
-a line of the file $CALLS. While the file
-$HOLD exists, a training waits; on SIGTERM it leaves with code 85. x above 0.9
-diverges; while there is a file ``full``, the disk is full. Diffusion models
-are a copy of the file ``template.pth``; options that name a file need it.
+``study_stand_in.py train|test|pretrain CONFIG`` takes their arguments and
+writes what they write. The result is the config's ``offset``, less the square
+of the distance of option ``x`` from 0.3, plus a hundredth of the seed; the
+test images give 10 more. Kind and work dir of each call are a line of the file
+$CALLS. While the file $HOLD exists, a training waits; on SIGTERM it leaves
+with code 85. x above 0.9 diverges; while there is a file ``full``, the disk is
+full. Diffusion models are a copy of the file ``template.pth``; options that
+name a file need it.
 """
 
 import itertools

@@ -1,7 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
-# Blood cells, 208 iterations: the control against DiffKD whose diffusion models
-# were trained on the teacher before and stay as they are, in two steps. The
-# weight is tuned in as many trials for each; seeds that bccd.py does not have.
+# Blood cells, 208 iterations: the control against DiffKD whose diffusion
+# models were trained on the teacher before and stay as they are, in two steps.
+# The weight is tuned in as many trials for each; seeds that bccd.py does not
+# have.
 _pair = 'model.distiller.pairs.kd.'
 _connector = _pair + 'connector.'
 _weight = dict(

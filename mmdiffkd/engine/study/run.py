@@ -23,9 +23,10 @@ class Run:
     Args:
         data_set (str): Name of the data set.
         method (str): Name of the method, ``'teacher'`` or ``'diffusion'``.
-        purpose (str): ``'teacher'``, ``'diffusion'``, ``'tune'``, ``'test'`` at equal
-            iterations, or ``'time'``, the test at equal time, or
-            ``'explore'``. Only ``'test'`` and ``'time'`` see the test images.
+        purpose (str): ``'teacher'``, ``'diffusion'``, ``'tune'``,
+            ``'test'`` at equal iterations, or ``'time'``, the test at equal
+            time, or ``'explore'``. Only ``'test'`` and ``'time'`` see the test
+            images.
         config (str): Config file.
         seed (int): Random seed.
         options (Mapping): Values of config keys. Files that other runs of
