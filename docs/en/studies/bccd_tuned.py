@@ -1,17 +1,13 @@
 # Copyright (c) mmdiffkd contributors.
 # Blood cells, 208 iterations: the control against DiffKD whose diffusion
 # models were trained on the teacher before and stay as they are, in two steps.
-# The weight is tuned in as many trials for each; seeds that bccd.py does not
-# have.
+# Four weights of each are tried, that of the configs and up to 15 times that;
+# seeds that bccd.py does not have.
 _pair = 'model.distiller.pairs.kd.'
 _connector = _pair + 'connector.'
 _weight = dict(
     weight=dict(
-        keys=[_pair + 'loss.loss_weight'],
-        low=1.0,
-        high=100.0,
-        log=True,
-        start=5.0,
+        keys=[_pair + 'loss.loss_weight'], choices=[5.0, 12.5, 30.0, 75.0]
     )
 )
 data_sets = dict(
@@ -42,7 +38,7 @@ data_sets = dict(
         ),
     )
 )
-trials = 5
+trials = 4
 tuning_seeds = [1]
 seeds = [21, 22, 23, 24, 25]
 clock = 'cpu'

@@ -26,7 +26,7 @@ from .processes import (
 )
 from .run import DIFFUSION, TEACHER, Run, distils, scaled
 from .timing import time_factors
-from .tune import Tuning, cut_unfinished_line
+from .tune import Tuning, cut_unfinished_line, planned
 
 
 def say(line: str) -> None:
@@ -329,7 +329,7 @@ class Conductor:
         study = self.study
         comparisons = len(study.purposes)
         return sum(
-            (study.trials if data_set.parameters(method) else 0)
+            planned(data_set.parameters(method), study.trials)
             * len(study.tuning_seeds)
             + comparisons * len(study.seeds)
             for data_set in study.data_sets.values()

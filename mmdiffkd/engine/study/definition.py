@@ -25,7 +25,8 @@ class Parameter:
         log (bool): Whether it is drawn on a logarithmic scale. Defaults to
             False.
         choices (Sequence, optional): Values to choose from, in the place of
-            ``low`` and ``high``.
+            ``low`` and ``high``. Where all settings of a method are no more
+            than the trials, each is tried once.
         start (Any, optional): Value of the first trial. Defaults to None: the
             sampler's.
     """

@@ -1,8 +1,10 @@
 # Copyright (c) mmdiffkd contributors.
 """Search the settings of one method, by Optuna."""
 
+import itertools
 import os
 from collections.abc import Callable, Mapping
+from math import prod
 from statistics import mean
 from typing import Any
 
@@ -33,8 +35,27 @@ def cut_unfinished_line(path: str) -> None:
         file.truncate(content.rfind(b'\n') + 1)
 
 
+def planned(parameters: Mapping[str, Parameter], trials: int) -> int:
+    """How many trials a method has.
+
+    Args:
+        parameters (Mapping[str, Parameter]): What is tuned of it.
+        trials (int): Of the study.
+
+    Returns:
+        int: Fewer than those where there are no more settings.
+    """
+    if not parameters:
+        return 0
+    sizes = [len(p.choices or range(trials)) for p in parameters.values()]
+    return min(trials, prod(sizes))
+
+
 class Tuning:
     """The trials of one method, kept in a file.
+
+    Where all settings can be tried, each is, once. Otherwise Optuna's TPE
+    sampler draws them.
 
     A study that was killed finds its trials again: those that are finished
     count, and those that were running are run on, with the same values.
@@ -54,7 +75,7 @@ class Tuning:
         trials: int,
     ) -> None:
         self.parameters = parameters
-        self.trials = trials if parameters else 0
+        self.trials = planned(parameters, trials)
         self._study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(path)),
             study_name=name,
@@ -110,14 +131,13 @@ class Tuning:
                 return trial
         if not self.missing():
             return None
-        if not past:
-            start = {
-                name: p.start
-                for name, p in self.parameters.items()
-                if p.start is not None
-            }
-            if start:
-                self._study.enqueue_trial(start)
+        start = {
+            name: p.start
+            for name, p in self.parameters.items()
+            if p.start is not None
+        }
+        for settings in self._grid() or ([] if past or not start else [start]):
+            self._study.enqueue_trial(settings, skip_if_exists=True)
         # A seed of the trial's own: a study that is resumed would draw the
         # numbers of its first trials again.
         self._study.sampler = optuna.samplers.TPESampler(
@@ -127,6 +147,16 @@ class Tuning:
         for name, p in self.parameters.items():
             _suggest(asked, name, p)
         return self._past()[asked.number]
+
+    def _grid(self) -> list[dict[str, Any]]:
+        """All settings, none where there are more than trials."""
+        choices = [p.choices or () for p in self.parameters.values()]
+        if not all(choices) or prod(map(len, choices)) > self.trials:
+            return []
+        return [
+            dict(zip(self.parameters, values, strict=True))
+            for values in itertools.product(*choices)
+        ]
 
     def _options(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {

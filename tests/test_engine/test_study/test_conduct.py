@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -413,3 +414,22 @@ def test_diffusion_models_that_diverged_stop_those_who_name_them_alone(place):
     assert list(pretrainings(place).values()) == [1]
     rows = place.ledger().rows(method='control', purpose='test')
     assert {row['seed'] for row in rows} == {5, 6, 7}
+
+
+def test_choices_that_fit_into_the_trials_are_tried_once_each(place):
+    """A search would draw one of them twice, and leave another out."""
+    choices = 'keys=["x"], choices=[0.8, 0.1, 0.4]'
+    more = 'y=dict(keys=["y"], choices=[1, 2])'
+    place.write(
+        re.sub(
+            r'x=dict\(keys.*?\)', f'x=dict({choices}), {more}', STUDY
+        ).replace('trials = 4', 'trials = 7')
+    )
+    told = place.conduct()
+    for method in ('control', 'diffkd'):
+        rows = list(place.ledger().rows(method=method, purpose='tune'))
+        tried = {(r['options']['x'], r['options']['y']) for r in rows}
+        assert len(rows) == 2 * len(tried) == 12
+        for row in place.ledger().rows(method=method, purpose='test'):
+            assert row['options']['x'] == 0.4
+    assert told[-1].split(']')[0].endswith('/42')  # 2 * 6 * 2 + 9 + 9
