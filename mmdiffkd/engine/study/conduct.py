@@ -300,9 +300,22 @@ class Conductor:
                 )
 
     def _all(self, do: Callable[[Any], Any], items: Iterable[Any]) -> None:
-        """Side by side; a failure of one does not stop the others."""
+        """Side by side; a failure of one does not stop the others.
+
+        It is told at once, since they may go on for hours.
+        """
+
+        def told(item: Any) -> Any:
+            try:
+                return do(item)
+            except Interrupted:
+                raise
+            except Exception as error:
+                self.tell(f'not done: {error or type(error).__name__}')
+                raise
+
         with ThreadPoolExecutor(self.workers) as pool:
-            futures = [pool.submit(do, item) for item in items]
+            futures = [pool.submit(told, item) for item in items]
         interrupted = False
         for future in futures:
             error = future.exception()

@@ -4,6 +4,7 @@
 import functools
 import hashlib
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from .definition import DataSet
 
 TEACHER = 'teacher'
 DIFFUSION = 'diffusion'
+_READING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,15 @@ def distils(config: str) -> bool:
     return 'teacher' in (json.loads(_content(config)).get('model') or {})
 
 
-@functools.cache
 def _content(path: str) -> str:
+    # MMEngine looks for the packages of bases by a module that it loads anew
+    # each time: in two threads at once, one finds half of it.
+    with _READING:
+        return _read_content(path)
+
+
+@functools.cache
+def _read_content(path: str) -> str:
     cfg = Config.fromfile(path, use_environment_variables=False)
     return json.dumps(cfg.to_dict(), sort_keys=True, default=str)
 

@@ -311,8 +311,12 @@ def test_a_crash_is_told_and_the_others_are_made(place):
     (place.root / 'control.py').write_text(
         'offset = "none"\nseconds = 1.0\nmodel = dict(teacher=dict())\n'
     )
+    told = []
     with pytest.raises(AssertionError, match='exit code 1 of: '):
-        place.conduct()
+        place.conduct(tell=told.append)
+    # Not only at the end of all.
+    first = next(i for i, line in enumerate(told) if 'exit code 1 of' in line)
+    assert any('diffkd, test' in line for line in told[first:])
     rows = place.ledger().rows(purpose='test', method='diffkd')
     assert {row['seed'] for row in rows} == {5, 6, 7}
     rows = place.ledger().rows(method='control')

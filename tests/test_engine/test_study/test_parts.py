@@ -5,9 +5,12 @@ import os
 import resource
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 from scipy import stats
 
 import mmdiffkd
@@ -127,6 +130,26 @@ def test_key_is_of_all_that_decides_the_result(tmp_path, monkeypatch):
     different.append(run(config='b.py'))
     keys = {key, *(other.key for other in different)}
     assert len(keys) == len(different) + 1
+
+
+def test_configs_are_read_one_at_a_time(tmp_path, monkeypatch):
+    """MMEngine's reading of a config bears no second thread."""
+    monkeypatch.chdir(tmp_path)
+    Path('a.py').write_text('lr = 1.0\n')
+    Path('b.py').write_text('lr = 2.0\n')
+    meeting, met = threading.Barrier(2, timeout=0.5), []
+    read = Config.fromfile
+
+    def reading(path, **options):
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait()
+            met.append(path)
+        return read(path, **options)
+
+    monkeypatch.setattr(Config, 'fromfile', reading)
+    with ThreadPoolExecutor(2) as pool:
+        keys = list(pool.map(lambda c: run(config=c).key, ('a.py', 'b.py')))
+    assert len(set(keys)) == 2 and not met
 
 
 def test_length_is_scaled_as_a_whole(place):
