@@ -23,7 +23,12 @@ from mmdiffkd.engine.study import (
 from mmdiffkd.engine.study.picture import draw
 from mmdiffkd.engine.study.processes import hold
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.cli import add_traceback, command_line
+from mmdiffkd.utils.cli import (
+    add_traceback,
+    check_new_file,
+    check_picture,
+    command_line,
+)
 
 
 def parse_args(arguments: list[str] | None) -> argparse.Namespace:
@@ -69,6 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_args(arguments)
     if args.workers < 1:
         raise UserError(f'--workers must be at least 1, got {args.workers}')
+    if args.picture:
+        check_picture('--picture', args.picture)
+        check_new_file('--picture', args.picture, new=False)
     study = load_study(args.study)
     work_dir = args.work_dir or osp.join('work_dirs/studies', study.name)
     path = args.results or osp.join(work_dir, 'results.jsonl')

@@ -1,7 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
 """Do what is missing of a study."""
 
-import json
 import os
 import os.path as osp
 import subprocess
@@ -9,24 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import mmdiffkd
+from mmdiffkd.utils.configs.loading import load_config
 
-from ..latest_checkpoint import latest_checkpoint
 from .definition import Study
 from .ledger import Ledger
-from .processes import (
-    DIFFUSION_FILE,
-    TRAINED,
-    FailedRun,
-    Interrupted,
-    Tools,
-)
+from .processes import FailedRun, Interrupted, Tools, trained
 from .run import DIFFUSION, TEACHER, Run, distils, scaled
 from .timing import time_factors
-from .tune import Tuning, cut_unfinished_line, planned
+from .tune import Tuning, cut_unfinished_line, planned, release
 
 
 def say(line: str) -> None:
@@ -70,11 +62,15 @@ class Conductor:
         self._preparing = threading.RLock()
         self._done: set[str] = set()
         self._told: set[str] = set()
+        self._broken: dict[str, Exception] = {}
         self._start = time.monotonic()
 
     def __call__(self) -> None:
         """Go through the whole study, as far as it is not done."""
+        for path in self.study.configs():
+            load_config(path)  # a mistake in one is told before any run
         os.makedirs(self.work_dir, exist_ok=True)
+        release(self._journal)
         cut_unfinished_line(self._journal)
         study = self.study
         pairs = [(d, m) for d, s in study.data_sets.items() for m in s.methods]
@@ -126,7 +122,7 @@ class Conductor:
         settings = self.study.data_sets[data_set]
         cfg = settings.methods[method]
         teacher = self.teacher(data_set)
-        diffusion = self.diffusion(data_set)
+        diffusion = self.diffusion(data_set) if cfg.diffusion_ckpt else None
         return Run(
             data_set,
             method,
@@ -135,9 +131,8 @@ class Conductor:
             seed,
             {**settings.options, **cfg.options, **options},
             teacher=teacher.key if teacher and distils(cfg.config) else None,
-            diffusion=diffusion.key
-            if diffusion and cfg.diffusion_ckpt
-            else None,
+            diffusion=diffusion.key if diffusion else None,
+            diffusion_ckpt=cfg.diffusion_ckpt if diffusion else (),
             factor=factor,
         )
 
@@ -156,15 +151,15 @@ class Conductor:
 
     def _make(self, run: Run) -> dict[str, Any]:
         settings = self.study.data_sets[run.data_set]
-        files, of_teacher = {}, {}
+        files: dict[str, str] = {}
+        of_teacher: dict[str, float] = {}
         if run.teacher is not None:
             path, value = self._teacher_weights(run.data_set)
             files['model.teacher_ckpt'] = path
             of_teacher = dict(teacher_val=value)
         if run.diffusion is not None:
             path = self._diffusion_weights(run.data_set)
-            keys = settings.methods[run.method].diffusion_ckpt
-            files.update(dict.fromkeys(keys, path))
+            files.update(dict.fromkeys(run.diffusion_ckpt, path))
         folder = self._folder(run)
         try:
             result = self.tools.execute(run, folder, files, settings.metric)
@@ -203,10 +198,10 @@ class Conductor:
         assert run is not None  # or no run would have its key
         with self._preparing:
             known = self.ledger.get(run.key)
-            note = self._prepared(run)
-            path = latest_checkpoint(self._folder(run)) if note else None
-            if note is None or path is None:
-                raise FailedRun(f'there is no teacher of {data_set}')
+            found = self._prepared(run)
+            if found is None:
+                raise FailedRun(self._none(run, 'teacher'))
+            note, path = found
             value = note['val']
             if known and known['val'] != value and run.key not in self._told:
                 self._told.add(run.key)
@@ -222,24 +217,42 @@ class Conductor:
         run = self.diffusion(data_set)
         assert run is not None
         with self._preparing:
-            if self._prepared(run, DIFFUSION_FILE) is None:
-                raise FailedRun(f'there is no diffusion model of {data_set}')
-        return osp.abspath(osp.join(self._folder(run), DIFFUSION_FILE))
+            found = self._prepared(run)
+            if found is None:
+                raise FailedRun(self._none(run, 'diffusion model'))
+        return osp.abspath(found[1])
 
-    def _prepared(self, run: Run, *files: str) -> dict[str, Any] | None:
-        """What is noted of a training that others need, None if it failed.
+    def _none(self, run: Run, what: str) -> str:
+        row = self.ledger.get(run.key) or {}
+        why = f'its training left no checkpoint in {self._folder(run)}'
+        if 'error' in row:
+            why = (
+                f'it diverged ({row["error"]}); change its config or options, '
+                'or make it again by --retry-failed'
+            )
+        return f'there is no {what} of {run.data_set}: {why}'
 
-        It is made unless the note and these files are in its folder.
+    def _prepared(self, run: Run) -> tuple[dict[str, Any], str] | None:
+        """Note and weights of a training that others need.
+
+        It is made unless both are in its folder, or only its line if that is
+        what is missing. One that broke off is not tried for each student.
+
+        Returns:
+            Tuple[Dict[str, Any], str] | None: None if it diverged.
         """
-        folder = Path(self._folder(run))
+        if run.key in self._broken:
+            raise self._broken[run.key]
         known = self.ledger.get(run.key)
-
-        def made() -> bool:
-            return all((folder / name).is_file() for name in (TRAINED, *files))
-
-        if not made() and not (known and 'error' in known):
-            self._make(run)
-        return json.loads((folder / TRAINED).read_text()) if made() else None
+        found = trained(run, self._folder(run))
+        if known is None or not (found or 'error' in known):
+            try:
+                self._make(run)
+            except Exception as error:
+                self._broken[run.key] = error
+                raise
+            found = trained(run, self._folder(run))
+        return found
 
     def _folder(self, run: Run) -> str:
         return osp.join(self.work_dir, 'runs', run.folder)
@@ -264,6 +277,7 @@ class Conductor:
             f'{self.study.name}/{data_set}/{method}',
             self.study.data_sets[data_set].parameters(method),
             self.study.trials,
+            of=self.run(data_set, method, 'tune', 0, {}).key,
         )
 
     def _comparison(self, purpose: str) -> Iterable[Run]:
@@ -380,7 +394,7 @@ def conduct(
         study, ledger, work_dir, tools or Tools(), workers, tell
     )
     conductor()
-    return conductor.failures
+    return list(dict.fromkeys(conductor.failures))
 
 
 def commit() -> str:

@@ -4,6 +4,7 @@
 import os.path as osp
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from math import isfinite
 from typing import Any
 
 from mmdiffkd.utils import UserError, closest
@@ -11,6 +12,7 @@ from mmdiffkd.utils.configs.loading import load_config
 
 CLOCKS = ('wall', 'cpu')
 IMAGES = ('test', 'validation')
+TEACHER_KEYS = ('config', 'seed', 'options')
 DIFFUSION_KEYS = ('config', 'seed', 'iters', 'options')
 
 
@@ -40,10 +42,16 @@ class Parameter:
 
     def check(self, where: str) -> None:
         """Raise UserError unless there is a range, or else choices."""
-        if isinstance(self.keys, str) or not self.keys:
+        _check_keys(f'{where}.keys', self.keys)
+        if not self.keys:
             raise UserError(f'{where}.keys must be a list of config keys')
+        for name in ('low', 'high'):
+            if getattr(self, name) is not None:
+                _check_number(f'{where}.{name}', getattr(self, name))
         if (self.low is None or self.high is None) != bool(self.choices):
             raise UserError(f'{where} needs low and high, or else choices')
+        if self.choices:
+            self._check_choices(where)
         if self.low is None or self.high is None:
             return
         if not self.low < self.high:
@@ -53,6 +61,26 @@ class Parameter:
         if isinstance(self.low, int) != isinstance(self.high, int):
             raise UserError(
                 f'{where}: low and high must be of one kind, integers or not'
+            )
+        if self.start is not None:
+            _check_number(f'{where}.start', self.start)
+            if not self.low <= self.start <= self.high:
+                raise UserError(
+                    f'{where}: start must be from low to high, got '
+                    f'{self.start}'
+                )
+
+    def _check_choices(self, where: str) -> None:
+        choices = self.choices
+        if not isinstance(choices, (list, tuple)):
+            raise UserError(f'{where}.choices must be a list, got {choices!r}')
+        for i, value in enumerate(choices):
+            _check_choice(f'{where}.choices', value)
+            if value in choices[:i]:
+                raise UserError(f'{where}.choices has {value!r} twice')
+        if self.start is not None and self.start not in choices:
+            raise UserError(
+                f'{where}: start must be one of choices, got {self.start!r}'
             )
 
 
@@ -81,9 +109,9 @@ class DataSet:
     Args:
         metric (str): What is compared, as the log names it; more is better.
         methods (Mapping[str, Method]): By name.
-        teacher (Mapping, optional): ``config`` and ``seed`` of the teacher,
-            which is trained first and serves all methods. Defaults to None:
-            what the configs name.
+        teacher (Mapping, optional): ``config``, ``seed`` and ``options`` of
+            the teacher, which is trained first and serves all methods.
+            Defaults to None: what the configs name.
         diffusion (Mapping, optional): ``config``, ``seed``, ``iters`` and
             ``options`` of the diffusion models that are trained on the
             teacher before the students, as ``mmdiffkd pretrain-diffusion``
@@ -151,8 +179,28 @@ class Study:
             return ('explore',)
         return ('test', 'time') if self.equal_time else ('test',)
 
+    def configs(self) -> list[str]:
+        """All config files, each once."""
+        found: dict[str, None] = {}
+        for data_set in self.data_sets.values():
+            for cfg in (data_set.teacher, data_set.diffusion):
+                if cfg is not None:
+                    found[cfg['config']] = None
+            for method in data_set.methods.values():
+                found[method.config] = None
+        return list(found)
+
     def check(self) -> None:
         """Raise UserError if the comparison would not be fair, or possible."""
+        for name in ('seeds', 'tuning_seeds'):
+            values = getattr(self, name)
+            if isinstance(values, str) or not isinstance(values, Sequence):
+                raise UserError(
+                    f'study: {name} must be a list, got {values!r}'
+                )
+            for value in values:
+                _check_integer(f'study: a number of {name}', value, 0)
+        _check_integer('study: trials', self.trials, 0)
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise UserError('study: seeds must be numbers, each once')
         shared = sorted(set(self.seeds) & set(self.tuning_seeds))
@@ -161,7 +209,7 @@ class Study:
                 f'study: seeds {shared} are tuned on, so they cannot take '
                 'part in the comparison; choose others'
             )
-        if self.trials < 0 or (self.trials and not self.tuning_seeds):
+        if self.trials and not self.tuning_seeds:
             raise UserError('study: trials need tuning_seeds')
         if self.clock not in CLOCKS:
             raise UserError(
@@ -236,14 +284,17 @@ def _data_set(where: str, cfg: Any) -> DataSet:
                 f'{here}: config {built[name].config!r} does not exist'
             )
     data_set = _build(DataSet, where, methods=built, tune=tune, **cfg)
+    if data_set.teacher is not None:
+        _check_training(f'{where}.teacher', data_set.teacher, TEACHER_KEYS)
     _check_diffusion(where, data_set)
+    _check_length(f'{where}.length', data_set.length)
     for here, options in (
         (where, data_set.options),
         (f'{where}.teacher', (data_set.teacher or {}).get('options', {})),
         (f'{where}.diffusion', (data_set.diffusion or {}).get('options', {})),
         *((f'{where}.methods.{m}', built[m].options) for m in built),
     ):
-        for key, value in options.items():
+        for key, value in _mapping(options, f'{here}.options').items():
             if isinstance(value, Mapping):
                 raise UserError(
                     f'{here}.options: the value of {key!r} is a dict, which '
@@ -253,6 +304,9 @@ def _data_set(where: str, cfg: Any) -> DataSet:
 
 
 def _check_diffusion(where: str, data_set: DataSet) -> None:
+    for name, method in data_set.methods.items():
+        here = f'{where}.methods.{name}.diffusion_ckpt'
+        _check_keys(here, method.diffusion_ckpt)
     users = [m for m, v in data_set.methods.items() if v.diffusion_ckpt]
     cfg = data_set.diffusion
     if cfg is None:
@@ -262,27 +316,65 @@ def _check_diffusion(where: str, data_set: DataSet) -> None:
                 f'{where}.diffusion, which says how it is trained'
             )
         return
-    for name in sorted(_mapping(cfg, f'{where}.diffusion')):
-        if name not in DIFFUSION_KEYS:
-            raise UserError(
-                f'{where}.diffusion has the unknown key {name!r}'
-                f'{closest(name, DIFFUSION_KEYS)}'
-            )
-    config = cfg.get('config')
-    if not isinstance(config, str) or not osp.isfile(config):
-        raise UserError(f'{where}.diffusion: config {config!r} does not exist')
+    _check_training(f'{where}.diffusion', cfg, DIFFUSION_KEYS)
+    if cfg.get('iters') is not None:
+        _check_integer(f'{where}.diffusion.iters', cfg['iters'], 1)
     if not users:
         raise UserError(
             f'{where}.diffusion is for no method; one that starts with it '
             'names its keys in diffusion_ckpt'
         )
-    for method in users:
-        keys = data_set.methods[method].diffusion_ckpt
-        if isinstance(keys, str):
+
+
+def _check_training(where: str, cfg: Any, known: Sequence[str]) -> None:
+    """Of a teacher or of diffusion models."""
+    for name in _mapping(cfg, where):
+        if name not in known:
             raise UserError(
-                f'{where}.methods.{method}.diffusion_ckpt must be a list of '
-                'config keys'
+                f'{where} has the unknown key {name!r}{closest(name, known)}'
             )
+    config = cfg.get('config')
+    if not isinstance(config, str) or not osp.isfile(config):
+        raise UserError(f'{where}: config {config!r} does not exist')
+    _check_integer(f'{where}.seed', cfg.get('seed', 0), 0)
+
+
+def _check_length(where: str, length: Any) -> None:
+    for key, value in _mapping(length, where).items():
+        for part in value if isinstance(value, (list, tuple)) else [value]:
+            _check_number(f'{where}: {key!r}', part)
+
+
+def _check_keys(where: str, keys: Any) -> None:
+    if not isinstance(keys, (list, tuple)) or not all(
+        isinstance(key, str) and key for key in keys
+    ):
+        raise UserError(f'{where} must be a list of config keys, got {keys!r}')
+
+
+def _check_integer(where: str, value: Any, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise UserError(
+            f'{where} must be an integer, at least {least}, got {value!r}'
+        )
+
+
+def _check_number(where: str, value: Any) -> None:
+    if type(value) not in (int, float) or not isfinite(value):
+        raise UserError(f'{where} must be a number, got {value!r}')
+
+
+def _check_choice(where: str, value: Any) -> None:
+    if isinstance(value, list):
+        for part in value:
+            _check_choice(where, part)
+    elif isinstance(value, float):
+        _check_number(where, value)
+    elif not (value is None or isinstance(value, (str, int))):
+        raise UserError(
+            f'{where} must be numbers, strings, booleans, None or lists of '
+            f'them, got {value!r}'
+        )
 
 
 def _parameters(where: str, cfg: Any) -> dict[str, Parameter]:

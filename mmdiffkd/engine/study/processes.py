@@ -23,7 +23,7 @@ from mmdiffkd.utils.checkpoints.atomic import write_text_durably
 from mmdiffkd.utils.checkpoints.files import read_checkpoint
 
 from ..latest_checkpoint import latest_checkpoint
-from .run import DIFFUSION, Run
+from .run import DIFFUSION, TEACHER, Run
 
 MISTAKE = 2
 """Exit code of the tools where one line tells what is wrong."""
@@ -126,7 +126,10 @@ class Tools:
     ) -> dict[str, Any]:
         note = osp.join(folder, TRAINED)
         if osp.isfile(note):
-            return json.loads(Path(note).read_text())
+            needed = run.tests or run.purpose == TEACHER
+            if not needed or latest_checkpoint(folder):
+                return json.loads(Path(note).read_text())
+            _empty(folder)  # it came from another machine without weights
         resumed = bool(_scalars(folder))
         command = [*self.train, run.config, '--work-dir', folder]
         command += ['--seed', str(run.seed), '--resume']
@@ -148,9 +151,11 @@ class Tools:
         out = osp.join(folder, DIFFUSION_FILE)
         if osp.isfile(note) and osp.isfile(out):
             return json.loads(Path(note).read_text())
-        if osp.isfile(note) or osp.isfile(out):
-            # It was killed between the two, or one was deleted. Nothing is
-            # left to go on with that would write the other.
+        if osp.isfile(out):
+            # Its process outlived a study that was killed.
+            return self._pretrained(folder, Usage(0.0, 0.0), True)
+        if osp.isfile(note):
+            # Nothing is left to go on with that would write the file.
             _empty(folder)
         resumed = bool(_scalars(folder))
         command = [*self.pretrain, run.config, '--work-dir', folder]
@@ -158,12 +163,17 @@ class Tools:
         if run.iters is not None:
             command += ['--iters', str(run.iters)]
         usage = self._run(command, options, folder, 'train', lock)
+        return self._pretrained(folder, usage, resumed)
+
+    def _pretrained(
+        self, folder: str, usage: Usage, resumed: bool
+    ) -> dict[str, Any]:
         result = training_log(folder, 'loss')
-        meta = read_checkpoint(out)['meta']
+        meta = read_checkpoint(osp.join(folder, DIFFUSION_FILE))['meta']
         result['val'] = round(mean(meta['loss_diff'].values()), 4)
         # A short training has no line of its log.
         result['iterations'] = meta['iterations']
-        return _noted(note, result, usage, resumed)
+        return _noted(osp.join(folder, TRAINED), result, usage, resumed)
 
     def _test(
         self, run: Run, folder: str, options: dict, metric: str, lock: IO
@@ -261,6 +271,28 @@ def _noted(
     )
     write_text_durably(note, json.dumps(result))
     return result
+
+
+def trained(run: Run, folder: str) -> tuple[dict[str, Any], str] | None:
+    """Note and weights of a training that is over.
+
+    Args:
+        run (Run): Of a teacher or of diffusion models.
+        folder (str): Its work dir.
+
+    Returns:
+        Tuple[Dict[str, Any], str] | None: None if one of them is missing.
+    """
+    note = Path(folder, TRAINED)
+    if not note.is_file():
+        return None
+    path: str | None
+    if run.purpose == DIFFUSION:
+        path = osp.join(folder, DIFFUSION_FILE)
+        path = path if osp.isfile(path) else None
+    else:
+        path = latest_checkpoint(folder)
+    return (json.loads(note.read_text()), path) if path else None
 
 
 def training_log(folder: str, metric: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,8 +36,10 @@ class Run:
         teacher (str, optional): Key of the teacher's run. Defaults to None.
         diffusion (str, optional): Key of the run that trained its diffusion
             models. Defaults to None.
+        diffusion_ckpt (Sequence[str]): Config keys that take their file.
+            Defaults to none.
         iters (int, optional): Of a training of diffusion models. Defaults to
-            None: what the config and the options say.
+            None: the command's own number.
         factor (float, optional): Of the length, at equal time; it is among
             the options already. Defaults to None.
     """
@@ -50,6 +52,7 @@ class Run:
     options: Mapping[str, Any] = field(default_factory=dict)
     teacher: str | None = None
     diffusion: str | None = None
+    diffusion_ckpt: Sequence[str] = ()
     iters: int | None = None
     factor: float | None = None
 
@@ -72,6 +75,7 @@ class Run:
         # keep their keys.
         if self.diffusion is not None:
             definition['diffusion'] = self.diffusion
+            definition['diffusion_ckpt'] = sorted(self.diffusion_ckpt)
         if self.purpose == DIFFUSION:
             definition['iters'] = self.iters
         text = json.dumps(definition, sort_keys=True, default=str)

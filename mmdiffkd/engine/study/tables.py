@@ -106,7 +106,8 @@ def teachers(ledger: Ledger, data_set: str) -> list[float]:
     """
     rows = list(ledger.rows(data_set=data_set))
     own = {r['val'] for r in rows if r.get('purpose') == 'teacher'}
-    return sorted(own | {r['teacher_val'] for r in rows if 'teacher_val' in r})
+    taught = own | {r.get('teacher_val') for r in rows}
+    return sorted(value for value in taught if value is not None)
 
 
 def tables(study: Study, ledger: Ledger) -> str:
@@ -134,10 +135,12 @@ def tables(study: Study, ledger: Ledger) -> str:
             )
         for row in ledger.rows(data_set=data_set, purpose='diffusion'):
             if 'error' not in row:
+                # Of one that was resumed, only the last start is known.
+                least = 'at least ' if row.get('resumed') else ''
+                took = seconds_of(row, study.clock)
                 parts.append(
                     f'The diffusion models of {data_set} were trained in '
-                    f'{seconds_of(row, study.clock):.0f} s, which no time '
-                    'above counts.'
+                    f'{least}{took:.0f} s, which no time above counts.'
                 )
     commits = sorted(
         {row['commit'] for row in ledger.rows() if 'commit' in row}

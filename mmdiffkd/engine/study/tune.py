@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Search the settings of one method, by Optuna."""
 
+import hashlib
 import itertools
 import os
 from collections.abc import Callable, Mapping
@@ -9,6 +10,12 @@ from statistics import mean
 from typing import Any
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -51,6 +58,20 @@ def planned(parameters: Mapping[str, Parameter], trials: int) -> int:
     return min(trials, prod(sizes))
 
 
+def release(path: str) -> None:
+    """Take away Optuna's lock that a killed process left on a journal.
+
+    Optuna waits for it, for ever where the path is relative: its lock is a
+    link, which then leads nowhere, and has no age.
+
+    Args:
+        path (str): Journal file. No process may have it open.
+    """
+    lock = f'{path}.lock'
+    if os.path.lexists(lock):
+        os.unlink(lock)
+
+
 class Tuning:
     """The trials of one method, kept in a file.
 
@@ -58,13 +79,15 @@ class Tuning:
     sampler draws them.
 
     A study that was killed finds its trials again: those that are finished
-    count, and those that were running are run on, with the same values.
+    count, and those that were running are run on, with the same values. Where
+    parameters or config have changed since, all are made anew.
 
     Args:
         path (str): Journal file, shared by all methods of a study.
         name (str): Of data set and method.
         parameters (Mapping[str, Parameter]): What is searched.
         trials (int): How many.
+        of (str): What is tuned: a digest of the config. Defaults to ``''``.
     """
 
     def __init__(
@@ -73,15 +96,34 @@ class Tuning:
         name: str,
         parameters: Mapping[str, Parameter],
         trials: int,
+        of: str = '',
     ) -> None:
         self.parameters = parameters
         self.trials = planned(parameters, trials)
-        self._study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(path)),
-            study_name=name,
-            direction='maximize',
-            load_if_exists=True,
-        )
+        self._space = {name: _space(p) for name, p in parameters.items()}
+        storage = JournalStorage(JournalFileBackend(path))
+        self._study = _open(storage, name)
+        if not self._fits(of):
+            text = f'{of} {sorted(self._space.items())}'
+            digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+            self._study = _open(storage, f'{name}/{digest}')
+        if 'of' not in self._study.user_attrs:
+            self._study.set_user_attr('of', of)
+
+    def _fits(self, of: str) -> bool:
+        """Whether the trials so far are of these parameters and config."""
+        if self._study.user_attrs.get('of', of) != of:
+            return False
+        for trial in self._past():
+            drawn = trial.distributions
+            if (
+                trial.state.is_finished()
+                and drawn.keys() != self._space.keys()
+            ):
+                return False
+            if any(self._space.get(name) != d for name, d in drawn.items()):
+                return False
+        return True
 
     def search(
         self, evaluate: Callable[[dict[str, Any]], list[float]]
@@ -113,6 +155,9 @@ class Tuning:
 
     def missing(self) -> int:
         """Trials that are still to be made."""
+        if grid := self._grid():
+            tried = [t.params for t in self._past() if t.state.is_finished()]
+            return sum(settings not in tried for settings in grid)
         return max(self.trials - self.counted(), 0)
 
     def counted(self) -> int:
@@ -125,8 +170,9 @@ class Tuning:
     def _next(self) -> FrozenTrial | None:
         past = self._past()
         for trial in past:
-            if trial.state == TrialState.RUNNING and set(trial.params) == set(
-                self.parameters
+            if (
+                trial.state == TrialState.RUNNING
+                and trial.distributions == self._space
             ):
                 return trial
         if not self.missing():
@@ -136,16 +182,22 @@ class Tuning:
             for name, p in self.parameters.items()
             if p.start is not None
         }
-        for settings in self._grid() or ([] if past or not start else [start]):
-            self._study.enqueue_trial(settings, skip_if_exists=True)
+        # Those that are running by now were killed before they had values.
+        known = [
+            trial.params or trial.system_attrs.get('fixed_params')
+            for trial in past
+            if trial.state != TrialState.RUNNING
+        ]
+        first = [start] if start and not known else []
+        for settings in self._grid() or first:
+            if settings not in known:
+                self._study.enqueue_trial(settings)
         # A seed of the trial's own: a study that is resumed would draw the
         # numbers of its first trials again.
         self._study.sampler = optuna.samplers.TPESampler(
             seed=len(past), n_startup_trials=max(self.trials // 2, 1)
         )
-        asked = self._study.ask()
-        for name, p in self.parameters.items():
-            _suggest(asked, name, p)
+        asked = self._study.ask(self._space)
         return self._past()[asked.number]
 
     def _grid(self) -> list[dict[str, Any]]:
@@ -166,10 +218,19 @@ class Tuning:
         }
 
 
-def _suggest(trial: optuna.Trial, name: str, p: Parameter) -> None:
+def _space(p: Parameter) -> BaseDistribution:
     if p.choices:
-        trial.suggest_categorical(name, p.choices)
-    elif isinstance(p.low, int) and isinstance(p.high, int):
-        trial.suggest_int(name, p.low, p.high, log=p.log)
-    elif p.low is not None and p.high is not None:
-        trial.suggest_float(name, p.low, p.high, log=p.log)
+        return CategoricalDistribution(p.choices)
+    assert p.low is not None and p.high is not None
+    if isinstance(p.low, int) and isinstance(p.high, int):
+        return IntDistribution(p.low, p.high, log=p.log)
+    return FloatDistribution(p.low, p.high, log=p.log)
+
+
+def _open(storage: JournalStorage, name: str) -> optuna.Study:
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction='maximize',
+        load_if_exists=True,
+    )

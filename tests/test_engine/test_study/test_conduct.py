@@ -18,6 +18,7 @@ import torch
 from mmdiffkd.engine.study import tables
 from mmdiffkd.engine.study.picture import draw
 from mmdiffkd.engine.study.processes import hold
+from mmdiffkd.engine.study.run import _read_content
 from mmdiffkd.utils import UserError
 
 from .conftest import PRETRAINED, STUDY
@@ -306,6 +307,16 @@ def test_trials_go_on_behind_a_line_that_was_cut(place):
     assert len({str(row['options']) for row in rows}) == 5
 
 
+def test_a_lock_that_a_killed_study_left_holds_nobody_up(place):
+    """Optuna's is a link to the journal, as the work dir is named."""
+    place.work_dir = 'work'  # relative, as by default
+    place.conduct()
+    link = place.root / 'work/trials.log.lock'
+    link.symlink_to('work/trials.log')
+    assert place.conduct() == []
+    assert not link.is_symlink()
+
+
 def test_a_crash_is_told_and_the_others_are_made(place):
     place.write()
     (place.root / 'control.py').write_text(
@@ -388,32 +399,89 @@ def test_other_diffusion_models_are_other_runs_of_those_alone(place):
     assert {n.split('-')[0] for n in names} == {'diffusion', 'diffkd'}
 
 
-def test_diffusion_models_without_a_note_or_a_file_are_trained_anew(place):
-    """Killed before the note was written, or of another machine."""
+def forget(place, *methods):
+    """Rows of methods, and the work dirs of diffkd."""
+    rows = [r for r in place.ledger().rows() if r['method'] not in methods]
+    Path(place.results).write_text(''.join(f'{json.dumps(r)}\n' for r in rows))
+    for run in Path(place.work_dir).glob('runs/toys/diffkd-*'):
+        shutil.rmtree(run)
+
+
+def test_diffusion_models_without_a_file_are_trained_anew(place):
+    """The work dir came from another machine without weights."""
     pretrained(place)
     place.conduct()
     (call,) = pretrainings(place)
     folder = Path(call.split()[1])
-    for lost in ('trained.json', 'diffusion.pth'):
-        rows = [r for r in place.ledger().rows() if r['method'] != 'diffkd']
-        Path(place.results).write_text(
-            ''.join(f'{json.dumps(r)}\n' for r in rows)
-        )
-        for run in Path(place.work_dir).glob('runs/toys/diffkd-*'):
-            shutil.rmtree(run)
-        (folder / lost).unlink()
-        (folder / 'left').mkdir()
-        before = place.calls()
-        place.conduct()
-        assert (place.calls() - before)[call] == 1, lost
-        assert not (folder / 'left').exists(), lost
+    forget(place, 'diffkd')
+    (folder / 'diffusion.pth').unlink()
+    (folder / 'left').mkdir()
+    place.conduct()
+    assert place.calls()[call] == 2
+    assert not (folder / 'left').exists()
+
+
+def test_diffusion_models_that_outlived_a_killed_study_are_taken(place):
+    """Their process ended well, and nobody was there to note it."""
+    pretrained(place)
+    place.conduct()
+    (call,) = pretrainings(place)
+    forget(place, 'diffkd', 'diffusion')
+    (Path(call.split()[1]) / 'trained.json').unlink()
+    place.conduct()
+    assert place.calls()[call] == 1
+    (row,) = place.ledger().rows(purpose='diffusion')
+    assert row['val'] == 0.5 and row['resumed']
+    assert 'in at least 0 s' in tables(place.study(), place.ledger())
+
+
+def test_a_lost_line_of_a_teacher_or_diffusion_models_comes_back(place):
+    """Killed between the note of a training and its line."""
+    pretrained(place)
+    place.conduct()
+    before = place.calls()
+    forget(place, 'diffkd', 'teacher', 'diffusion')
+    place.conduct()
+    purposes = {row['purpose'] for row in place.ledger().rows()}
+    assert {'teacher', 'diffusion'} <= purposes
+    again = {Path(call.split()[1]).name for call in place.calls() - before}
+    assert not any(n.startswith(('teacher', 'diffusion')) for n in again)
+
+
+def test_weights_that_did_not_come_along_are_made_anew(place):
+    """The work dir was copied to another machine without them."""
+    place.conduct()
+    for path in Path(place.work_dir).rglob('*.pth'):
+        path.unlink()
+    row = next(place.ledger().rows(method='alone', purpose='test'))
+    lines = Path(place.results).read_text().splitlines(keepends=True)
+    Path(place.results).write_text(
+        ''.join(line for line in lines if row['key'] not in line)
+    )
+    place.write(STUDY.replace('seeds = [5, 6, 7]', 'seeds = [5, 6, 7, 8]'))
+    place.conduct()
+    assert place.ledger().get(row['key'])['test'] == row['test']
+    made = [call for call in place.calls().elements() if '/teacher-' in call]
+    assert len(made) == 2
+
+
+def test_diffusion_models_that_broke_off_are_tried_once_a_start(place):
+    """And not for each student."""
+    pretrained(place)
+    (place.root / 'template.pth').unlink()
+    place.write(PRETRAINED.replace('trials = 4', 'trials = 0'))
+    for start in (1, 2):
+        with pytest.raises(AssertionError, match='exit code 1 of: '):
+            place.conduct()
+        assert list(pretrainings(place).values()) == [start]
 
 
 def test_diffusion_models_that_diverged_stop_those_who_name_them_alone(place):
     pretrained(place)
     place.write(PRETRAINED.replace('iters=5', "iters=5, options={'x': 0.95}"))
+    told = 'no diffusion model of toys: it diverged .*not finite.*--retry'
     for _ in range(2):
-        with pytest.raises(AssertionError, match='no diffusion model of toys'):
+        with pytest.raises(AssertionError, match=told):
             place.conduct()
     assert list(pretrainings(place).values()) == [1]
     rows = place.ledger().rows(method='control', purpose='test')
@@ -437,3 +505,61 @@ def test_choices_that_fit_into_the_trials_are_tried_once_each(place):
         for row in place.ledger().rows(method=method, purpose='test'):
             assert row['options']['x'] == 0.4
     assert told[-1].split(']')[0].endswith('/42')  # 2 * 6 * 2 + 9 + 9
+
+
+def choosing(choices, trials):
+    text = re.sub(
+        r'x=dict\(keys.*?\)', f'x=dict(keys=["x"], choices={choices})', STUDY
+    )
+    return text.replace('trials = 4', f'trials = {trials}')
+
+
+@pytest.mark.parametrize(
+    'before, after',
+    [
+        (choosing([0.8, 0.1], 4), choosing([0.8, 0.1, 0.4], 4)),
+        (choosing([0.8, 0.1, 0.4], 4), choosing([0.8, 0.4], 4)),
+        (STUDY, choosing([0.8, 0.4], 4)),
+        # A search draws one of them twice.
+        (choosing([0.8, 0.1, 0.4], 2), choosing([0.8, 0.1, 0.4], 4)),
+    ],
+)
+def test_other_choices_are_other_trials(place, before, after):
+    """What has been run of them is not run again."""
+    place.write(before)
+    place.conduct()
+    place.write(after)
+    place.conduct()
+    ledger = place.ledger()
+    methods = place.study().data_sets['toys'].methods
+    for method in ('control', 'diffkd'):
+        rows = ledger.rows(method=method, purpose='tune')
+        tried = {row['options']['x'] for row in rows}
+        assert tried >= set(methods[method].tune['x'].choices)
+        last = list(ledger.rows(method=method, purpose='test'))[-1]
+        assert last['options']['x'] == 0.4
+    assert max(place.calls().values()) == 1
+
+
+def test_a_parameter_of_another_name_is_tuned_anew(place):
+    place.conduct()
+    place.write(STUDY.replace('x=dict(', 'w=dict('))
+    assert place.conduct() == []  # the same draws, found in the ledger
+
+
+def test_trials_of_another_config_do_not_count(place):
+    place.conduct()
+    count = len(list(place.ledger().rows(method='control', purpose='tune')))
+    with open(place.root / 'control.py', 'a') as config:
+        config.write('more = 1\n')
+    _read_content.cache_clear()
+    place.conduct()
+    rows = list(place.ledger().rows(method='control', purpose='tune'))
+    assert len(rows) == 2 * count
+
+
+def test_a_config_that_cannot_be_read_is_told_before_any_run(place):
+    (place.root / 'control.py').write_text("_base_ = 'absent.py'\n")
+    with pytest.raises(UserError, match=r'absent.py'):
+        place.conduct()
+    assert not place.calls()

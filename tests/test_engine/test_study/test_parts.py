@@ -14,11 +14,19 @@ from mmengine.config import Config
 from scipy import stats
 
 import mmdiffkd
-from mmdiffkd.engine.study import Ledger, Run, Tools, load_study, tables
+from mmdiffkd.engine.study import (
+    Ledger,
+    Parameter,
+    Run,
+    Tools,
+    load_study,
+    tables,
+)
 from mmdiffkd.engine.study.picture import draw
 from mmdiffkd.engine.study.run import scaled
 from mmdiffkd.engine.study.tables import paired_difference
 from mmdiffkd.engine.study.timing import time_factors, time_ratio
+from mmdiffkd.engine.study.tune import Tuning
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.configs.loading import load_config
 
@@ -44,6 +52,9 @@ def test_few_or_equal_pairs_have_no_false_interval():
     assert (same.low, same.high) == (0.5, 0.5)
 
 
+RANGE = 'low=0.0, high=1.0, start=0.95'
+
+
 @pytest.mark.parametrize(
     'old, new, told',
     [
@@ -57,6 +68,19 @@ def test_few_or_equal_pairs_have_no_false_interval():
         ('low=0.0', 'log=True, low=0.0', 'logarithmic scale needs low > 0'),
         ('low=0.0', 'low=0', 'of one kind'),
         ("keys=['x']", "keys='x'", 'must be a list of config keys'),
+        ("keys=['x']", 'keys=[5]', 'must be a list of config keys'),
+        ('low=0.0', "low='a'", "x.low must be a number, got 'a'"),
+        ('start=0.95', 'start=1.5', 'start must be from low to high'),
+        ('start=0.95', 'choices=[1]', 'needs low and high, or else choices'),
+        (RANGE, 'choices=5', 'choices must be a list'),
+        (RANGE, 'choices=[1, 2, 1.0]', 'choices has 1.0 twice'),
+        (RANGE, 'choices=[1, dict(a=1)]', "lists of them, got {'a': 1}"),
+        (RANGE, 'choices=[1, 2], start=3', 'start must be one of choices'),
+        ("config='teacher.py', ", '', 'teacher: config None does not'),
+        ("'teacher.py', seed=3", "'teacher.py', sed=3", "key 'sed'.*'seed'"),
+        ('length=dict(iters=8)', "length=dict(a='8')", "'a' must be a num"),
+        ('seeds = [5, 6, 7]', 'seeds = 5', 'seeds must be a list, got 5'),
+        ('trials = 4', 'trials = 1.5', 'trials must be an integer'),
         ("metric='score',", '', "data_sets.toys needs 'metric'"),
         ('length=dict(iters=8),', '', 'equal_time needs length'),
         ('length=dict(iters=8)', 'options=dict(a={})', "'a' is a dict"),
@@ -82,7 +106,12 @@ def test_mistakes_in_a_study_are_told(place, old, new, told):
         ('iters=5', 'options=dict(a={})', "diffusion.options: .* 'a' is a"),
         ('seed=3', 'options=dict(a={})', "teacher.options: .* 'a' is a dict"),
         ('iters=5', 'itres=5', "unknown key 'itres'.*'iters'"),
+        ('iters=5', 'iters=0', 'iters must be an integer, at least 1, got 0'),
+        ('iters=5', 'options=[1]', r'options must be a dict, got \[1\]'),
+        ('seed=1', "seed='a'", 'diffusion.seed must be an integer'),
         ("['p3.ckpt', 'p4.ckpt']", "'p3.ckpt'", 'a list of config keys'),
+        ("['p3.ckpt', 'p4.ckpt']", '5', 'a list of config keys, got 5'),
+        ("['p3.ckpt', 'p4.ckpt']", '[None]', 'a list of config keys'),
         ("['p3.ckpt', 'p4.ckpt']", '[]', 'diffusion is for no method'),
         ('diffusion=', '# ', 'diffkd.diffusion_ckpt needs .*toys.diffusion'),
     ],
@@ -121,6 +150,8 @@ def test_key_is_of_all_that_decides_the_result(tmp_path, monkeypatch):
         run(options=dict(a=1)),
         run(teacher='0123'),
         run(diffusion='0123'),
+        run(diffusion='0123', diffusion_ckpt=['p3']),
+        run(diffusion='0123', diffusion_ckpt=['p3', 'p4']),
         run(purpose='diffusion', iters=8),
         run(purpose='diffusion', iters=9),
         run(purpose='tune'),
@@ -261,6 +292,39 @@ def test_a_seed_on_which_a_method_diverged_is_told(place):
     ledger.append(dict(row, key='a', seed=5, test=1.5))
     ledger.append(dict(row, key='b', seed=6, val=None, error='not finite'))
     assert '| alone | 1 (1 diverged) | 1.50 |' in tables(place.study(), ledger)
+
+
+def test_tables_pass_over_a_teacher_that_diverged(place):
+    """Under options that were mended since."""
+    ledger = place.ledger()
+    row = dict(data_set='toys', method='teacher', purpose='teacher')
+    ledger.append(dict(row, key='a', val=None, error='not finite'))
+    ledger.append(dict(row, key='b', val=0.5))
+    assert 'machines' not in tables(place.study(), ledger)
+
+
+def test_a_trial_that_was_killed_before_it_had_values_is_made(tmp_path):
+    """Optuna has it as running, without all of them."""
+    parameters = dict(
+        x=Parameter(keys=['x'], choices=[1, 2]),
+        y=Parameter(keys=['y'], choices=[3, 4]),
+    )
+    tried = []
+
+    def evaluate(options):
+        tried.append((options['x'], options['y']))
+        if len(tried) == 1:
+            raise KeyboardInterrupt
+        return [1.0]
+
+    tuning = Tuning(str(tmp_path / 'trials.log'), 'a', parameters, 4)
+    with pytest.raises(KeyboardInterrupt):
+        tuning.search(evaluate)
+    tuning._study.ask().suggest_categorical('x', [1, 2])
+    tuning = Tuning(str(tmp_path / 'trials.log'), 'a', parameters, 4)
+    tuning.search(evaluate)
+    assert tried[0] == tried[1] and len(tried) == 5
+    assert set(tried) == {(1, 3), (1, 4), (2, 3), (2, 4)}
 
 
 def test_shipped_studies_and_the_example_can_be_read(
