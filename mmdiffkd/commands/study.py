@@ -63,7 +63,7 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--retry-failed',
         action='store_true',
-        help='make runs that failed again',
+        help='make runs that failed again; a failed trial stays one',
     )
     add_traceback(parser)
     return parser.parse_args(arguments)

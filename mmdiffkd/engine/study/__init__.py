@@ -2,8 +2,9 @@
 """Compare methods fairly: tune each alike, then run each on other seeds."""
 
 from .conduct import conduct
-from .definition import DataSet, Method, Parameter, Study, load_study
+from .definition import DataSet, Method, Parameter, Study
 from .ledger import Ledger
+from .loading import load_study
 from .processes import Interrupted, Tools
 from .run import Run
 from .tables import tables

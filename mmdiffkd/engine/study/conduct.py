@@ -15,10 +15,11 @@ from mmdiffkd.utils.configs.loading import load_config
 
 from .definition import Study
 from .ledger import Ledger
+from .plan import diffusion_run, method_run, teacher_run, total
 from .processes import FailedRun, Interrupted, Tools, trained
-from .run import DIFFUSION, TEACHER, Run, distils, scaled
+from .run import DIFFUSION, Run, scaled
 from .timing import time_factors
-from .tune import Tuning, cut_unfinished_line, planned, release
+from .tune import Tuning, cut_unfinished_line, release
 
 
 def say(line: str) -> None:
@@ -29,9 +30,9 @@ def say(line: str) -> None:
 class Conductor:
     """Tuning, then the comparison, then it at equal time.
 
-    Teachers and diffusion models are trained when a run first needs them.
     Within each of these, runs are made side by side. The comparison goes
     through all methods seed by seed, so that half a study has whole seeds.
+    Teachers and diffusion models are trained when a run first needs them.
 
     Args:
         study (Study): What to compare.
@@ -77,64 +78,6 @@ class Conductor:
         self._all(lambda pair: self._tune(*pair), pairs)
         for purpose in study.purposes:
             self._all(self.make, list(self._comparison(purpose)))
-
-    def teacher(self, data_set: str) -> Run | None:
-        """The run that trains the teacher of a data set, if there is one."""
-        cfg = self.study.data_sets[data_set].teacher
-        if cfg is None:
-            return None
-        return Run(
-            data_set,
-            TEACHER,
-            TEACHER,
-            cfg['config'],
-            cfg.get('seed', 0),
-            cfg.get('options', {}),
-        )
-
-    def diffusion(self, data_set: str) -> Run | None:
-        """The run that trains the diffusion models of a data set, if any."""
-        cfg = self.study.data_sets[data_set].diffusion
-        if cfg is None:
-            return None
-        teacher = self.teacher(data_set)
-        return Run(
-            data_set,
-            DIFFUSION,
-            DIFFUSION,
-            cfg['config'],
-            cfg.get('seed', 0),
-            cfg.get('options', {}),
-            teacher=teacher.key if teacher else None,
-            iters=cfg.get('iters'),
-        )
-
-    def run(
-        self,
-        data_set: str,
-        method: str,
-        purpose: str,
-        seed: int,
-        options: dict[str, Any],
-        factor: float | None = None,
-    ) -> Run:
-        """A run of a method under some options."""
-        settings = self.study.data_sets[data_set]
-        cfg = settings.methods[method]
-        teacher = self.teacher(data_set)
-        diffusion = self.diffusion(data_set) if cfg.diffusion_ckpt else None
-        return Run(
-            data_set,
-            method,
-            purpose,
-            cfg.config,
-            seed,
-            {**settings.options, **cfg.options, **options},
-            teacher=teacher.key if teacher and distils(cfg.config) else None,
-            diffusion=diffusion.key if diffusion else None,
-            diffusion_ckpt=cfg.diffusion_ckpt if diffusion else (),
-            factor=factor,
-        )
 
     def make(self, run: Run) -> float | None:
         """Make a run unless it is in the ledger.
@@ -194,7 +137,7 @@ class Conductor:
         machine has the teacher's result, and not its weights; trained there
         and here with the same seed, it need not be the same to the bit.
         """
-        run = self.teacher(data_set)
+        run = teacher_run(self.study, data_set)
         assert run is not None  # or no run would have its key
         with self._preparing:
             known = self.ledger.get(run.key)
@@ -214,7 +157,7 @@ class Conductor:
 
     def _diffusion_weights(self, data_set: str) -> str:
         """The file of a data set's diffusion models, trained likewise."""
-        run = self.diffusion(data_set)
+        run = diffusion_run(self.study, data_set)
         assert run is not None
         with self._preparing:
             found = self._prepared(run)
@@ -262,7 +205,11 @@ class Conductor:
 
         def evaluate(options: dict[str, Any]) -> list[float]:
             values = [
-                self.make(self.run(data_set, method, 'tune', seed, options))
+                self.make(
+                    method_run(
+                        self.study, data_set, method, 'tune', seed, options
+                    )
+                )
                 for seed in self.study.tuning_seeds
             ]
             known = [v for v in values if v is not None]
@@ -277,7 +224,7 @@ class Conductor:
             f'{self.study.name}/{data_set}/{method}',
             self.study.data_sets[data_set].parameters(method),
             self.study.trials,
-            of=self.run(data_set, method, 'tune', 0, {}).key,
+            of=method_run(self.study, data_set, method, 'tune', 0, {}).key,
         )
 
     def _comparison(self, purpose: str) -> Iterable[Run]:
@@ -309,8 +256,14 @@ class Conductor:
                         continue
                     settings = self.study.data_sets[data_set]
                     options = {**options, **scaled(settings, factor)}
-                yield self.run(
-                    data_set, method, purpose, seed, options, factor
+                yield method_run(
+                    self.study,
+                    data_set,
+                    method,
+                    purpose,
+                    seed,
+                    options,
+                    factor,
                 )
 
     def _all(self, do: Callable[[Any], Any], items: Iterable[Any]) -> None:
@@ -347,20 +300,8 @@ class Conductor:
         what = 'failed: ' + row['error'] if value is None else f'{value:.4g}'
         minutes = (time.monotonic() - self._start) / 60
         self.tell(
-            f'[{minutes:6.1f} min, {len(self._done)}/{self.total()}] '
+            f'[{minutes:6.1f} min, {len(self._done)}/{total(self.study)}] '
             f'{run}: {what} ({row.get("seconds", 0):.0f} s)'
-        )
-
-    def total(self) -> int:
-        """Runs of methods in the whole study."""
-        study = self.study
-        comparisons = len(study.purposes)
-        return sum(
-            planned(data_set.parameters(method), study.trials)
-            * len(study.tuning_seeds)
-            + comparisons * len(study.seeds)
-            for data_set in study.data_sets.values()
-            for method in data_set.methods
         )
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """Tables of a study, from its results alone."""
 
+from collections import Counter
 from collections.abc import Sequence
 from math import sqrt
 from statistics import mean, median, stdev
@@ -10,6 +11,7 @@ from scipy.stats import t as student_t
 
 from .definition import Study
 from .ledger import Ledger
+from .plan import diffusion_run, is_of
 from .timing import measured, seconds_of, time_factors, time_ratio
 
 TITLES = {
@@ -133,21 +135,49 @@ def tables(study: Study, ledger: Ledger) -> str:
                 f'The teacher of {data_set} was trained on {len(taught)} '
                 f'machines; on the validation images: {values}.'
             )
-        for row in ledger.rows(data_set=data_set, purpose='diffusion'):
-            if 'error' not in row:
-                # Of one that was resumed, only the last start is known.
-                least = 'at least ' if row.get('resumed') else ''
-                took = seconds_of(row, study.clock)
-                parts.append(
-                    f'The diffusion models of {data_set} were trained in '
-                    f'{least}{took:.0f} s, which no time above counts.'
-                )
+        parts += _of_diffusion(study, ledger, data_set)
+        parts += _of_before(study, ledger, data_set)
     commits = sorted(
         {row['commit'] for row in ledger.rows() if 'commit' in row}
     )
     if commits:
         parts.append(f'Commits: {", ".join(commits)}.')
     return '\n\n'.join(parts) or 'No results yet.'
+
+
+def _of_diffusion(study: Study, ledger: Ledger, data_set: str) -> list[str]:
+    """What the training of the diffusion models took, if there is one."""
+    run = diffusion_run(study, data_set)
+    row = ledger.get(run.key) if run else None
+    if row is None or 'error' in row:
+        return []
+    # Of one that was resumed, only the last start is known.
+    least = 'at least ' if row.get('resumed') else ''
+    return [
+        f'The diffusion models of {data_set} were trained in {least}'
+        f'{seconds_of(row, study.clock):.0f} s, which no time above counts.'
+    ]
+
+
+def _of_before(study: Study, ledger: Ledger, data_set: str) -> list[str]:
+    """Methods whose results are of another config or of other options."""
+    # Of two of one seed, the tables have the later one.
+    shown = {
+        (row['method'], row['purpose'], row['seed']): row
+        for row in ledger.rows(data_set=data_set)
+        if row['method'] in study.data_sets[data_set].methods
+        and row['purpose'] in FIELDS
+    }
+    found = Counter(
+        row['method'] for row in shown.values() if not is_of(study, row)
+    )
+    if not found:
+        return []
+    counts = ', '.join(f'{method} {n}' for method, n in sorted(found.items()))
+    return [
+        f'Runs of {data_set} whose config or options have changed since, in '
+        f'the tables all the same: {counts}.'
+    ]
 
 
 def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:

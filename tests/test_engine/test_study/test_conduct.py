@@ -563,3 +563,22 @@ def test_a_config_that_cannot_be_read_is_told_before_any_run(place):
     with pytest.raises(UserError, match=r'absent.py'):
         place.conduct()
     assert not place.calls()
+
+
+def test_tables_tell_results_of_an_earlier_definition(place):
+    """Where a study is gone on with in part; what is tuned may differ."""
+    place.conduct()
+    changed = 'whose config or options have changed'
+    assert changed not in tables(place.study(), place.ledger())
+    place.write(STUDY.replace("'alone.py'", "'alone.py', options=dict(z=1)"))
+    assert f'{changed} since, in the tables all the same: alone 6.' in tables(
+        place.study(), place.ledger()
+    )
+    place.write(
+        STUDY.replace('seed=3', 'seed=4').replace('iters=8', 'iters=4')
+    )
+    text = tables(place.study(), place.ledger())
+    assert 'the same: control 6, diffkd 3.' in text  # the length is no matter
+    place.conduct()
+    text = tables(place.study(), place.ledger())
+    assert changed not in text  # of one seed the later run is shown

@@ -62,6 +62,7 @@ RANGE = 'low=0.0, high=1.0, start=0.95'
         ('seeds = [5, 6', 'seeds = [6, 6', 'each once'),
         ("'alone.py'", "'aloen.py'", "'aloen.py' does not exist"),
         ('alone=', 'lonely=', "no method 'alone'.*'lonely'"),
+        ('alone=', "twin=dict(config='alone.py'), alone=", "'twin' once more"),
         ('low=0.0', 'lo=0.0', "unknown key 'lo'.*'low'"),
         ('low=0.0, high=1.0,', '', 'needs low and high, or else choices'),
         ('low=0.0', 'low=2.0', 'low must be less than high'),

@@ -1,0 +1,43 @@
+# Copyright (c) mmdiffkd contributors.
+"""What a value of a study file may be."""
+
+from math import isfinite
+from typing import Any
+
+from mmdiffkd.utils import UserError
+
+
+def check_keys(where: str, keys: Any) -> None:
+    """Raise UserError unless it is a list of config keys, or empty."""
+    if not isinstance(keys, (list, tuple)) or not all(
+        isinstance(key, str) and key for key in keys
+    ):
+        raise UserError(f'{where} must be a list of config keys, got {keys!r}')
+
+
+def check_integer(where: str, value: Any, least: int) -> None:
+    """Raise UserError unless it is an integer, at least ``least``."""
+    if type(value) is not int or value < least:
+        raise UserError(
+            f'{where} must be an integer, at least {least}, got {value!r}'
+        )
+
+
+def check_number(where: str, value: Any) -> None:
+    """Raise UserError unless it is a finite number."""
+    if type(value) not in (int, float) or not isfinite(value):
+        raise UserError(f'{where} must be a number, got {value!r}')
+
+
+def check_choice(where: str, value: Any) -> None:
+    """Raise UserError unless a command line and Optuna can take it."""
+    if isinstance(value, list):
+        for part in value:
+            check_choice(where, part)
+    elif isinstance(value, float):
+        check_number(where, value)
+    elif not (value is None or isinstance(value, (str, int))):
+        raise UserError(
+            f'{where} must be numbers, strings, booleans, None or lists of '
+            f'them, got {value!r}'
+        )
