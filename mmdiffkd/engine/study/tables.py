@@ -186,16 +186,26 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
     found = {m: results(study, ledger, data_set, m, purpose) for m in methods}
     took = {m: measured(study, ledger, data_set, m) for m in methods}
     digits = 3 if _largest(found) <= 1 else 2
+    # A study may have no student alone, and name the control instead.
+    others = dict.fromkeys([study.alone, study.control])
+    head = (
+        'method',
+        'seeds',
+        'mean',
+        'deviation',
+        *(f'to {other}' for other in others),
+        's/iteration',
+        f'time, {study.control} = 1',
+        'trials',
+    )
     lines = [
         f'**{data_set}, {TITLES[purpose]}**: {metric} on the '
         f'{study.images} images, '
         f'{len(study.seeds)} seeds planned; differences are paired by seed, '
         'with 95 % intervals.',
         '',
-        '| method | seeds | mean | deviation | to '
-        f'{study.alone} | to {study.control} | s/iteration | '
-        f'time, {study.control} = 1 | trials |',
-        '|---|---|---|---|---|---|---|---|---|',
+        f'| {" | ".join(head)} |',
+        '|---' * len(head) + '|',
     ]
     order = sorted(
         methods, key=lambda m: mean(found[m].values()) if found[m] else -1e9
@@ -208,8 +218,10 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
             str(len(values)) + _failed(ledger, data_set, method, purpose),
             f'{mean(values):.{digits}f}' if values else '-',
             f'{stdev(values):.{digits}f}' if len(values) > 1 else '-',
-            _difference(found[method], found[study.alone], digits),
-            _difference(found[method], found[study.control], digits),
+            *(
+                _difference(found[method], found[other], digits)
+                for other in others
+            ),
             f'{median(took[method].values()):.3g}' if took[method] else '-',
             f'{ratio:.2f}' if ratio else '-',
             str(trials(ledger, data_set, method)),

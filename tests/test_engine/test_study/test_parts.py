@@ -7,6 +7,7 @@ import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -261,6 +262,10 @@ def test_half_a_study_has_tables_and_a_picture(place):
     assert '3 seeds planned' in text and text.endswith('Commits: abc.')
     assert draw(study, ledger, str(place.root / 'half.png'))
     assert (place.root / 'half.png').stat().st_size > 2000
+    text = tables(replace(study, alone='control'), ledger)
+    assert '| method | seeds | mean | deviation | to control | s/' in text
+    assert '\n|---|---|---|---|---|---|---|---|\n' in text
+    assert '| alone | 1 | 0.500 | - | -0.250 | - | - | 0 |' in text
 
 
 def test_times_are_compared_within_a_seed():
