@@ -3,7 +3,6 @@
 
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
@@ -190,5 +189,5 @@ class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
         """``loss_direct``, if it has a weight."""
         if not self.direct_loss_weight:
             return {}
-        error = F.mse_loss(projected, target.clean)
+        error = self.squared_error(projected, target.clean)
         return dict(loss_direct=self.direct_loss_weight * error)

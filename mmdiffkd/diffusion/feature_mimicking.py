@@ -9,7 +9,6 @@ from mmdiffkd.registry import MODELS
 
 from .compared_student import ComparedStudent
 from .ddim_sampler import DDIMSampler
-from .feature_pair import like_input
 from .noise_schedule import NoiseSchedule
 from .paired_output import PairedOutput
 
@@ -96,8 +95,8 @@ class FeatureMimicking(ComparedStudent):
         latent, losses = self.encode(teacher)
         output = self.to_target(self.gain * self.project(student), latent)
         return PairedOutput(
-            like_input(student_feature, output),
-            like_input(student_feature, latent),
+            self.given_back(student_feature, output),
+            self.given_back(student_feature, latent),
             losses,
         )
 

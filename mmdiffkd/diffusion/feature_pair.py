@@ -16,6 +16,7 @@ from .feature_layout import (
     match_size,
     token_layout,
 )
+from .memory_format import in_format, squared_error
 from .pointwise import PointwiseConv2d
 
 
@@ -45,6 +46,9 @@ class FeaturePair(nn.Module):
             :class:`MLPDenoiser` takes one by one. Defaults to None.
         num_class_tokens (int | tuple[int, int]): Leading tokens to drop, or
             those of the student and of the teacher. Defaults to 0.
+        channels_last (bool): Whether maps are laid out in memory channels
+            last in here, which PyTorch's convolutions and norms of a CPU
+            compute faster. Results differ by rounding. Defaults to False.
 
     Raises:
         ValueError: If ``resize`` is no mode of interpolation, or a number is
@@ -63,6 +67,7 @@ class FeaturePair(nn.Module):
         resize: str | None = None,
         token_shape: TokenShape = None,
         num_class_tokens: ClassTokens = 0,
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         if resize not in (None, *RESIZE_MODES):
@@ -80,6 +85,7 @@ class FeaturePair(nn.Module):
         self.resize = resize
         self.token_shape = token_shape
         self.num_class_tokens = num_class_tokens
+        self.channels_last = channels_last
         self.autoencoder = (
             None
             if latent_channels is None
@@ -109,7 +115,7 @@ class FeaturePair(nn.Module):
         check_channels(student, self.student_channels, 'student')
         check_channels(teacher, self.teacher_channels, 'teacher')
         student = match_size(student, teacher, self.resize)
-        return at_least_float32(student), at_least_float32(teacher.detach())
+        return self._enter(student), self._enter(teacher.detach())
 
     def teacher_map(self, teacher: Tensor) -> Tensor:
         """The teacher's feature alone, as :meth:`as_maps` gives it.
@@ -119,12 +125,38 @@ class FeaturePair(nn.Module):
         """
         teacher = self.as_map(teacher, 'teacher')
         check_channels(teacher, self.teacher_channels, 'teacher')
-        return at_least_float32(teacher.detach())
+        return self._enter(teacher.detach())
 
     def as_map(self, feature: Tensor, side: str) -> Tensor:
         """A map, a vector or tokens as a map (N, C, H, W)."""
         layout = token_layout(side, self.token_shape, self.num_class_tokens)
         return as_map(feature, side, *layout)
+
+    def _enter(self, x: Tensor) -> Tensor:
+        return self.laid_out(at_least_float32(x))
+
+    def laid_out(self, x: Tensor) -> Tensor:
+        """A map in the memory format of this module."""
+        return in_format(x, torch.channels_last) if self.channels_last else x
+
+    def squared_error(self, x: Tensor, target: Tensor) -> Tensor:
+        """The mean squared error of a map, a scalar."""
+        return (squared_error if self.channels_last else F.mse_loss)(x, target)
+
+    def given_back(self, feature: Tensor, x: Tensor) -> Tensor:
+        """A map (N, L, H, W) for a distance, which may take views of it.
+
+        Args:
+            feature (Tensor): What has come in.
+            x (Tensor): What goes out.
+
+        Returns:
+            Tensor: Shape (N, L, H, W), or (N, L) where the feature is a
+            vector.
+        """
+        if self.channels_last:
+            x = in_format(x, torch.contiguous_format)
+        return x.flatten(1) if feature.dim() == 2 else x
 
     def encode(self, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The latent ``z_t``, detached, and the autoencoder's loss if any.
@@ -138,9 +170,8 @@ class FeaturePair(nn.Module):
         if self.autoencoder is None:
             return teacher, {}
         latent, reconstruction = self.autoencoder(teacher)
-        loss = self.autoencoder_loss_weight * F.mse_loss(
-            reconstruction, teacher
-        )
+        error = self.squared_error(reconstruction, teacher)
+        loss = self.autoencoder_loss_weight * error
         return latent.detach().to(teacher.dtype), dict(loss_ae=loss)
 
     def project(self, student: Tensor) -> Tensor:
@@ -152,11 +183,6 @@ class FeaturePair(nn.Module):
 def at_least_float32(x: Tensor) -> Tensor:
     """A tensor in float32, or as it is if it is of higher precision."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def like_input(feature: Tensor, x: Tensor) -> Tensor:
-    """A map (N, L, 1, 1) as a vector, where the feature is one."""
-    return x.flatten(1) if feature.dim() == 2 else x
 
 
 def check_not_negative(**numbers: float) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmdiffkd.registry import MODELS
 
 from .blocks import BATCH_NORM, Bottleneck, Config, conv_norm
+from .memory_format import in_format
 
 MIXES = ('linear', 'variance_preserving')
 
@@ -81,7 +82,7 @@ class AdaptiveNoiseMatching(nn.Module):
             tuple[Tensor, Tensor]: Noisy latent (N, C, H, W), and gamma
             (N,), both in the dtype of ``z``.
         """
-        pooled = self.features(z).mean(dim=(2, 3))
+        pooled = in_format(self.features(z)).mean(dim=(2, 3))
         # In bfloat16, 0.999 would be 1 and learn nothing more.
         logits = self.classifier(pooled)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -27,6 +27,7 @@ CASES = {
     'with_cp': (FeatureDiffusion, dict(with_cp=True), MAP),
     'clean': (FeatureDiffusion, dict(prediction='clean'), MAP),
     'velocity': (FeatureDiffusion, dict(prediction='velocity'), MAP),
+    'channels last': (FeatureDiffusion, dict(channels_last=True), MAP),
     'direct': (FeatureDiffusion, dict(direct_loss_weight=1.0), MAP),
     'warm-up': (FeatureDiffusion, dict(kd_warmup_iters=3), MAP),
     'no projection': (

@@ -1,5 +1,6 @@
 # Copyright (c) mmdiffkd contributors.
-"""What the connectors take, with their 1x1 convolutions and PyTorch's.
+"""What the connectors take, with their 1x1 convolutions and PyTorch's, and
+with maps that are laid out channels last.
 
 Table and profile of docs/en/performance.md are what this prints with ``-s``.
 """
@@ -37,7 +38,7 @@ CASES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', CASES)
-def test_both_ways_have_the_same_losses(name, monkeypatch):
+def test_all_ways_have_the_same_losses(name, monkeypatch):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -58,22 +59,28 @@ def test_both_ways_have_the_same_losses(name, monkeypatch):
         total.backward()
         return float(total.detach())
 
+    ours = PointwiseConv2d._conv_forward
     ways = dict(
-        now=PointwiseConv2d._conv_forward, before=nn.Conv2d._conv_forward
+        now=(ours, False),
+        before=(nn.Conv2d._conv_forward, False),
+        last=(ours, True),
     )
     seconds = {way: [] for way in ways}
     losses = {way: [] for way in ways}
     draws = [core.noise_source.state() for core, *_ in pairs]
     for i in range(ROUNDS + 1):
-        for way, forward in ways.items():
+        for way, (forward, last) in ways.items():
             monkeypatch.setattr(PointwiseConv2d, '_conv_forward', forward)
             for (core, *_), state in zip(pairs, draws):
                 core.noise_source.set_state(state)
+                core.channels_last = last
             start = time.process_time()
             losses[way].append(step())
             if i:
                 seconds[way].append(time.process_time() - start)
     monkeypatch.undo()
+    for core, *_ in pairs:
+        core.channels_last = False
     with FlopCounterMode(display=False) as counter:
         step()
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
@@ -83,17 +90,22 @@ def test_both_ways_have_the_same_losses(name, monkeypatch):
     )
     whole = sum(e.self_cpu_time_total for e in operators)
     torch.set_num_threads(threads)
-    before, now = (
-        1e3 * statistics.median(seconds[way]) for way in ('before', 'now')
+    before, now, last = (
+        1e3 * statistics.median(seconds[way])
+        for way in ('before', 'now', 'last')
     )
-    ratios = [
-        a / b for a, b in zip(seconds['now'], seconds['before'], strict=True)
-    ]
     print(
         f'\n| {name} | {counter.get_total_flops() / 2e9:.1f} | {before:,.0f} '
-        f'| {now:,.0f} | {statistics.median(ratios):.2f} |'
+        f'| {now:,.0f} | {last:,.0f} | {ratio(seconds, "now", "before")} '
+        f'| {ratio(seconds, "last", "now")} |'
     )
     for operator in operators[:6]:
         share = operator.self_cpu_time_total / whole
         print(f'{operator.key}: {share:.0%}')
     assert losses['now'] == pytest.approx(losses['before'], rel=1e-4)
+    assert losses['now'] == pytest.approx(losses['last'], rel=1e-4)
+
+
+def ratio(seconds, way, other):
+    pairs = zip(seconds[way], seconds[other], strict=True)
+    return f'{statistics.median(a / b for a, b in pairs):.2f}'
