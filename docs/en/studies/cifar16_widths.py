@@ -39,10 +39,14 @@ def _student(width: int) -> dict:
 
 data_sets = {
     name: dict(
-        metric='accuracy/top1', options=_student(width), methods=_methods
+        metric='accuracy/top1',
+        options=_student(width),
+        length=_epochs,
+        methods=_methods,
     )
     for name, width in dict(quarter=16, half=32, whole=64).items()
 }
 alone = 'control'
 seeds = [31, 32, 33, 34, 35]
 clock = 'cpu'
+equal_time = 'diffkd'
