@@ -124,11 +124,10 @@ class DDIMSampler(nn.Module):
             noise = denoiser(x, self._timesteps[i : i + 1])
             if guidance is not None:
                 noise = guidance(x, noise, self.alphas[i])
-            scaled = scale * x
+            x = scale * x
             # In place: one tensor of the size of the map less.
-            free = noise.dtype == scaled.dtype
-            add = scaled.add_ if free else scaled.add
-            x = add(noise, alpha=shift)
+            free = torch.promote_types(x.dtype, noise.dtype) == x.dtype
+            x = (x.add_ if free else x.add)(noise, alpha=shift)
         return x
 
     def _from(

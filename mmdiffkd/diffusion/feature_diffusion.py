@@ -12,7 +12,8 @@ from .compared_student import ComparedStudent
 from .feature_pair import check_not_negative
 from .noise_source import NoiseDraw
 from .recipes import resolve_recipe
-from .teacher_diffusion import Target, TeacherDiffusion
+from .target import Target
+from .teacher_diffusion import TeacherDiffusion
 
 
 @MODELS.register_module()

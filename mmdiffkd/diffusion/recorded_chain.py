@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from .feature_diffusion import FeatureDiffusion
 from .feature_mimicking import FeatureMimicking
 from .paired_output import PairedOutput
-from .teacher_diffusion import Target, TeacherDiffusion
+from .target import Target
+from .teacher_diffusion import TeacherDiffusion
 
 
 class Stage(NamedTuple):

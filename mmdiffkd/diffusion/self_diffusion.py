@@ -11,7 +11,8 @@ from mmdiffkd.registry import MODELS
 from .guidance import ClassifierGuidance
 from .noise_source import NoiseDraw
 from .paired_output import PairedOutput
-from .teacher_diffusion import Noise, Target, TeacherDiffusion
+from .target import Target
+from .teacher_diffusion import Noise, TeacherDiffusion
 
 DIFFUSION_TARGETS = ('teacher', 'student')
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,23 +19,9 @@ from .noise_schedule import NoiseSchedule
 from .noise_source import NoiseDraw, NoiseSource
 from .paired_output import PairedOutput
 from .prediction import as_noise, check_prediction, predicted_target
+from .target import Target
 
 Noise = torch.Generator | NoiseDraw | Sequence[Tensor] | None
-
-
-class Target(NamedTuple):
-    """The teacher's feature, as the student and the diffusion model see it.
-
-    Attributes:
-        latent (Tensor): ``z_t``, detached, shape (N, L, H, W).
-        clean (Tensor): ``z_t / scale``, what the diffusion model learns.
-        scale (Tensor | None): Root mean square of ``z_t``, a scalar; None
-            where ``z_t`` is not divided.
-    """
-
-    latent: Tensor
-    clean: Tensor
-    scale: Tensor | None
 
 
 class TeacherDiffusion(FeaturePair):

@@ -130,6 +130,18 @@ def test_training_the_diffusion_model_alone():
         torch.testing.assert_close(value, found[name])
 
 
+def test_noise_has_that_format_and_the_same_numbers():
+    modules, latent = pair('tuned'), torch.zeros(2, 24, 7, 6)
+    plain, found = (
+        module.draw(module.laid_out(latent), module.laid_out(latent), None)
+        for module in modules
+    )
+    for a, b in zip(plain, found, strict=True):
+        assert torch.equal(a, b)
+    for noise in (found.student, found.teacher):
+        assert noise.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize('shape', [(3, 12), (3, 12, 1, 1)], ids=str)
 def test_vectors_stay_as_they_are(shape):
     torch.manual_seed(0)

@@ -100,3 +100,19 @@ def test_timesteps_reach_the_denoiser_in_order():
 
     DDIMSampler(NoiseSchedule())(denoiser, torch.zeros(1, 1, 1, 1))
     assert seen == [[400], [300], [200], [100], [0]]
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float64], ids=str)
+def test_a_step_has_the_wider_dtype(dtype):
+    """A denoiser may predict in another one, as under autocast."""
+    sampler = DDIMSampler(NoiseSchedule(), num_inference_steps=2)
+    x = torch.linspace(-2, 2, 24).view(2, 3, 2, 2)
+    start = x.clone()
+    found = sampler(lambda x, t: x.to(dtype) * 0.5, x)
+    assert torch.equal(x, start), 'the noisy sample was written over'
+    assert found.dtype == torch.promote_types(dtype, torch.float32)
+    expected = x
+    for scale, shift in sampler.coefficients:
+        noise = (expected.to(dtype) * 0.5).to(found.dtype)
+        expected = scale * expected + shift * noise
+    torch.testing.assert_close(found, expected)
