@@ -22,19 +22,31 @@ def draw(study: Study, ledger: Ledger, path: str) -> bool:
     Returns:
         bool: Whether there was something to draw.
     """
-    panels = [
+    panels = {
         (data_set, purpose)
         for data_set in study.data_sets
         for purpose in study.purposes
         if any(ledger.rows(data_set=data_set, purpose=purpose))
-    ]
+    }
     if not panels:
         return False
+    # A row for each data set, a column for each comparison.
+    rows = [d for d in study.data_sets if any(d == p[0] for p in panels)]
+    columns = [c for c in study.purposes if any(c == p[1] for p in panels)]
+    heights = [1.5 + 0.2 * len(study.data_sets[d].methods) for d in rows]
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(5 * len(panels), 3.6), squeeze=False
+        len(rows),
+        len(columns),
+        figsize=(5 * len(columns), sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
     )
-    for ax, (data_set, purpose) in zip(axes[0], panels):
-        _panel(ax, study, ledger, data_set, purpose)
+    for data_set, row in zip(rows, axes):
+        for purpose, ax in zip(columns, row):
+            if (data_set, purpose) in panels:
+                _panel(ax, study, ledger, data_set, purpose)
+            else:
+                ax.set_axis_off()
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     plt.close(figure)
@@ -43,6 +55,7 @@ def draw(study: Study, ledger: Ledger, path: str) -> bool:
 
 def _panel(ax, study: Study, ledger: Ledger, data_set: str, purpose: str):
     methods = list(study.data_sets[data_set].methods)
+    ax.set_ylim(-0.5, len(methods) - 0.5)
     for y, method in enumerate(methods):
         values = list(
             results(study, ledger, data_set, method, purpose).values()

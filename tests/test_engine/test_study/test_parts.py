@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib import pyplot as plt
 from mmengine.config import Config
 from scipy import stats
 
@@ -266,6 +267,23 @@ def test_half_a_study_has_tables_and_a_picture(place):
     assert '| method | seeds | mean | deviation | to control | s/' in text
     assert '\n|---|---|---|---|---|---|---|---|\n' in text
     assert '| alone | 1 | 0.500 | - | -0.250 | - | - | 0 |' in text
+
+
+def test_a_picture_has_a_row_for_each_data_set(place):
+    study, ledger = place.study(), place.ledger()
+    toys = study.data_sets['toys']
+    study = replace(study, data_sets=dict(a=toys, b=toys, c=toys))
+    sizes = []
+    for i, (data_set, purpose) in enumerate(
+        [('a', 'test'), ('c', 'test'), ('a', 'time')]
+    ):
+        row = dict(data_set=data_set, method='alone', purpose=purpose)
+        ledger.append(dict(row, key=str(i), seed=5, test=1.0, commit='abc'))
+        assert draw(study, ledger, str(place.root / 'a.png'))
+        height, width, _ = plt.imread(place.root / 'a.png').shape
+        sizes.append((width, height))
+    (width, height), *larger = sizes
+    assert larger == [(width, 2 * height), (2 * width, 2 * height)]
 
 
 def test_times_are_compared_within_a_seed():
