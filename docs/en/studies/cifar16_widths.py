@@ -1,7 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 # Does the gain of the diffusion grow as the student becomes weaker? The
 # comparison of cifar16_feature.py, with students of a quarter, a half and the
-# whole of the teacher's width. CIFAR16_TEACHER names the teacher's weights.
+# whole of the teacher's width. `untrained` is DiffKD with a network of random
+# weights in the place of the diffusion model, for the student that gains.
+# CIFAR16_TEACHER names the teacher's weights.
 _epochs = {
     'train_cfg.max_epochs': 10,
     'train_cfg.val_interval': 10,
@@ -24,6 +26,10 @@ _methods = dict(
         },
     ),
 )
+_untrained = {
+    **_methods['diffkd']['options'],
+    _connector + 'diffusion_ckpt': 'work_dirs/cifar16_untrained/diffusion.pth',
+}
 
 
 def _student(width: int) -> dict:
@@ -46,6 +52,12 @@ data_sets = {
     )
     for name, width in dict(quarter=16, half=32, whole=64).items()
 }
+data_sets['quarter']['methods'] = dict(
+    _methods,
+    untrained=dict(
+        config='configs/demo/cifar16_diffkd_kd.py', options=_untrained
+    ),
+)
 alone = 'control'
 seeds = [31, 32, 33, 34, 35]
 clock = 'cpu'
