@@ -194,8 +194,12 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
         'mean',
         'deviation',
         *(f'to {other}' for other in others),
-        's/iteration',
-        f'time, {study.control} = 1',
+        # At equal time the seconds are those of the first comparison.
+        *(
+            ('length',)
+            if purpose == 'time'
+            else ('s/iteration', f'time, {study.control} = 1')
+        ),
         'trials',
     )
     lines = [
@@ -212,7 +216,6 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
     )
     for method in order:
         values = list(found[method].values())
-        ratio = time_ratio(took[method], took[study.control])
         cells = [
             method,
             str(len(values)) + _failed(ledger, data_set, method, purpose),
@@ -222,12 +225,46 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
                 _difference(found[method], found[other], digits)
                 for other in others
             ),
-            f'{median(took[method].values()):.3g}' if took[method] else '-',
-            f'{ratio:.2f}' if ratio else '-',
+            *(
+                [_length(study, ledger, data_set, method)]
+                if purpose == 'time'
+                else _times(took[method], took[study.control])
+            ),
             str(trials(ledger, data_set, method)),
         ]
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
+
+
+def _times(ours: dict[int, float], theirs: dict[int, float]) -> list[str]:
+    """Seconds an iteration, and how many times the control's they are."""
+    ratio = time_ratio(ours, theirs)
+    return [
+        f'{median(ours.values()):.3g}' if ours else '-',
+        f'{ratio:.2f}' if ratio else '-',
+    ]
+
+
+def _length(study: Study, ledger: Ledger, data_set: str, method: str) -> str:
+    """How many times as many iterations as in the first comparison.
+
+    As they were, not as they were meant: epochs are whole.
+    """
+    if time_factors(study, ledger, data_set).get(method) == 1:
+        return '1.00'
+    shorter, longer = (
+        [
+            row['iterations']
+            for row in ledger.rows(
+                data_set=data_set, method=method, purpose=purpose
+            )
+            if row.get('iterations')
+        ]
+        for purpose in ('test', 'time')
+    )
+    if not shorter or not longer:
+        return '-'
+    return f'{median(longer) / median(shorter):.2f}'
 
 
 def _failed(ledger: Ledger, data_set: str, method: str, purpose: str) -> str:

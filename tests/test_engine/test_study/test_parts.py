@@ -310,6 +310,24 @@ def test_a_seed_that_joins_later_has_the_length_of_the_others(place):
     assert time_factors(study, ledger, 'toys') == dict(control=2, diffkd=1)
 
 
+def test_a_table_at_equal_time_has_the_lengths_as_they_were(place):
+    study, ledger = place.study(), place.ledger()
+    for method, purpose, iterations, more in (
+        ('control', 'test', 1000, {}),
+        ('control', 'time', 1200, dict(factor=1.23)),
+        ('diffkd', 'test', 1000, {}),
+    ):
+        row = dict(data_set='toys', method=method, purpose=purpose, seed=5)
+        row.update(test=1.5, seconds_per_iteration=0.1, **more)
+        ledger.append(dict(row, key=method + purpose, iterations=iterations))
+    shorter, longer = tables(study, ledger).split('**toys, equal time**')
+    assert ' | s/iteration | time, control = 1 | trials |' in shorter
+    assert '| to control | length | trials |' in longer
+    assert '| control | 1 | 1.50 | - | - | - | 1.20 | 0 |' in longer
+    assert '| diffkd | 1 | 1.50 | - | - | +0.00 | 1.00 | 0 |' in longer
+    assert '| alone | 0 | - | - | - | - | - | 0 |' in longer
+
+
 def test_a_seed_on_which_a_method_diverged_is_told(place):
     ledger = place.ledger()
     row = dict(data_set='toys', method='alone', purpose='test')
