@@ -5,6 +5,7 @@ import argparse
 import ast
 import difflib
 import inspect
+import logging
 import os
 import os.path as osp
 import traceback
@@ -14,6 +15,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..errors import UserError, closest
@@ -79,12 +81,32 @@ def load_config(path: str, options: Mapping | None = None) -> Config:
     if not osp.isfile(path):
         raise UserError(f'config file {path!r} does not exist{_nearby(path)}')
     _check_bases(path)
+    logger = MMLogger.get_current_instance()
+    logger.addFilter(_is_new)
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # the file is a program of the user's
         raise UserError(_config_problem(path, error)) from error
+    finally:
+        logger.removeFilter(_is_new)
     merge_options(cfg, options, path)
     return cfg
+
+
+_variables: set[str] = set()
+
+
+def _is_new(record: logging.LogRecord) -> bool:
+    """Pass a line on unless it tells a variable of the environment again.
+
+    MMEngine does so for each base and each config that names it.
+    """
+    line = record.getMessage()
+    if not line.startswith('Using env variable'):
+        return True
+    new = line not in _variables
+    _variables.add(line)
+    return new
 
 
 def merge_options(cfg: Config, options: Mapping | None, path: str) -> None:

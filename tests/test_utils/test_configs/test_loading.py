@@ -2,6 +2,7 @@
 from pathlib import Path
 
 import pytest
+from mmengine.logging import MMLogger
 
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.configs.loading import load_config
@@ -69,3 +70,24 @@ def test_parts_that_a_base_no_longer_has_name_the_pairs(tmp_path):
     )
     with pytest.raises(UserError, match=r'c.py, line 2.*pairs\.NAME\.conn'):
         load_config(str(tmp_path / 'c.py'))
+
+
+def test_a_variable_of_the_environment_is_told_once(
+    tmp_path, monkeypatch, caplog
+):
+    """MMEngine tells it for each config that names it."""
+    monkeypatch.setenv('PLACE', str(tmp_path / 'first'))
+    for name in 'ab':
+        (tmp_path / f'{name}.py').write_text("place = '{{$PLACE:}}'\n")
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        for name in 'aab':
+            cfg = load_config(str(tmp_path / f'{name}.py'))
+            assert cfg.place == str(tmp_path / 'first')
+        monkeypatch.setenv('PLACE', str(tmp_path / 'second'))
+        load_config(str(tmp_path / 'a.py'))
+    finally:
+        logger.removeHandler(caplog.handler)
+    told = [r.getMessage() for r in caplog.records if 'PLACE' in r.message]
+    assert [str(tmp_path / 'first') in line for line in told] == [True, False]
