@@ -7,7 +7,13 @@ from typing import Any
 
 from mmdiffkd.utils import UserError, closest
 
-from .values import check_choice, check_integer, check_keys, check_number
+from .values import (
+    check_choice,
+    check_integer,
+    check_keys,
+    check_name,
+    check_number,
+)
 
 CLOCKS = ('wall', 'cpu')
 IMAGES = ('test', 'validation')
@@ -61,6 +67,11 @@ class Parameter:
             )
         if self.start is not None:
             check_number(f'{where}.start', self.start)
+            if isinstance(self.low, int) and not isinstance(self.start, int):
+                raise UserError(
+                    f'{where}: start must be an integer, as low and high are, '
+                    f'got {self.start}'
+                )
             if not self.low <= self.start <= self.high:
                 raise UserError(
                     f'{where}: start must be from low to high, got '
@@ -221,6 +232,10 @@ class Study:
                 'study: an exploration, images = "validation", has neither '
                 'trials nor equal_time; write each setting as a method'
             )
+        for name in ('alone', 'control', 'equal_time'):
+            value = getattr(self, name)
+            if name != 'equal_time' or value is not None:
+                check_name(f'study: {name}', value)
         for name, data_set in self.data_sets.items():
             named = {self.alone, self.control, self.equal_time or self.alone}
             for method in sorted(named - set(data_set.methods)):

@@ -10,7 +10,13 @@ from mmdiffkd.utils import UserError, closest
 from mmdiffkd.utils.configs.loading import load_config
 
 from .definition import DataSet, Method, Parameter, Study
-from .values import check_integer, check_keys, check_number
+from .values import (
+    check_integer,
+    check_keys,
+    check_name,
+    check_number,
+    is_plain,
+)
 
 TEACHER_KEYS = ('config', 'seed', 'options')
 DIFFUSION_KEYS = ('config', 'seed', 'iters', 'options')
@@ -31,8 +37,12 @@ def load_study(path: str) -> Study:
     """
     cfg = load_config(path).to_dict()
     data_sets = _mapping(cfg.pop('data_sets', None), 'data_sets')
+    if not data_sets:
+        raise UserError('data_sets must have a data set, got {}')
     # A helper of the file, such as a list of levels, has a name with _.
     cfg = {key: value for key, value in cfg.items() if key[0] != '_'}
+    if 'name' in cfg:
+        raise UserError("study: take out 'name', its name is that of the file")
     study = _build(
         Study,
         'study',
@@ -57,10 +67,7 @@ def _data_set(where: str, cfg: Any) -> DataSet:
         value = _mapping(value, here)
         own = _parameters(f'{here}.tune', value.pop('tune', {}))
         built[name] = _build(Method, here, tune=own, **value)
-        if not osp.isfile(built[name].config):
-            raise UserError(
-                f'{here}: config {built[name].config!r} does not exist'
-            )
+        _check_config(here, built[name].config)
         for other, method in built.items():
             if other != name and method == built[name]:
                 raise UserError(
@@ -68,6 +75,8 @@ def _data_set(where: str, cfg: Any) -> DataSet:
                     'runs; leave one out'
                 )
     data_set = _build(DataSet, where, methods=built, tune=tune, **cfg)
+    check_name(f'{where}.metric', data_set.metric)
+    _check_tuned(where, data_set)
     if data_set.teacher is not None:
         _check_training(f'{where}.teacher', data_set.teacher, TEACHER_KEYS)
     _check_diffusion(where, data_set)
@@ -79,12 +88,26 @@ def _data_set(where: str, cfg: Any) -> DataSet:
         *((f'{where}.methods.{m}', built[m].options) for m in built),
     ):
         for key, value in _mapping(options, f'{here}.options').items():
-            if isinstance(value, Mapping):
+            if not is_plain(value):
                 raise UserError(
-                    f'{here}.options: the value of {key!r} is a dict, which '
-                    'a command line cannot take; write a config for it'
+                    f'{here}.options: a command line cannot take {value!r}, '
+                    f'the value of {key!r}; write a config for it'
                 )
     return data_set
+
+
+def _check_tuned(where: str, data_set: DataSet) -> None:
+    """Of two parameters with one key, one would be without effect."""
+    for method in data_set.methods:
+        owners: dict[str, str] = {}
+        for name, parameter in data_set.parameters(method).items():
+            for key in parameter.keys:
+                other = owners.setdefault(key, name)
+                if other != name:
+                    raise UserError(
+                        f'{where}.methods.{method}: {key!r} is tuned by '
+                        f'{other!r} and by {name!r}; leave it to one of them'
+                    )
 
 
 def _check_diffusion(where: str, data_set: DataSet) -> None:
@@ -117,10 +140,13 @@ def _check_training(where: str, cfg: Any, known: Sequence[str]) -> None:
             raise UserError(
                 f'{where} has the unknown key {name!r}{closest(name, known)}'
             )
-    config = cfg.get('config')
+    _check_config(where, cfg.get('config'))
+    check_integer(f'{where}.seed', cfg.get('seed', 0), 0)
+
+
+def _check_config(where: str, config: Any) -> None:
     if not isinstance(config, str) or not osp.isfile(config):
         raise UserError(f'{where}: config {config!r} does not exist')
-    check_integer(f'{where}.seed', cfg.get('seed', 0), 0)
 
 
 def _check_length(where: str, length: Any) -> None:
@@ -141,10 +167,12 @@ def _parameters(where: str, cfg: Any) -> dict[str, Parameter]:
 def _mapping(value: Any, where: str) -> dict:
     if not isinstance(value, Mapping):
         raise UserError(f'{where} must be a dict, got {value!r}')
+    for key in value:
+        check_name(f'{where}: a key', key)
     return dict(value)
 
 
-def _build(kind: Any, where: str, **values: Any) -> Any:
+def _build(kind: Any, where: str, /, **values: Any) -> Any:
     """A dataclass of a config, whose mistakes are told by name."""
     known = {f.name: f for f in fields(kind)}
     for name in values:

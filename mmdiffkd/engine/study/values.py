@@ -7,6 +7,12 @@ from typing import Any
 from mmdiffkd.utils import UserError
 
 
+def check_name(where: str, name: Any) -> None:
+    """Raise UserError unless it is a string, and not empty."""
+    if not isinstance(name, str) or not name:
+        raise UserError(f'{where} must be a string, got {name!r}')
+
+
 def check_keys(where: str, keys: Any) -> None:
     """Raise UserError unless it is a list of config keys, or empty."""
     if not isinstance(keys, (list, tuple)) or not all(
@@ -27,6 +33,13 @@ def check_number(where: str, value: Any) -> None:
     """Raise UserError unless it is a finite number."""
     if type(value) not in (int, float) or not isfinite(value):
         raise UserError(f'{where} must be a number, got {value!r}')
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a command line can take it as the value of a config key."""
+    if isinstance(value, (list, tuple)):
+        return all(is_plain(part) for part in value)
+    return value is None or isinstance(value, (str, int, float))
 
 
 def check_choice(where: str, value: Any) -> None:
