@@ -4,15 +4,17 @@
 ``study_stand_in.py train|test|pretrain CONFIG`` takes their arguments and
 writes what they write. The result is the config's ``offset``, less the square
 of the distance of option ``x`` from 0.3, plus a hundredth of the seed; the
-test images give 10 more. Kind and work dir of each call are a line of the file
-$CALLS. While the file $HOLD exists, a training waits; on SIGTERM it leaves
-with code 85. x above 0.9 diverges; while there is a file ``full``, the disk is
-full. Diffusion models are a copy of the file ``template.pth``; options that
-name a file need it.
+test images give 10 more. ``rank`` is the result with the other sign. Option
+``nan`` names what is NaN, ``val`` or ``test``. Kind and work dir of each call
+are a line of the file $CALLS. While the file $HOLD exists, a training waits;
+on SIGTERM it leaves with code 85. x above 0.9 diverges; while there is a file
+``full``, the disk is full. Diffusion models are a copy of the file
+``template.pth``; options that name a file need it.
 """
 
 import itertools
 import json
+import math
 import os
 import runpy
 import shutil
@@ -42,6 +44,10 @@ def wait_while_held():
         time.sleep(0.02)
 
 
+def results(value, nan):
+    return dict(score=math.nan if nan else value, rank=-value)
+
+
 def main():
     kind, config, *words = sys.argv[1:]
     flags, options = arguments(words)
@@ -52,7 +58,8 @@ def main():
         checkpoint = zipfile.ZipFile(words[0])
         value = json.loads(checkpoint.read('value')) + 10
         (folder / '1').mkdir(parents=True, exist_ok=True)
-        (folder / '1/1.json').write_text(json.dumps({'score': value}))
+        text = json.dumps(results(value, options.get('nan') == 'test'))
+        (folder / '1/1.json').write_text(text)
         return
     for key, value in options.items():
         if key.endswith('ckpt') and not Path(value).is_file():
@@ -84,7 +91,8 @@ def main():
         checkpoint.writestr('value', json.dumps(value))
     (folder / 'last_checkpoint').write_text(str(folder / 'last.pth'))
     with open(log, 'a') as file:
-        file.write(json.dumps(dict(score=value, step=iterations)) + '\n')
+        row = results(value, options.get('nan') == 'val')
+        file.write(json.dumps(dict(row, step=iterations)) + '\n')
 
 
 if __name__ == '__main__':

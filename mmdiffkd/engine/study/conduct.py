@@ -3,22 +3,23 @@
 
 import os
 import os.path as osp
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
-import mmdiffkd
 from mmdiffkd.utils.configs.loading import load_config
 
 from .definition import Study
-from .ledger import Ledger
+from .ledger import Ledger, finite
+from .logs import NoResult
 from .plan import diffusion_run, method_run, teacher_run, total
 from .processes import FailedRun, Interrupted, Tools, trained
-from .run import DIFFUSION, Run, scaled
-from .timing import time_factors
+from .rows import called, commit, metric_of, new_row, same_row
+from .run import Run, scaled
+from .timing import time_factors, unmeasured
 from .tune import Tuning, cut_unfinished_line, release
 
 
@@ -58,12 +59,15 @@ class Conductor:
         self.failures: list[str] = []
         self._commit = commit()
         self._journal = osp.join(work_dir, 'trials.log')
+        # Runs that come to the same wait for the first of them.
+        self._making: dict[str, threading.Lock] = {}
         # One teacher or diffusion model at a time; a diffusion model needs
         # its teacher, so it is taken twice.
         self._preparing = threading.RLock()
-        self._done: set[str] = set()
+        self._done: set[tuple] = set()
         self._told: set[str] = set()
-        self._broken: dict[str, Exception] = {}
+        self._broken: dict[tuple[str, str], Exception] = {}
+        self._without_result: dict[str, NoResult] = {}
         self._start = time.monotonic()
 
     def __call__(self) -> None:
@@ -85,15 +89,38 @@ class Conductor:
         Returns:
             float | None: Its result on the validation images, None if it
             failed.
+
+        Raises:
+            NoResult: If a run of the data set had none by its metric; no
+                other one is started then.
         """
-        row = self.ledger.get(run.key)
-        self._done.add(run.key)
-        if row is None:
-            row = self._make(run)
+        self._done.add((run.data_set, run.method, run.purpose, run.key))
+        with self._alone(run):
+            row = self._known(run)
+            if row is None and run.data_set in self._without_result:
+                raise self._without_result[run.data_set]
+            if row is None:
+                try:
+                    row = self._make(run)
+                except NoResult as error:
+                    self._without_result[run.data_set] = error
+                    raise
         return row['val']
 
+    def _alone(self, run: Run) -> threading.Lock:
+        return self._making.setdefault(run.key, threading.Lock())
+
+    def _known(self, run: Run) -> dict[str, Any] | None:
+        """Its row, which one of the same key gives as well."""
+        row = self.ledger.get(run.key, **called(self.study, run))
+        if row is None:
+            row = same_row(self.study, self.ledger, run)
+            if row is not None:
+                self.ledger.append(row)
+                self._tell_row(run, row, 'made before')
+        return row
+
     def _make(self, run: Run) -> dict[str, Any]:
-        settings = self.study.data_sets[run.data_set]
         files: dict[str, str] = {}
         of_teacher: dict[str, float] = {}
         if run.teacher is not None:
@@ -104,30 +131,18 @@ class Conductor:
             path = self._diffusion_weights(run.data_set)
             files.update(dict.fromkeys(run.diffusion_ckpt, path))
         folder = self._folder(run)
+        metric = metric_of(self.study, run)
         try:
-            result = self.tools.execute(run, folder, files, settings.metric)
+            result = self.tools.execute(run, folder, files, metric)
         except FailedRun as error:
             result = dict(val=None, error=str(error))
-        row = dict(
-            result,
-            **of_teacher,
-            key=run.key,
-            study=self.study.name,
-            data_set=run.data_set,
-            method=run.method,
-            purpose=run.purpose,
-            config=run.config,
-            options=dict(run.options),
-            seed=run.seed,
-            metric='loss_diff'
-            if run.purpose == DIFFUSION
-            else settings.metric,
-            commit=self._commit,
-            **({'factor': run.factor} if run.factor else {}),
+        row = new_row(
+            self.study, run, result, **of_teacher, commit=self._commit
         )
-        if self.ledger.get(run.key) is None:
+        row = finite(row)
+        if self.ledger.get(run.key, **called(self.study, run)) is None:
             self.ledger.append(row)
-        self._tell_row(run, row)
+        self._tell_row(run, row, f'{row.get("seconds", 0):.0f} s')
         return row
 
     def _teacher_weights(self, data_set: str) -> tuple[str, float]:
@@ -140,7 +155,7 @@ class Conductor:
         run = teacher_run(self.study, data_set)
         assert run is not None  # or no run would have its key
         with self._preparing:
-            known = self.ledger.get(run.key)
+            known = self.ledger.get(run.key, **called(self.study, run))
             found = self._prepared(run)
             if found is None:
                 raise FailedRun(self._none(run, 'teacher'))
@@ -166,7 +181,7 @@ class Conductor:
         return osp.abspath(found[1])
 
     def _none(self, run: Run, what: str) -> str:
-        row = self.ledger.get(run.key) or {}
+        row = self.ledger.get(run.key, **called(self.study, run)) or {}
         why = f'its training left no checkpoint in {self._folder(run)}'
         if 'error' in row:
             why = (
@@ -184,21 +199,30 @@ class Conductor:
         Returns:
             Tuple[Dict[str, Any], str] | None: None if it diverged.
         """
-        if run.key in self._broken:
-            raise self._broken[run.key]
-        known = self.ledger.get(run.key)
-        found = trained(run, self._folder(run))
-        if known is None or not (found or 'error' in known):
-            try:
-                self._make(run)
-            except Exception as error:
-                self._broken[run.key] = error
-                raise
-            found = trained(run, self._folder(run))
-        return found
+        name = run.data_set, run.key
+        if name in self._broken:
+            raise self._broken[name]
+        try:
+            with self._alone(run):
+                row = self._known(run)
+                found = self._trained(run)
+                if row is None or not (found or 'error' in row):
+                    row = self._make(run)
+                    found = self._trained(run)
+        except Exception as error:
+            self._broken[name] = error
+            raise
+        return None if 'error' in row else found
+
+    def _trained(self, run: Run) -> tuple[dict[str, Any], str] | None:
+        return trained(run, self._folder(run), metric_of(self.study, run))
 
     def _folder(self, run: Run) -> str:
-        return osp.join(self.work_dir, 'runs', run.folder)
+        """Its work dir, or that of the same run under another name."""
+        runs = osp.join(self.work_dir, 'runs')
+        own = osp.join(runs, run.folder)
+        others = Path(runs).glob(f'*/*-{run.seed}-{run.key[:8]}')
+        return own if osp.isdir(own) else str(min(others, default=own))
 
     def _tune(self, data_set: str, method: str) -> None:
         tuning = self.tuning(data_set, method)
@@ -225,7 +249,16 @@ class Conductor:
             self.study.data_sets[data_set].parameters(method),
             self.study.trials,
             of=method_run(self.study, data_set, method, 'tune', 0, {}).key,
+            metric=self.study.data_sets[data_set].metric,
+            metric_before=self._first_metric(data_set, method),
         )
+
+    def _first_metric(self, data_set: str, method: str) -> str | None:
+        """That of the first trials, which used not to be noted with them."""
+        rows = self.ledger.rows(
+            data_set=data_set, method=method, purpose='tune'
+        )
+        return next((row.get('metric') for row in rows), None)
 
     def _comparison(self, purpose: str) -> Iterable[Run]:
         best: dict[tuple[str, str], dict[str, Any] | None] = {}
@@ -243,8 +276,8 @@ class Conductor:
             for (data_set, method), options in best.items():
                 if options is None:
                     self.failures.append(
-                        f'{data_set} {method}: every trial failed, see '
-                        f'`error` in {self.ledger.path}'
+                        f'{data_set} {method}: every trial failed; its rows '
+                        f'of purpose "tune" in {self.ledger.path} tell how'
                     )
                     continue
                 factor = None
@@ -253,7 +286,16 @@ class Conductor:
                         self.study, self.ledger, data_set
                     ).get(method)
                     if factor is None:
+                        why = unmeasured(
+                            self.study, self.ledger, data_set, method
+                        )
+                        self.failures.append(
+                            f'{data_set} {method}: no measured seconds an '
+                            f'iteration, {why}, so it has no run at equal time'
+                        )
                         continue
+                    if factor == 1:
+                        continue  # its runs are those of the first comparison
                     settings = self.study.data_sets[data_set]
                     options = {**options, **scaled(settings, factor)}
                 yield method_run(
@@ -278,7 +320,10 @@ class Conductor:
             except Interrupted:
                 raise
             except Exception as error:
-                self.tell(f'not done: {error or type(error).__name__}')
+                text = f'not done: {str(error) or type(error).__name__}'
+                if text not in self._told:  # one may stop many
+                    self._told.add(text)
+                    self.tell(text)
                 raise
 
         with ThreadPoolExecutor(self.workers) as pool:
@@ -295,13 +340,13 @@ class Conductor:
         if interrupted:
             raise Interrupted
 
-    def _tell_row(self, run: Run, row: dict[str, Any]) -> None:
+    def _tell_row(self, run: Run, row: dict[str, Any], how: str) -> None:
         value = row.get('test', row['val'])
         what = 'failed: ' + row['error'] if value is None else f'{value:.4g}'
         minutes = (time.monotonic() - self._start) / 60
         self.tell(
             f'[{minutes:6.1f} min, {len(self._done)}/{total(self.study)}] '
-            f'{run}: {what} ({row.get("seconds", 0):.0f} s)'
+            f'{run}: {what} ({how})'
         )
 
 
@@ -336,18 +381,3 @@ def conduct(
     )
     conductor()
     return list(dict.fromkeys(conductor.failures))
-
-
-def commit() -> str:
-    """The commit of this checkout, marked if files differ from it."""
-    root = osp.dirname(osp.dirname(osp.abspath(mmdiffkd.__file__)))
-    try:
-        return subprocess.run(
-            ['git', 'describe', '--always', '--dirty', '--abbrev=12'],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return f'v{mmdiffkd.__version__}'

@@ -6,15 +6,19 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
+
+NAMES = ('data_set', 'method', 'purpose', 'metric')
+"""Runs of one key may have rows of their own by these."""
 
 
 class Ledger:
-    """Results by the key of their run.
+    """Results by the key of their run, and by what it is called.
 
     A line is appended in one write and is on the disk before it counts. A
     line that a power cut left incomplete is passed over, and its run is made
-    again.
+    again. A result that is not finite is none, and its run has failed.
 
     Args:
         path (str): The file; it need not exist.
@@ -25,21 +29,28 @@ class Ledger:
     def __init__(self, path: str, with_failed: bool = True) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self._rows = {
-            row['key']: row
-            for row in _read(path)
-            if with_failed or 'error' not in row
-        }
+        self._rows: dict[tuple, dict[str, Any]] = {}
+        self._of_key: dict[str, dict[tuple, dict[str, Any]]] = {}
+        for row in map(finite, _read(path)):
+            if with_failed or 'error' not in row:
+                self._add(row)
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        """The result of a run, if it is finished."""
-        return self._rows.get(key)
+    def get(self, key: str, **names: Any) -> dict[str, Any] | None:
+        """The result of a run, if it is finished; the last of several."""
+        rows = list(self._of_key.get(key, {}).values())
+        found = [row for row in rows if _has(row, names)]
+        return found[-1] if found else None
 
     def rows(self, **values: Any) -> Iterator[dict[str, Any]]:
         """Results in which these names have these values."""
         for row in list(self._rows.values()):
-            if all(row.get(name) == value for name, value in values.items()):
+            if _has(row, values):
                 yield row
+
+    def _add(self, row: dict[str, Any]) -> None:
+        called = tuple(row.get(name) for name in NAMES)
+        self._rows[row['key'], called] = row
+        self._of_key.setdefault(row['key'], {})[called] = row
 
     def append(self, row: dict[str, Any]) -> None:
         """Add a finished run; ``row`` has its ``key``."""
@@ -57,7 +68,21 @@ class Ledger:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            self._rows[row['key']] = row
+            self._add(row)
+
+
+def finite(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, as that of a run that failed where a result is not finite."""
+    for name in ('val', 'test'):
+        value = row.get(name)
+        if isinstance(value, float) and not isfinite(value):
+            told = f'{row.get("metric", name)} is {value}'
+            row = {**row, name: None, 'error': told}
+    return row
+
+
+def _has(row: dict[str, Any], values: dict[str, Any]) -> bool:
+    return all(row.get(name) == value for name, value in values.items())
 
 
 def _write_all(handle: int, line: bytes, size: int) -> None:

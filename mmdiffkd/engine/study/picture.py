@@ -8,6 +8,7 @@ from matplotlib import pyplot as plt
 
 from .definition import Study
 from .ledger import Ledger
+from .rows import own_rows
 from .tables import TITLES, results, summary
 
 
@@ -26,7 +27,7 @@ def draw(study: Study, ledger: Ledger, path: str) -> bool:
         (data_set, purpose)
         for data_set in study.data_sets
         for purpose in study.purposes
-        if any(ledger.rows(data_set=data_set, purpose=purpose))
+        if any(own_rows(study, ledger, data_set, purpose=purpose))
     }
     if not panels:
         return False

@@ -92,6 +92,8 @@ def is_of(study: Study, row: Mapping[str, Any]) -> bool:
     """
     data_set, method = row['data_set'], row['method']
     settings = study.data_sets[data_set]
+    if method not in settings.methods:
+        return False
     free = {k for p in settings.parameters(method).values() for k in p.keys}
     if row['purpose'] == 'time':
         free |= set(settings.length)

@@ -12,24 +12,35 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 from typing import IO, Any, NamedTuple
 
 import mmdiffkd
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.checkpoints.atomic import write_text_durably
 from mmdiffkd.utils.checkpoints.files import read_checkpoint
 
 from ..latest_checkpoint import latest_checkpoint
+from .logs import (
+    NoResult,
+    is_number,
+    not_finite,
+    read_log,
+    read_note,
+    scalars,
+    training_log,
+    validated,
+    without,
+    write_note,
+)
 from .run import DIFFUSION, TEACHER, Run
 
 MISTAKE = 2
 """Exit code of the tools where one line tells what is wrong."""
 DIVERGED = 'not finite'
 """Words of that line where a loss, and so the setting, is at fault."""
-TRAINED = 'trained.json'
 DIFFUSION_FILE = 'diffusion.pth'
 _MMDIFFKD = (sys.executable, '-m', 'mmdiffkd')
 
@@ -104,60 +115,74 @@ class Tools:
         Raises:
             Interrupted: If the study was told to stop.
             FailedRun: If it diverged.
+            NoResult: If its validation, or its test, has no such metric.
             RuntimeError: If it ended otherwise than it should: a full disk,
-                a mistake in a config, a defect. That says nothing about the
-                method, and the run is made again next time.
+                a mistake in a config, a damaged checkpoint, a defect. That
+                says nothing about the method, and the run is made again next
+                time.
         """
         os.makedirs(folder, exist_ok=True)
         options = {**run.options, **files}
         # Held by the process too: one that outlived a killed study is waited
         # for, and not given a rival in its work dir.
-        with open(osp.join(folder, 'lock'), 'w') as lock:
+        with (
+            open(osp.join(folder, 'lock'), 'w') as lock,
+            damage_told(run, folder),
+        ):
             self._wait_for(lock)
             if run.purpose == DIFFUSION:
                 return self._pretrain(run, folder, options, lock)
             result = self._train(run, folder, options, metric, lock)
-            if run.tests:
+            if run.tests and not not_finite(result['val']):
                 result['test'] = self._test(run, folder, options, metric, lock)
         return result
 
     def _train(
         self, run: Run, folder: str, options: dict, metric: str, lock: IO
     ) -> dict[str, Any]:
-        note = osp.join(folder, TRAINED)
-        if osp.isfile(note):
+        note = read_note(folder, metric)
+        if note is not None:
+            self._check(run, folder, note, metric)
             needed = run.tests or run.purpose == TEACHER
-            if not needed or latest_checkpoint(folder):
-                return json.loads(Path(note).read_text())
-            _empty(folder)  # it came from another machine without weights
-        resumed = bool(_scalars(folder))
+            whole = not needed or latest_checkpoint(folder)
+            # Its row was taken out, since it is to be made again.
+            failed = not_finite(note['val']) and note.get('metric') == metric
+            if whole and not failed:
+                return note
+            _empty(folder)  # or it came from another machine without weights
+        resumed = bool(scalars(folder))
         command = [*self.train, run.config, '--work-dir', folder]
         command += ['--seed', str(run.seed), '--resume']
         usage = self._run(command, options, folder, 'train', lock)
-        result = training_log(folder, metric)
-        if result['val'] is None and resumed:
+        if resumed and not validated(folder):
             # It had been killed between the last checkpoint and the
             # validation: nothing is left to resume, nor anything to read.
             _empty(folder)
             return self._train(run, folder, options, metric, lock)
+        result = dict(training_log(folder, metric), metric=metric)
+        result = _noted(folder, result, usage, resumed)
+        self._check(run, folder, result, metric)
+        return result
+
+    def _check(self, run: Run, folder: str, result: dict, metric: str) -> None:
         if result['val'] is None:
-            raise RuntimeError(f'{run}: the log holds no {metric}')
-        return _noted(note, result, usage, resumed)
+            told = without(metric, validated(folder))
+            raise NoResult(f'{run}: its validation {told}')
 
     def _pretrain(
         self, run: Run, folder: str, options: dict, lock: IO
     ) -> dict[str, Any]:
-        note = osp.join(folder, TRAINED)
+        note = read_note(folder, None)
         out = osp.join(folder, DIFFUSION_FILE)
-        if osp.isfile(note) and osp.isfile(out):
-            return json.loads(Path(note).read_text())
+        if note and osp.isfile(out):
+            return note
         if osp.isfile(out):
             # Its process outlived a study that was killed.
             return self._pretrained(folder, Usage(0.0, 0.0), True)
-        if osp.isfile(note):
+        if note:
             # Nothing is left to go on with that would write the file.
             _empty(folder)
-        resumed = bool(_scalars(folder))
+        resumed = bool(scalars(folder))
         command = [*self.pretrain, run.config, '--work-dir', folder]
         command += ['--seed', str(run.seed), '--resume']
         if run.iters is not None:
@@ -173,7 +198,7 @@ class Tools:
         result['val'] = round(mean(meta['loss_diff'].values()), 4)
         # A short training has no line of its log.
         result['iterations'] = meta['iterations']
-        return _noted(osp.join(folder, TRAINED), result, usage, resumed)
+        return _noted(folder, result, usage, resumed)
 
     def _test(
         self, run: Run, folder: str, options: dict, metric: str, lock: IO
@@ -184,11 +209,13 @@ class Tools:
         out = osp.join(folder, 'test')
         command = [*self.test, run.config, checkpoint, '--work-dir', out]
         self._run(command, options, folder, 'test', lock)
+        names: set[str] = set()
         for path in sorted(Path(out).glob('*/*.json'), reverse=True):
             values = json.loads(path.read_text())
-            if metric in values:
+            names |= {name for name in values if is_number(values[name])}
+            if is_number(values.get(metric)):
                 return values[metric]
-        raise RuntimeError(f'{run}: the test has no {metric}')
+        raise NoResult(f'{run}: its test {without(metric, names)}')
 
     def _environment(self) -> dict[str, str]:
         env = dict(os.environ, OMP_NUM_THREADS=str(self.threads))
@@ -259,8 +286,19 @@ class Tools:
         raise Interrupted(lock.name)
 
 
+@contextmanager
+def damage_told(run: Run, folder: str) -> Iterator[None]:
+    """A file of a work dir that cannot be read is the matter of one run."""
+    try:
+        yield
+    except UserError as error:
+        raise RuntimeError(
+            f'{run}: {error}; delete {folder} to make it again'
+        ) from error
+
+
 def _noted(
-    note: str, result: dict[str, Any], usage: Usage, resumed: bool
+    folder: str, result: dict[str, Any], usage: Usage, resumed: bool
 ) -> dict[str, Any]:
     """The result of a training that is over, and a file that says so."""
     result = dict(
@@ -269,68 +307,38 @@ def _noted(
         cpu_seconds=round(usage.cpu, 1),
         resumed=resumed,
     )
-    write_text_durably(note, json.dumps(result))
+    write_note(folder, result)
     return result
 
 
-def trained(run: Run, folder: str) -> tuple[dict[str, Any], str] | None:
+def trained(
+    run: Run, folder: str, metric: str
+) -> tuple[dict[str, Any], str] | None:
     """Note and weights of a training that is over.
 
     Args:
         run (Run): Of a teacher or of diffusion models.
         folder (str): Its work dir.
+        metric (str): Name of its result.
 
     Returns:
         Tuple[Dict[str, Any], str] | None: None if one of them is missing.
+
+    Raises:
+        RuntimeError: If one of them cannot be read.
     """
-    note = Path(folder, TRAINED)
-    if not note.is_file():
-        return None
     path: str | None
-    if run.purpose == DIFFUSION:
-        path = osp.join(folder, DIFFUSION_FILE)
-        path = path if osp.isfile(path) else None
-    else:
-        path = latest_checkpoint(folder)
-    return (json.loads(note.read_text()), path) if path else None
-
-
-def training_log(folder: str, metric: str) -> dict[str, Any]:
-    """What a run's logs tell.
-
-    Args:
-        folder (str): Work dir.
-        metric (str): Name of the validation's result.
-
-    Returns:
-        Dict[str, Any]: ``val``, the last one, None if there is none;
-        ``iterations``; ``seconds_per_iteration``, the median.
-    """
-    value: float | None = None
-    times: list[float] = []
-    iterations = 0
-    for row in _scalars(folder):
-        value = row.get(metric, value)
-        if 'loss' in row:
-            iterations = max(iterations, row.get('iter', row['step']))
-            times += [row['time']] if 'time' in row else []
-    return dict(
-        val=value,
-        iterations=iterations,
-        seconds_per_iteration=round(median(times), 5) if times else None,
-    )
-
-
-def _scalars(folder: str) -> list[dict[str, Any]]:
-    """Rows of all starts of a run, in their order."""
-    rows = []
-    for path in sorted(Path(folder).glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                continue  # a killed run leaves half of its last line
-    return rows
+    with damage_told(run, folder):
+        # The loss of diffusion models is in no log.
+        note = read_note(folder, None if run.purpose == DIFFUSION else metric)
+        if note is None:
+            return None
+        if run.purpose == DIFFUSION:
+            path = osp.join(folder, DIFFUSION_FILE)
+            path = path if osp.isfile(path) else None
+        else:
+            path = latest_checkpoint(folder)
+    return (note, path) if path else None
 
 
 def _empty(folder: str) -> None:
@@ -348,7 +356,7 @@ def _option(item: tuple[str, Any]) -> str:
 
 
 def _last_error(folder: str, name: str) -> str:
-    text = Path(folder, f'{name}.log').read_text()
+    text = read_log(Path(folder, f'{name}.log'))
     lines = text.rsplit('\n$ ', 1)[-1].splitlines()  # of the last start
     told = [line for line in lines if 'error: ' in line]
     return (told or lines or ['no output'])[-1][:500]

@@ -11,7 +11,8 @@ from scipy.stats import t as student_t
 
 from .definition import Study
 from .ledger import Ledger
-from .plan import diffusion_run, is_of
+from .plan import diffusion_run, is_of, teacher_run
+from .rows import own_rows
 from .timing import measured, seconds_of, time_factors, time_ratio
 
 TITLES = {
@@ -80,35 +81,39 @@ def results(
     field = FIELDS[purpose]
     return {
         row['seed']: row[field]
-        for row in ledger.rows(
-            data_set=data_set, method=method, purpose=purpose
+        for row in own_rows(
+            study, ledger, data_set, method=method, purpose=purpose
         )
-        if row.get(field) is not None
+        if 'error' not in row and row.get(field) is not None
     }
 
 
-def trials(ledger: Ledger, data_set: str, method: str) -> int:
+def trials(study: Study, ledger: Ledger, data_set: str, method: str) -> int:
     """Settings that were tried of a method."""
     return len(
         {
             repr(sorted(row['options'].items()))
-            for row in ledger.rows(
-                data_set=data_set, method=method, purpose='tune'
+            for row in own_rows(
+                study, ledger, data_set, method=method, purpose='tune'
             )
         }
     )
 
 
-def teachers(ledger: Ledger, data_set: str) -> list[float]:
-    """Results of the teachers that runs had, on the validation images.
+def teachers(study: Study, ledger: Ledger, data_set: str) -> list[float]:
+    """Results of today's teacher, on the validation images.
 
     Returns:
         list[float]: More than one where the ledger came from a machine on
         which the same training ends elsewhere.
     """
-    rows = list(ledger.rows(data_set=data_set))
-    own = {r['val'] for r in rows if r.get('purpose') == 'teacher'}
-    taught = own | {r.get('teacher_val') for r in rows}
+    run = teacher_run(study, data_set)
+    key = run.key if run else None
+    taught = {
+        row.get('val' if row['key'] == key else 'teacher_val')
+        for row in own_rows(study, ledger, data_set)
+        if row['key'] == key or is_of(study, row)
+    }
     return sorted(value for value in taught if value is not None)
 
 
@@ -126,9 +131,9 @@ def tables(study: Study, ledger: Ledger) -> str:
     parts = []
     for data_set in study.data_sets:
         for purpose in study.purposes:
-            if any(ledger.rows(data_set=data_set, purpose=purpose)):
+            if any(own_rows(study, ledger, data_set, purpose=purpose)):
                 parts.append(_table(study, ledger, data_set, purpose))
-        taught = teachers(ledger, data_set)
+        taught = teachers(study, ledger, data_set)
         if len(taught) > 1:
             values = ', '.join(f'{value:.4g}' for value in taught)
             parts.append(
@@ -164,7 +169,7 @@ def _of_before(study: Study, ledger: Ledger, data_set: str) -> list[str]:
     # Of two of one seed, the tables have the later one.
     shown = {
         (row['method'], row['purpose'], row['seed']): row
-        for row in ledger.rows(data_set=data_set)
+        for row in own_rows(study, ledger, data_set)
         if row['method'] in study.data_sets[data_set].methods
         and row['purpose'] in FIELDS
     }
@@ -218,7 +223,8 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
         values = list(found[method].values())
         cells = [
             method,
-            str(len(values)) + _failed(ledger, data_set, method, purpose),
+            str(len(values))
+            + _failed(study, ledger, data_set, method, purpose),
             f'{mean(values):.{digits}f}' if values else '-',
             f'{stdev(values):.{digits}f}' if len(values) > 1 else '-',
             *(
@@ -230,7 +236,7 @@ def _table(study: Study, ledger: Ledger, data_set: str, purpose: str) -> str:
                 if purpose == 'time'
                 else _times(took[method], took[study.control])
             ),
-            str(trials(ledger, data_set, method)),
+            str(trials(study, ledger, data_set, method)),
         ]
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
@@ -255,8 +261,8 @@ def _length(study: Study, ledger: Ledger, data_set: str, method: str) -> str:
     shorter, longer = (
         [
             row['iterations']
-            for row in ledger.rows(
-                data_set=data_set, method=method, purpose=purpose
+            for row in own_rows(
+                study, ledger, data_set, method=method, purpose=purpose
             )
             if row.get('iterations')
         ]
@@ -267,9 +273,11 @@ def _length(study: Study, ledger: Ledger, data_set: str, method: str) -> str:
     return f'{median(longer) / median(shorter):.2f}'
 
 
-def _failed(ledger: Ledger, data_set: str, method: str, purpose: str) -> str:
+def _failed(
+    study: Study, ledger: Ledger, data_set: str, method: str, purpose: str
+) -> str:
     """Seeds on which it diverged, which no mean shows."""
-    rows = ledger.rows(data_set=data_set, method=method, purpose=purpose)
+    rows = own_rows(study, ledger, data_set, method=method, purpose=purpose)
     count = sum('error' in row for row in rows)
     return f' ({count} diverged)' if count else ''
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from .definition import Study
 from .ledger import Ledger
+from .rows import own_rows
 
 
 def seconds(row: dict[str, Any], clock: str) -> float | None:
@@ -39,11 +40,26 @@ def measured(
     """Seconds an iteration by seed, in the comparison at equal iterations."""
     found = {
         row['seed']: seconds(row, study.clock)
-        for row in ledger.rows(
-            data_set=data_set, method=method, purpose=study.purposes[0]
+        for row in own_rows(
+            study, ledger, data_set, method=method, purpose=study.purposes[0]
         )
     }
     return {seed: s for seed, s in found.items() if s}
+
+
+def unmeasured(
+    study: Study, ledger: Ledger, data_set: str, method: str
+) -> str:
+    """Why a method has no factor: a part of a sentence."""
+    for name in dict.fromkeys([study.equal_time or '', method]):
+        if not measured(study, ledger, data_set, name):
+            return f'since every run of {name!r} failed, ' + (
+                'or was too short for a line of its log'
+                if study.clock == 'wall'
+                else "was too short, or was resumed, which clock = 'cpu' "
+                'cannot measure'
+            )
+    return f'since no seed was measured of both {study.equal_time!r} and it'
 
 
 def time_ratio(
@@ -83,7 +99,8 @@ def time_factors(
         method: measured(study, ledger, data_set, method)
         for method in study.data_sets[data_set].methods
     }
-    reference = took.get(study.equal_time or '', {})
+    named = study.equal_time or ''
+    reference = took.get(named, {})
     factors = {
         method: round(ratio, 2)
         for method, ours in took.items()
@@ -92,4 +109,5 @@ def time_factors(
     for row in ledger.rows(data_set=data_set, purpose='time'):
         if row['method'] in factors and 'factor' in row:
             factors[row['method']] = row['factor']
+    factors[named] = 1  # measured or not
     return factors

@@ -80,7 +80,7 @@ class Tuning:
 
     A study that was killed finds its trials again: those that are finished
     count, and those that were running are run on, with the same values. Where
-    parameters or config have changed since, all are made anew.
+    parameters, config or metric have changed since, all are made anew.
 
     Args:
         path (str): Journal file, shared by all methods of a study.
@@ -88,6 +88,9 @@ class Tuning:
         parameters (Mapping[str, Parameter]): What is searched.
         trials (int): How many.
         of (str): What is tuned: a digest of the config. Defaults to ``''``.
+        metric (str): By what. Defaults to ``''``.
+        metric_before (str, optional): Metric of trials that have none noted.
+            Defaults to None: ``metric``.
     """
 
     def __init__(
@@ -97,22 +100,28 @@ class Tuning:
         parameters: Mapping[str, Parameter],
         trials: int,
         of: str = '',
+        metric: str = '',
+        metric_before: str | None = None,
     ) -> None:
         self.parameters = parameters
         self.trials = planned(parameters, trials)
         self._space = {name: _space(p) for name, p in parameters.items()}
         storage = JournalStorage(JournalFileBackend(path))
-        self._study = _open(storage, name)
-        if not self._fits(of):
-            text = f'{of} {sorted(self._space.items())}'
-            digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-            self._study = _open(storage, f'{name}/{digest}')
-        if 'of' not in self._study.user_attrs:
-            self._study.set_user_attr('of', of)
+        text = f'{of} {sorted(self._space.items())}'
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        for place in (name, f'{name}/{digest}', f'{name}/{digest}/{metric}'):
+            self._study = _open(storage, place)
+            if self._fits(of, metric, metric_before or metric):
+                break
+        for attribute, value in (('of', of), ('metric', metric)):
+            if attribute not in self._study.user_attrs:
+                self._study.set_user_attr(attribute, value)
 
-    def _fits(self, of: str) -> bool:
+    def _fits(self, of: str, metric: str, metric_before: str) -> bool:
         """Whether the trials so far are of these parameters and config."""
-        if self._study.user_attrs.get('of', of) != of:
+        noted = self._study.user_attrs
+        by = metric_before if self._past() else metric
+        if noted.get('of', of) != of or noted.get('metric', by) != metric:
             return False
         for trial in self._past():
             drawn = trial.distributions

@@ -25,6 +25,7 @@ from mmdiffkd.engine.study import (
     tables,
 )
 from mmdiffkd.engine.study.picture import draw
+from mmdiffkd.engine.study.plan import method_run, teacher_run
 from mmdiffkd.engine.study.run import scaled
 from mmdiffkd.engine.study.tables import paired_difference
 from mmdiffkd.engine.study.timing import time_factors, time_ratio
@@ -272,6 +273,7 @@ def test_half_a_study_has_tables_and_a_picture(place):
                 method=method,
                 purpose='test',
                 seed=seed,
+                metric='score',
                 test=value,
                 commit='abc',
             )
@@ -297,6 +299,7 @@ def test_a_picture_has_a_row_for_each_data_set(place):
         [('a', 'test'), ('c', 'test'), ('a', 'time')]
     ):
         row = dict(data_set=data_set, method='alone', purpose=purpose)
+        row.update(metric='score')
         ledger.append(dict(row, key=str(i), seed=5, test=1.0, commit='abc'))
         assert draw(study, ledger, str(place.root / 'a.png'))
         height, width, _ = plt.imread(place.root / 'a.png').shape
@@ -318,6 +321,7 @@ def test_a_seed_that_joins_later_has_the_length_of_the_others(place):
     def add(method, seed, seconds, purpose='test', **more):
         row = dict(data_set='toys', method=method, purpose=purpose, seed=seed)
         row.update(seconds_per_iteration=seconds, test=1.0, **more)
+        row.update(metric='score')
         ledger.append(dict(row, key=f'{method}-{purpose}-{seed}'))
 
     add('control', 5, 0.5)
@@ -338,6 +342,7 @@ def test_a_table_at_equal_time_has_the_lengths_as_they_were(place):
     ):
         row = dict(data_set='toys', method=method, purpose=purpose, seed=5)
         row.update(test=1.5, seconds_per_iteration=0.1, **more)
+        row.update(metric='score')
         ledger.append(dict(row, key=method + purpose, iterations=iterations))
     shorter, longer = tables(study, ledger).split('**toys, equal time**')
     assert ' | s/iteration | time, control = 1 | trials |' in shorter
@@ -350,18 +355,22 @@ def test_a_table_at_equal_time_has_the_lengths_as_they_were(place):
 def test_a_seed_on_which_a_method_diverged_is_told(place):
     ledger = place.ledger()
     row = dict(data_set='toys', method='alone', purpose='test')
+    row.update(metric='score')
     ledger.append(dict(row, key='a', seed=5, test=1.5))
     ledger.append(dict(row, key='b', seed=6, val=None, error='not finite'))
     assert '| alone | 1 (1 diverged) | 1.50 |' in tables(place.study(), ledger)
 
 
 def test_tables_pass_over_a_teacher_that_diverged(place):
-    """Under options that were mended since."""
-    ledger = place.ledger()
-    row = dict(data_set='toys', method='teacher', purpose='teacher')
-    ledger.append(dict(row, key='a', val=None, error='not finite'))
-    ledger.append(dict(row, key='b', val=0.5))
-    assert 'machines' not in tables(place.study(), ledger)
+    """On another machine."""
+    study, ledger = place.study(), place.ledger()
+    row = dict(data_set='toys', method='teacher', purpose='teacher', seed=3)
+    row.update(metric='score', key=teacher_run(study, 'toys').key)
+    ledger.append(dict(row, val=None, error='not finite'))
+    row.update(method='alone', purpose='test', seed=5)
+    run = method_run(study, 'toys', 'alone', 'test', 5, {})
+    ledger.append(dict(row, key=run.key, teacher_val=0.5))
+    assert 'machines' not in tables(study, ledger)
 
 
 def test_a_trial_that_was_killed_before_it_had_values_is_made(tmp_path):
