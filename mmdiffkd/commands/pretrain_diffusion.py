@@ -12,6 +12,7 @@ import os.path as osp
 
 from mmdiffkd.engine.checks import settings as checks
 from mmdiffkd.engine.diffusion_pretraining import (
+    check_length,
     pretraining_config,
     save_diffusion,
 )
@@ -65,6 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
     name = osp.splitext(osp.basename(args.config))[0]
     work_dir = args.work_dir or osp.join('work_dirs', f'{name}_diffusion')
     out = args.out or osp.join(work_dir, 'diffusion.pth')
+    if osp.isdir(out):
+        raise UserError(f'--out {out} is a folder; name a file in it')
     if osp.exists(out) and not args.overwrite:
         raise UserError(f'{out} exists; replace it with --overwrite')
     runner = prepare(
@@ -76,6 +79,8 @@ def main(arguments: list[str] | None = None) -> None:
         launcher=args.launcher,
         local_rank=args.local_rank,
     )
+    if runner._resume:
+        check_length(runner._load_from, args.iters)
     runner.train()
     losses = save_diffusion(runner, out, config=osp.basename(args.config))
     del runner  # its model holds the process group

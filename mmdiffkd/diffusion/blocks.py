@@ -111,6 +111,22 @@ def build_norm(
         raise ValueError(f'norm_cfg {norm_cfg}: {error}') from error
 
 
+def norms_of(module: nn.Module) -> str:
+    """The kinds of norm in a module, whose weights look alike.
+
+    Synchronised batch norms count as batch norms: the same once trained.
+    """
+    kinds = set()
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            kinds.add('BN')
+        elif isinstance(layer, nn.GroupNorm):
+            kinds.add(f'GN, {layer.num_groups} groups')
+        elif isinstance(layer, nn.modules.instancenorm._InstanceNorm):
+            kinds.add('IN')
+    return ' and '.join(sorted(kinds)) or 'none'
+
+
 def conv_norm(
     in_channels: int,
     out_channels: int,

@@ -6,9 +6,11 @@ know the teacher alone: denoiser, autoencoder and scale. What stands between
 them and a student is not in it.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError, closest
@@ -70,6 +72,15 @@ def load_diffusion(module: TeacherDiffusion, path: str, name: str) -> None:
             f'{sorted(models)}'
         )
     found = models.get(name) or next(iter(models.values()))
+    if 'settings' not in found:
+        print_log(
+            f'diffusion_ckpt {path!r} is a checkpoint of a distillation, '
+            'which does not say how its diffusion model was trained: '
+            f"prediction and schedule of the connector '{name}' must be "
+            'those of that config',
+            'current',
+            logging.WARNING,
+        )
     problems = _other_settings(module, found.get('settings') or {})
     parts = module.diffusion_parts()
     for part in sorted({key.split('.')[0] for key in found['state_dict']}):
@@ -91,6 +102,13 @@ def load_diffusion(module: TeacherDiffusion, path: str, name: str) -> None:
             if key.split('.')[0] not in absent
         ]
         problems += wrong
+        # Such as the running statistics of another norm. Counters that
+        # PyTorch has added since are no part of what was learned.
+        problems += [
+            f'{key} is in the file alone'
+            for key in sorted(found['state_dict'].keys() - whole.state_dict())
+            if not key.endswith('num_batches_tracked')
+        ]
     if problems:
         shown = ''.join(f'\n  {line}' for line in problems[:6])
         more = len(problems) - 6

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-from .blocks import Config, build
+from .blocks import Config, build, norms_of
 from .ddim_sampler import DDIMSampler
 from .feature_pair import FeaturePair, check_not_negative
 from .guidance import ClassifierGuidance
@@ -142,6 +142,7 @@ class TeacherDiffusion(FeaturePair):
             # Of any schedule: how much of a sample is left at its end.
             last_alpha=None if alphas is None else float(alphas[-1]),
             num_train_timesteps=self.schedule.num_train_timesteps,
+            norms=norms_of(nn.ModuleDict(self.diffusion_parts())),
         )
 
     def train(self, mode: bool = True) -> 'TeacherDiffusion':

@@ -12,7 +12,10 @@ from mmengine.runner import Runner
 
 from mmdiffkd.diffusion.pretrained import diffusion_file
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.checkpoints.files import write_checkpoint
+from mmdiffkd.utils.checkpoints.files import (
+    read_checkpoint,
+    write_checkpoint,
+)
 from mmdiffkd.utils.distillation import (
     is_distillation,
     move_preprocessor_into_model,
@@ -40,7 +43,7 @@ def pretraining_config(cfg: Config, iters: int, lr: float) -> Config:
     """The config that trains what a distillation knows of its teacher alone.
 
     AdamW without weight decay, a tenth of the iterations (at most 200) to
-    warm up, then a cosine to 0.
+    warm up, then a cosine to 0, unless nothing is left for it.
 
     Args:
         cfg (Config): Of a distillation; left as it is.
@@ -68,7 +71,6 @@ def pretraining_config(cfg: Config, iters: int, lr: float) -> Config:
     move_preprocessor_into_model(cfg)
     distillation = cfg.model.to_dict()
     _drop(distillation.get('distiller'), OF_A_FILE)
-    warmup = min(max(iters // 10, 1), 200)
     kept = {key: cfg[key] for key in KEPT if key in cfg}
     return Config(
         dict(
@@ -87,22 +89,7 @@ def pretraining_config(cfg: Config, iters: int, lr: float) -> Config:
                 max_iters=iters,
                 val_interval=iters + 1,
             ),
-            param_scheduler=[
-                dict(
-                    type='LinearLR',
-                    start_factor=0.01,
-                    by_epoch=False,
-                    begin=0,
-                    end=warmup,
-                ),
-                dict(
-                    type='CosineAnnealingLR',
-                    by_epoch=False,
-                    begin=warmup,
-                    end=iters,
-                    T_max=max(iters - warmup, 1),
-                ),
-            ],
+            param_scheduler=_schedule(iters),
             default_hooks=dict(
                 logger=dict(type='LoggerHook', interval=50),
                 checkpoint=dict(
@@ -114,6 +101,50 @@ def pretraining_config(cfg: Config, iters: int, lr: float) -> Config:
             ),
         )
     )
+
+
+def _schedule(iters: int) -> list[dict[str, Any]]:
+    warmup = min(max(iters // 10, 1), 200)
+    rise = dict(
+        type='LinearLR',
+        start_factor=0.01,
+        by_epoch=False,
+        begin=0,
+        end=warmup,
+    )
+    if iters == warmup:
+        return [rise]
+    fall = dict(
+        type='CosineAnnealingLR',
+        by_epoch=False,
+        begin=warmup,
+        end=iters,
+        T_max=iters - warmup,
+    )
+    return [rise, fall]
+
+
+def check_length(checkpoint: str, iters: int) -> None:
+    """Check that a training to be resumed is as long as it was meant to be.
+
+    MMEngine goes on with the checkpoint's schedule, whose learning rate has
+    come to 0 where that ends.
+
+    Args:
+        checkpoint (str): Of a run of :func:`pretraining_config`.
+        iters (int): Iterations that are asked for.
+
+    Raises:
+        UserError: If it was started with another number.
+    """
+    schedules = read_checkpoint(checkpoint).get('param_schedulers') or []
+    ends = [state['end'] for state in schedules if 'end' in state]
+    if ends and max(ends) != iters:
+        raise UserError(
+            f'--iters {iters}: the run of {checkpoint} was started with '
+            f'{max(ends)}, and its learning rate ends there. Resume it with '
+            f'--iters {max(ends)}, or start anew in another --work-dir'
+        )
 
 
 def _drop(cfg: Any, keys: tuple[str, ...]) -> None:

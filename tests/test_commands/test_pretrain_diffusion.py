@@ -35,6 +35,15 @@ def test_a_file_is_made_once_and_used(process, tiny, tmp_path):
     assert again.returncode == 2
     assert '--overwrite' in again.stderr.split('error: ')[1]
     assert out.read_bytes() == before
+    folder = run('pretrain-diffusion', '--out', tmp_path, '--overwrite')
+    assert folder.returncode == 2
+    assert 'is a folder; name a file' in folder.stderr
+    longer = run(
+        'pretrain-diffusion', '--iters', 9, '--resume', '--out', 'longer.pth'
+    )
+    assert longer.returncode == 2
+    assert 'was started with 4' in longer.stderr.split('error: ')[1]
+    assert not (tmp_path / 'longer.pth').exists()
 
     options = [
         f'{CONNECTORS}diffusion_ckpt={out}',

@@ -68,6 +68,7 @@ def test_the_file_is_loaded_by_name_and_frozen(path):
         ('a', dict(prediction='velocity'), "'noise' in the file"),
         ('a', dict(schedule=dict(beta_end=0.01)), 'last_alpha'),
         ('a', dict(denoiser=dict(type='MLPDenoiser')), 'denoiser.layers'),
+        ('a', dict(norm_cfg=dict(type='GN')), "norms: 'BN' in the file, 'GN"),
     ],
 )
 def test_what_does_not_fit_is_one_error(path, name, options, words):
@@ -84,6 +85,24 @@ def test_other_shapes_of_the_same_weights_are_told(tmp_path):
     with pytest.raises(UserError, match=r'32.* in the file, .*16.* in the'):
         load_diffusion(of_expansion(2), path, 'a')
     load_diffusion(of_expansion(4), path, 'a')
+
+
+def test_norms_are_told_apart_by_what_they_do(tmp_path):
+    def of(**norm_cfg):
+        return module(norm_cfg=norm_cfg)
+
+    path = str(tmp_path / 'diffusion.pth')
+    torch.save(diffusion_file({'a': of(type='GN', num_groups=2)}), path)
+    with pytest.raises(UserError, match='GN, 2 groups.* in the file, .*4 gro'):
+        load_diffusion(of(type='GN', num_groups=4), path, 'a')
+    torch.save(diffusion_file({'a': of(type='BN')}), path)
+    load_diffusion(of(type='SyncBN'), path, 'a')
+    content = torch.load(path)
+    del content['diffusion_models']['a']['settings']['norms']
+    torch.save(content, path)  # a file from before they were noted
+    with pytest.raises(UserError, match='running_mean is in the file alone'):
+        load_diffusion(of(type='GN'), path, 'a')
+    load_diffusion(of(type='BN'), path, 'a')
 
 
 def test_a_checkpoint_of_a_distillation_serves_too(tmp_path):

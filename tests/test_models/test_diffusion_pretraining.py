@@ -4,9 +4,15 @@
 import pytest
 import torch
 from helpers import toys
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
+from mmengine.registry import PARAM_SCHEDULERS
 
 from mmdiffkd.diffusion.pretrained import diffusion_file
+from mmdiffkd.engine.diffusion_pretraining import (
+    check_length,
+    pretraining_config,
+)
 from mmdiffkd.utils import UserError
 
 
@@ -65,3 +71,24 @@ def test_a_file_that_is_not_there(connector, words):
     with pytest.raises(UserError, match=words) as error:
         toys.build(toys.algorithm(distiller=distiller))
     assert str(error.value).count("connector '") <= 1
+
+
+def test_one_iteration_is_a_schedule_and_another_length_is_told(tmp_path):
+    cfg = Config(dict(model=toys.algorithm()))
+    optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+    path = str(tmp_path / 'iter.pth')
+    for iters, kinds in ((1, 1), (2, 2), (3000, 2)):
+        parts = pretraining_config(cfg, iters, 1e-3).param_scheduler
+        schedules = [
+            PARAM_SCHEDULERS.build(
+                dict(part), default_args=dict(optimizer=optimizer)
+            )
+            for part in parts
+        ]
+        assert len(schedules) == kinds
+        torch.save(
+            dict(param_schedulers=[s.state_dict() for s in schedules]), path
+        )
+        check_length(path, iters)
+        with pytest.raises(UserError, match=f'was started with {iters}'):
+            check_length(path, iters + 1)
