@@ -7,6 +7,8 @@ have in common. The config inherits data and schedule of the student.
 
 import argparse
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mmdiffkd.pairing.drafts import METHODS
 from mmdiffkd.pairing.writing import (
@@ -68,17 +70,30 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Print what should be known of the pair, and no other warning."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('ignore')
+        warnings.simplefilter('always', PairWarning)
+        try:
+            yield
+        finally:
+            for warning in caught:
+                print(f'warning: {warning.message}')
+
+
 @command_line
 def main(arguments: list[str] | None = None) -> None:
     args = parse_args(arguments)
     if args.list:
-        print(list_modules(args.student, args.teacher))
+        with _told():
+            table = list_modules(args.student, args.teacher)
+        print(table)
         return
     if args.out:
         check_free(args.out, args.overwrite)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter('ignore')
-        warnings.simplefilter('always', PairWarning)
+    with _told():
         written = write_config(
             args.student,
             args.teacher,
@@ -86,8 +101,6 @@ def main(arguments: list[str] | None = None) -> None:
             args.teacher_ckpt,
             args.student_ckpt,
         )
-    for warning in caught:
-        print(f'warning: {warning.message}')
     read_text(written)
     path = save(written, args.out, args.overwrite)
     print(written.text)

@@ -31,6 +31,11 @@ class ComparedStudent(FeaturePair):
     ) -> None:
         """Make the parts; the arguments are :class:`FeatureDiffusion`'s."""
         check_not_negative(kd_warmup_iters=kd_warmup_iters)
+        if student_norm and self.norm_cfg is None:
+            raise ValueError(
+                'student_norm needs a norm, and norm_cfg is None; set '
+                'student_norm=False, too'
+            )
         # With 1 added to the variance it brings large features to unit
         # variance and leaves small ones small. Those of a student at its
         # start hold little but noise; blown up, it drowns the student's task.

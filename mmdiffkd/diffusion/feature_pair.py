@@ -51,8 +51,8 @@ class FeaturePair(nn.Module):
             compute faster. Results differ by rounding. Defaults to False.
 
     Raises:
-        ValueError: If ``resize`` is no mode of interpolation, or a number is
-            out of range.
+        ValueError: If ``resize`` is no mode of interpolation, a number is
+            out of range, or there is an autoencoder without a width.
     """
 
     def __init__(
@@ -77,6 +77,11 @@ class FeaturePair(nn.Module):
             )
         check_tokens(token_shape, num_class_tokens)
         check_not_negative(autoencoder_loss_weight=autoencoder_loss_weight)
+        if autoencoder is not None and latent_channels is None:
+            raise ValueError(
+                'autoencoder is given and latent_channels is not: without a '
+                'width to compress to there is no autoencoder'
+            )
         self.student_channels = student_channels
         self.teacher_channels = teacher_channels
         self.width = latent_channels or teacher_channels

@@ -20,13 +20,23 @@ class FeatureScale(IterationCount):
     scale that moves would move the target of everything behind it.
 
     Args:
-        num_iters (int): Iterations to average over. Defaults to 100.
+        num_iters (int): Iterations to average over, at least 1. Defaults to
+            100.
+
+    Raises:
+        ValueError: If there are none; ``normalize=False`` of the core
+            switches the division off.
     """
 
     mean_square: Tensor
 
     def __init__(self, num_iters: int = 100) -> None:
         super().__init__()
+        if num_iters < 1:
+            raise ValueError(
+                f'num_iters must be at least 1, got {num_iters}; '
+                'normalize=False switches it off'
+            )
         self.num_iters = num_iters
         self.register_buffer('mean_square', torch.ones(()))
 

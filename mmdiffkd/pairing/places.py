@@ -83,6 +83,8 @@ def last_place(model: Model, trained: bool = True) -> Place | None:
             index = _last_of(model, source, kinds)
             if index is not None:
                 several = isinstance(model.seen.outputs[source][0], list)
+                # From the end: in training some give auxiliary maps first.
+                index -= len(model.layouts(source))
                 return Place(source, index if several else None)
     return None
 

@@ -1,6 +1,8 @@
 # Copyright (c) mmdiffkd contributors.
 """See whether the checkpoint of a student fits it."""
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from mmdiffkd.utils import UserError
@@ -28,6 +30,11 @@ def check_start(net: nn.Module, file: str) -> str:
     """
     content = read_checkpoint(file)
     given = content.get('state_dict', content)
+    if not isinstance(given, Mapping):
+        raise UserError(
+            f'--student-ckpt {file} holds no weights: its state_dict is a '
+            f'{type(given).__name__}'
+        )
     state = {str(k).removeprefix('module.'): v for k, v in given.items()}
     if any(key.startswith(PREFIX) for key in state):
         raise UserError(

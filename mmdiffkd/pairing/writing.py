@@ -151,10 +151,24 @@ def write_config(
 
 
 def look(student: str, teacher: str) -> tuple[Model, Model]:
-    """Build the two models that two configs describe, see `build_pair`."""
-    return build_pair(
+    """Build the two models that two configs describe, see `build_pair`.
+
+    Warns of one whose dummy image does not come to its end.
+    """
+    models = build_pair(
         read_named(student, 'student'), read_named(teacher, 'teacher')
     )
+    for model in models:
+        if model.seen.error and not model.seen.whole:
+            warnings.warn(
+                f'the forward pass of the {model.named.side} '
+                f'{model.named.reference} on a dummy image ends with '
+                f'{model.seen.error}. What it would call after that has not '
+                'been looked at',
+                PairWarning,
+                stacklevel=2,
+            )
+    return models
 
 
 def list_modules(student: str, teacher: str) -> str:

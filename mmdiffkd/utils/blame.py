@@ -173,6 +173,17 @@ class blame:
             error.add_note(f'(mmdiffkd: in {place})')
 
 
+def is_defect(error: Exception) -> bool:
+    """Whether a step failed in code of the user, or by a slip of ours.
+
+    Nothing is said of what a host library was given, such as the size of
+    images: that may be the user's setting.
+    """
+    frames = frames_of(error)
+    ours = module_of(frames[-1]).split('.')[0] == 'mmdiffkd'
+    return any_of_users(frames[1:]) or (ours and not _on_purpose(error))
+
+
 def _on_purpose(error: Exception) -> bool:
     """Whether a ``raise`` statement of this package says what is wrong."""
     calls = error.__traceback__

@@ -250,6 +250,9 @@ def test_the_distance_fades_in_and_remembers_where_it_was():
         (dict(num_class_tokens=-1), 'num_class_tokens'),
         (dict(autoencoder_loss_weight=-1), 'autoencoder_loss_weight'),
         (dict(seed=-1), 'seed'),
+        (dict(normalize=dict(num_iters=0)), 'num_iters must be at least 1'),
+        (dict(autoencoder={}), 'autoencoder is given and latent_channels'),
+        (dict(recipe='tuned', norm_cfg=None), 'student_norm=False'),
     ],
 )
 def test_values_out_of_range_are_refused_at_build(options, message):

@@ -4,6 +4,8 @@
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from mmpretrain.structures import DataSample
+from torch import nn
 
 import mmdiffkd
 from mmdiffkd.commands.make_config import main
@@ -35,8 +37,6 @@ model = dict(
 
 def step(cfg) -> dict:
     """Losses of one training step of a classifier, teacher untrained."""
-    from mmpretrain.structures import DataSample
-
     cfg.model.update(teacher_ckpt=None, allow_random_teacher=True)
     cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor', {}))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -182,6 +182,11 @@ def test_a_checkpoint_of_another_model_is_found(ten, tmp_path, capsys):
     torch.save(dict(state_dict=distilled), file)
     error = refusal(capsys, R20, R56, '--student-ckpt', file)
     assert f'mmdiffkd export {file} student.pth' in error
+    torch.save(dict(state_dict=[torch.ones(1)]), file)
+    error = refusal(capsys, R20, R56, '--student-ckpt', file)
+    assert 'holds no weights: its state_dict is a list' in error
+    error = refusal(capsys, str(tmp_path), R56)
+    assert 'is a folder; name a file in it' in error
 
 
 def test_a_checkpoint_of_other_classes_or_depth_is_a_warning(ten, tmp_path):
@@ -238,3 +243,86 @@ def test_the_list_has_both_models_side_by_side(capsys):
     out = capsys.readouterr().out
     row = next(line for line in out.splitlines() if ' backbone data' in line)
     assert row.count('(1, 64, 64, 64) stride 4') == 2
+
+
+@MODELS.register_module()
+class OddBackbone(nn.Module):
+    """Of a user: it has an auxiliary map in training, or worse."""
+
+    def __init__(
+        self, width: int = 8, fails: bool = False, traced: bool = False
+    ) -> None:
+        super().__init__()
+        self.fails = fails
+        self.stem = nn.Conv2d(3, width, 3, stride=4)
+        if traced:
+            self.stem = torch.jit.trace(self.stem, torch.ones(1, 3, 32, 32))
+        self.last = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x):
+        auxiliary = self.stem(x)
+        feature = self.last(auxiliary)
+        if self.fails:
+            raise ValueError('my own error')
+        return (auxiliary, feature) if self.training else (feature,)
+
+
+def odd(path, **backbone):
+    """The config of a classifier with that backbone, in a file."""
+    model = dict(
+        type='ImageClassifier',
+        backbone=dict(type='mmdiffkd.OddBackbone', **backbone),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(
+            type='LinearClsHead',
+            num_classes=100,
+            in_channels=backbone.get('width', 8),
+            loss=dict(type='CrossEntropyLoss'),
+        ),
+    )
+    path.write_text(f"default_scope = 'mmpretrain'\nmodel = {model!r}\n")
+    return str(path)
+
+
+def test_a_model_that_cannot_run_to_its_end_is_told(tmp_path, capsys):
+    student = odd(tmp_path / 'student.py', fails=True)
+    teacher = odd(tmp_path / 'teacher.py', width=16)
+    for words in (['--list'], ['-o', str(tmp_path / 'pair.py')]):
+        main([student, teacher, *words])
+        out = capsys.readouterr().out
+        assert out.count('warning: ') == 1
+        assert 'pass of the student' in out and 'ValueError: my own' in out
+
+
+def test_a_module_that_takes_no_hooks_is_passed_over(tmp_path, capsys):
+    student = odd(tmp_path / 'student.py', traced=True)
+    main([student, odd(tmp_path / 'teacher.py', width=16), '--list'])
+    out = capsys.readouterr().out
+    assert 'warning: ' not in out
+    assert out.count('backbone.last:') == 2, 'of both sides'
+    assert out.count('backbone.stem:') == 1, "the teacher's alone"
+
+
+def test_the_last_map_is_counted_from_the_end(tmp_path):
+    """In training the student gives an auxiliary map in front of it."""
+    student = odd(tmp_path / 'student.py')
+    teacher = odd(tmp_path / 'teacher.py', width=16)
+    cfg = mmdiffkd.distill_config(student, teacher, method='mimic')
+    cfg.model.update(teacher_ckpt=None, allow_random_teacher=True)
+    cfg.model.data_preprocessor = dict(mean=[0], std=[1])
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model).train()
+    seen = []
+    (connector,) = model.distiller.connectors.values()
+    connector.register_forward_pre_hook(
+        lambda _, given, named: seen.append(named['s_feature']),
+        with_kwargs=True,
+    )
+    last = []
+    model.student.backbone.last.register_forward_hook(
+        lambda _, given, output: last.append(output)
+    )
+    images = torch.randn(2, 3, 32, 32)
+    labels = [DataSample().set_gt_label(i) for i in range(2)]
+    model(images, labels, mode='loss')
+    assert torch.equal(seen[0], last[0])

@@ -11,7 +11,7 @@ from mmdiffkd.diffusion import FeatureDiffusion
 from mmdiffkd.diffusion.blocks import build_norm
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
-from mmdiffkd.utils.blame import blame
+from mmdiffkd.utils.blame import blame, is_defect
 from mmdiffkd.utils.explain import explain
 
 MAP = torch.zeros(2, 3, 4, 4)
@@ -33,6 +33,25 @@ class OfTheUser(nn.Module):
 
     def forward(self, x):
         return self.no_such_layer(x)
+
+
+@pytest.mark.parametrize(
+    'model, x, defect',
+    [
+        (OfTheUser(), MAP, True),
+        (nn.Linear(2, 2), MAP, False),
+        (FeatureDiffusion(8, 8), MAP, False),  # told on purpose
+        (FeatureDiffusion(3, 3), None, True),  # a slip
+    ],
+)
+def test_a_step_fails_by_its_input_or_by_a_defect(model, x, defect):
+    given = [x] if isinstance(model, nn.Linear | OfTheUser) else [MAP, x]
+    try:
+        model(*given)
+    except Exception as error:
+        assert is_defect(error) == defect
+    else:
+        raise AssertionError('nothing was raised')
 
 
 class AroundAHost(nn.Module):

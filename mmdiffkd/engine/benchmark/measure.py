@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from torch import nn
 
+from mmdiffkd.utils.blame import is_defect
 from mmdiffkd.utils.errors import UserError
 
 from ..sweep.batches import OtherInput, kind_of
@@ -251,14 +252,14 @@ def _try(step: Step, what: str, settings: Settings) -> None:
     """Take a step for the first time.
 
     Raises:
-        UserError: If it fails: images of such a size are no input for it, or
-            too many.
+        UserError: If a library's layers fail: images of such a size are no
+            input for them, or too many.
     """
     try:
         step()
-    except UserError:
-        raise
-    except Exception as error:  # whatever the library's own layers say
+    except Exception as error:
+        if isinstance(error, UserError) or is_defect(error):
+            raise
         assert settings.size is not None
         height, width = settings.size
         raise UserError(

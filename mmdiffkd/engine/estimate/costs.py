@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from mmdiffkd.utils.blame import any_of_users, frames_of
 from mmdiffkd.utils.errors import UserError
 
 from ..sweep.batches import OtherInput
@@ -139,13 +140,13 @@ def _told(count: int, size: tuple[int, int]) -> Iterator[None]:
     """Name the batch that no step can be taken on."""
     try:
         yield
-    except UserError:
-        raise
     except OtherInput as other:
         raise UserError(
             f'no random batch can be made for this model, which takes {other}'
         ) from None
     except Exception as error:  # whatever the library's own layers say
+        if isinstance(error, UserError) or any_of_users(frames_of(error)):
+            raise
         height, width = size
         raise UserError(
             f'no step can be taken on {count} random images of {height} x '

@@ -211,6 +211,8 @@ class _Recorder:
         self.paused = False
         self._needed = needed
         for name, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # it takes no hooks, and nobody could record it
             module.register_forward_hook(partial(self._note, name))
 
     def _note(self, name: str, _: nn.Module, inputs: Any, output: Any) -> None:

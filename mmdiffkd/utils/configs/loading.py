@@ -78,6 +78,8 @@ def load_config(path: str, options: Mapping | None = None) -> Config:
     Raises:
         UserError: If the file cannot be read, or an option does not fit.
     """
+    if osp.isdir(path):
+        raise UserError(f'config file {path!r} is a folder; name a file in it')
     if not osp.isfile(path):
         raise UserError(f'config file {path!r} does not exist{_nearby(path)}')
     _check_bases(path)

@@ -11,7 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmdiffkd.engine.benchmark import memory, models
 from mmdiffkd.engine.benchmark.counts import work_of
+from mmdiffkd.engine.benchmark.measure import Settings, _try
 from mmdiffkd.engine.benchmark.step import FloorStep, Step
+from mmdiffkd.engine.estimate.costs import _told
 
 CPU = torch.device('cpu')
 SIZE = (64, 96)
@@ -174,3 +176,17 @@ def test_mmrazors_own_algorithm_has_a_floor_too():
     recorders = whole.model.distiller.teacher_recorders.recorders
     assert not any(r.data_buffer for r in recorders.values())
     assert isinstance(models.teacher_of(whole.model), nn.Module)
+
+
+class OfTheUser(nn.Module):
+    def forward(self, x):
+        return self.no_such_layer(x)
+
+
+def test_a_slip_of_the_users_class_keeps_its_traceback():
+    """It is no matter of the size of images."""
+    settings = Settings(batch_size=1, size=(64, 64))
+    with pytest.raises(AttributeError, match='no_such_layer'):
+        _try(lambda: OfTheUser()(torch.ones(1)), 'it', settings)
+    with pytest.raises(AttributeError), _told(1, (64, 64)):
+        OfTheUser()(torch.ones(1))
