@@ -13,6 +13,8 @@ from torch import Tensor
 from mmdiffkd.utils.distillation import unwrap
 from mmdiffkd.utils.errors import UserError
 
+from .resumed_schedule import tell_schedule
+
 # Settings of a group of parameters that tell kinds of optimizers apart.
 TELLING = ('alpha', 'betas', 'etas', 'momentum')
 
@@ -64,6 +66,7 @@ def check_belonging(runner: Runner, checkpoint: Any) -> None:
     if runner._resume:
         _check_resumed(runner, checkpoint, own, wrong)
         _check_optimizer(runner, checkpoint)
+        tell_schedule(runner, checkpoint)
     elif len(wrong) == len(
         [k for k in own if not k.endswith('num_batches_tracked')]
     ) and not hasattr(model, 'distillation_stopped'):
