@@ -14,7 +14,7 @@ CASES = {
         ('train.py', ['{tmp}/studnet.py'], {'student.py': 'a = 1'}),
         "studnet.py.*does not exist.*did you mean '{tmp}/student.py'",
     ),
-    'a folder as config': (('train.py', ['{tmp}'], {}), 'does not exist'),
+    'a folder as config': (('train.py', ['{tmp}'], {}), 'is a folder; name'),
     'config of unknown kind': (
         ('train.py', ['{tmp}/c.txt'], {'c.txt': 'a = 1'}),
         r'c\.txt',

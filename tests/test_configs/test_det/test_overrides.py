@@ -78,7 +78,7 @@ def commands_with(word):
 
 
 def test_command_changes_every_level():
-    cfg = load_command(commands_with('loss_weight'))
+    cfg = load_command(commands_with('loss_weight=10 '))
     losses = pyramid_losses(cfg.model.distiller)
     assert [loss.loss_weight for loss in losses] == [10] * 5
     for connector in cfg.model.distiller.connectors.values():
