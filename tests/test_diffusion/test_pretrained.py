@@ -4,6 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 
 from mmdiffkd.diffusion import (
     AdaptiveNoiseMatching,
@@ -105,13 +106,19 @@ def test_norms_are_told_apart_by_what_they_do(tmp_path):
     load_diffusion(of(type='BN'), path, 'a')
 
 
-def test_a_checkpoint_of_a_distillation_serves_too(tmp_path):
+def test_a_checkpoint_of_a_distillation_serves_too(tmp_path, caplog):
     trained, path = module(zero_init=False), str(tmp_path / 'x.pth')
     start = 'distiller.connectors.kd.diffusion.'
     state = {start + k: v for k, v in trained.state_dict().items()}
     torch.save(dict(state_dict=state), path)
     model = module()
-    load_diffusion(model, path, 'kd')
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        load_diffusion(model, path, 'kd')
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "of the connector 'kd' must be those of that config" in caplog.text
     for a, b in zip(
         model.denoiser.parameters(), trained.denoiser.parameters()
     ):
