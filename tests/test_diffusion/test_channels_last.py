@@ -14,6 +14,7 @@ from mmdiffkd.diffusion import (
     FeatureMimicking,
     SelfDiffusion,
 )
+from mmdiffkd.diffusion.memory_format import in_format
 
 CASES = {
     'released': (FeatureDiffusion, dict(recipe='released')),
@@ -140,6 +141,21 @@ def test_noise_has_that_format_and_the_same_numbers():
         assert torch.equal(a, b)
     for noise in (found.student, found.teacher):
         assert noise.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    'shape', [(2, 3, 5, 7), (1, 4, 1, 6), (3, 2, 4, 1), (0, 2, 3, 3)], ids=str
+)
+def test_a_map_keeps_its_numbers_in_another_format(shape):
+    formats = torch.contiguous_format, torch.channels_last
+    for own, other in (formats, formats[::-1]):
+        x = torch.randn(shape).contiguous(memory_format=own).requires_grad_()
+        found = in_format(x, other)
+        assert torch.equal(found, x)
+        assert found.is_contiguous(memory_format=other)
+        found.backward(gradient := torch.randn(shape))
+        assert torch.equal(x.grad, gradient)
+        assert x.grad.is_contiguous(memory_format=own)
 
 
 @pytest.mark.parametrize('shape', [(3, 12), (3, 12, 1, 1)], ids=str)
