@@ -8,9 +8,7 @@ images and labels are random; nothing is downloaded.
 """
 
 import argparse
-import json
 import os
-from pathlib import Path
 
 from mmdiffkd.utils.cli import (
     add_batch,
@@ -20,6 +18,8 @@ from mmdiffkd.utils.cli import (
     check_picture,
     command_line,
     quiet,
+    write_numbers,
+    writing,
 )
 from mmdiffkd.utils.configs.loading import CfgOptions
 from mmdiffkd.utils.errors import UserError
@@ -117,13 +117,15 @@ def main(arguments: list[str] | None = None) -> None:
             say=beside.print,
             progress=lambda rounds: track(rounds, 'rounds', console=beside),
         )
+    # First, since a disk may be full.
+    print(as_text(result))
     if args.json:
-        Path(args.json).write_text(json.dumps(result, indent=1) + '\n')
+        write_numbers('--json', args.json, result)
     if args.plot:
         from mmdiffkd.engine.benchmark.chart import draw
 
-        draw(result).savefig(args.plot, dpi=130)
-    print(as_text(result))
+        with writing('--plot', args.plot):
+            draw(result).savefig(args.plot, dpi=130)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -136,3 +138,7 @@ def _check(args: argparse.Namespace) -> None:
             check_new_file(option, path, new=not args.overwrite)
     if args.plot:
         check_picture('--plot', args.plot)
+        if args.json and os.path.realpath(args.json) == os.path.realpath(
+            args.plot
+        ):
+            raise UserError('--json and --plot name the same file')

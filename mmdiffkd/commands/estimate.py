@@ -8,8 +8,6 @@ and what is not.
 """
 
 import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 from mmdiffkd.utils.cli import (
@@ -19,6 +17,7 @@ from mmdiffkd.utils.cli import (
     check_new_file,
     command_line,
     quiet,
+    write_numbers,
 )
 from mmdiffkd.utils.configs.loading import CfgOptions
 from mmdiffkd.utils.errors import UserError
@@ -32,7 +31,8 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         'config',
         nargs='+',
-        help='config file of a distillation, or of a plain model',
+        help='config of a distillation or of a plain model: a file, or '
+        'mmdet::... and the like',
     )
     add_batch(parser)
     parser.add_argument(
@@ -99,19 +99,17 @@ def main(arguments: list[str] | None = None) -> None:
         console.print(tables(results[path]))
         if args.readme:
             add_row(args.readme, path, results[path])
-    if args.json:
-        Path(args.json).write_text(json.dumps(results, indent=1) + '\n')
+        if args.json:  # another config may fail
+            write_numbers('--json', args.json, results)
 
 
 def _read(path: str, args: argparse.Namespace) -> tuple[Any, int, Any]:
     """Config, number of images and their size."""
+    from mmdiffkd.engine.benchmark.models import read
     from mmdiffkd.engine.training_input import batch_size, input_size
-    from mmdiffkd.utils.configs.loading import load_config
     from mmdiffkd.utils.distillation import has_student
 
-    cfg = load_config(path, args.cfg_options)
-    if not isinstance(cfg.get('model'), dict):
-        raise UserError(f'config {path} defines no model')
+    cfg = read(path, args.cfg_options)
     if args.readme and not has_student(cfg):
         raise UserError(f'--readme: {path} is no distillation')
     count = args.batch_size or batch_size(cfg)

@@ -4,12 +4,14 @@
 import argparse
 import contextlib
 import functools
+import json
 import logging
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ParamSpec
 
 from mmengine.logging import MMLogger
@@ -105,6 +107,32 @@ def check_new_file(option: str, path: str | os.PathLike, new: bool) -> None:
         )
     if new and os.path.exists(path):
         raise UserError(f'{option} {path} exists; replace it with --overwrite')
+
+
+def write_numbers(option: str, path: str | os.PathLike, data: Any) -> None:
+    """Write a file of JSON.
+
+    Args:
+        option (str): That names it, for the message.
+        path (str | PathLike): The file; it is replaced.
+        data (Any): What JSON can hold.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    with writing(option, path):
+        Path(path).write_text(json.dumps(data, indent=1) + '\n')
+
+
+@contextlib.contextmanager
+def writing(option: str, path: str | os.PathLike) -> Iterator[None]:
+    """Name the option and the file that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f'{option} {path} could not be written: {error}'
+        ) from error
 
 
 def check_picture(option: str, path: str | os.PathLike) -> None:

@@ -28,6 +28,41 @@ def test_tables_and_numbers(tmp_path, capsys):
     assert f'{found["peak"]:,.0f}' in shown
 
 
+def test_a_result_is_kept_where_the_next_config_fails(tmp_path, capsys):
+    file, bad = tmp_path / 'cost.json', tmp_path / 'bad.py'
+    bad.write_text(f'_base_ = {CONFIG!r}\nmodel = dict(teacher_trainable=True)')
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [CONFIG, str(bad), '--no-settings', '--json', str(file)]
+            + ['--batch-size', '2', '--input-size', '32', '32']
+        )
+    assert ended.value.code == 2
+    assert 'teacher_trainable=True' in capsys.readouterr().err
+    assert list(json.loads(file.read_text())) == [CONFIG]
+
+
+def test_a_config_that_a_library_ships(capsys):
+    main(
+        ['mmpretrain::resnet/resnet18_8xb16_cifar10.py', '--no-settings']
+        + ['--batch-size', '2', '--input-size', '32', '32']
+    )
+    assert 'student' in capsys.readouterr().out
+
+
+def test_numbers_that_cannot_be_written_are_shown(tmp_path, capsys):
+    file = tmp_path / 'cost.json'
+    file.symlink_to(tmp_path / 'no' / 'cost.json')
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [CONFIG, '--no-settings', '--json', str(file), '--batch-size', '2']
+            + ['--input-size', '32', '32']
+        )
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert 'distiller' in said.out
+    assert said.err.startswith(f'error: --json {file} could not be written')
+
+
 @pytest.mark.parametrize(
     'arguments, word',
     [

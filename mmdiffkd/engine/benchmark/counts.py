@@ -10,6 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..multiply_adds import OURS
+
 
 class Parts(NamedTuple):
     """A number for each part of a distillation.
@@ -50,7 +52,8 @@ def work_of(step: Callable[[], Any], module: nn.Module | None = None) -> Work:
             runs. Defaults to None.
     """
     seen = _Seen(module)
-    with FlopCounterMode(display=False) as counter, seen:
+    counter = FlopCounterMode(display=False, custom_mapping=OURS)
+    with counter, seen:
         step()
     # It counts a multiplication and an addition as two.
     used = sum(p.numel() for p in seen.found.values())

@@ -55,7 +55,16 @@ def build(cfg: Config) -> tuple[BaseModel, Config]:
     Returns:
         tuple[BaseModel, Config]: The model in training mode, and a config
         whose optimizer fits it.
+
+    Raises:
+        UserError: If the student has no loss of its own.
     """
+    if has_student(cfg) and not cfg.model.get('calculate_student_loss', True):
+        raise UserError(
+            f'{cfg.filename}: model.calculate_student_loss is False; there is '
+            "no floor then, which is a step of the student's own losses. "
+            'Leave it out for the benchmark'
+        )
     cfg = untrained(cfg)
     show_student_to_constructor(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):

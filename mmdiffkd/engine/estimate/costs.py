@@ -2,6 +2,7 @@
 """What a recipe costs, alone and with its cheaper settings."""
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from mmdiffkd.utils.errors import UserError
 from ..sweep.batches import OtherInput
 from .ledger import BLOCK
 from .models import build
+from .not_counted import not_counted
 from .real_sections import Found
 from .settings import Setting, cheaper
 from .step import DISTILLER, TEACHER, Step, Studio
@@ -23,6 +25,8 @@ LEFT = 0.1
 """Share of a GPU's memory that is left to what no tensor shows: context of
 CUDA, workspaces of cuDNN, blocks of the allocator that lie idle. An
 assumption, not a measurement."""
+FURTHER = 8
+"""Times the images of a step that say how many more there may be."""
 
 
 class Cost(NamedTuple):
@@ -31,42 +35,77 @@ class Cost(NamedTuple):
     Attributes:
         step (Step): With the batch that was asked for.
         per_image (float): Features of one image more, in bytes.
-        images (int): Of that batch.
+        largest_batch (int): Images that fit the GPU, 0 where not even one
+            does.
     """
 
     step: Step
     per_image: float
-    images: int
-
-    def largest_batch(self, gpu_memory: float) -> int:
-        """Images that fit, 0 where not even one does.
-
-        Args:
-            gpu_memory (float): Of the GPU, in GiB; :data:`LEFT` of it is not
-                used.
-        """
-        # Where features are most, the gradients are still to come.
-        resident = sum(
-            size
-            for (_, kind), size in self.step.at_peak.items()
-            if kind in ('weights', 'optimizer')
-        )
-        free = gpu_memory * 2**30 * (1 - LEFT) - resident
-        more = free - self.step.features
-        return max(self.images + int(more // max(self.per_image, 1)), 0)
+    largest_batch: int
 
 
 def cost_of(
-    studio: Studio, count: int, size: tuple[int, int], alone: bool = False
+    studio: Studio,
+    count: int,
+    size: tuple[int, int],
+    gpu_memory: float,
+    alone: bool = False,
 ) -> Cost:
     """Take two steps, the second with one image more.
 
     The line through them gives other batches: features grow with the images,
-    weights, gradients and the optimizer's state do not.
+    weights, gradients and the optimizer's state do not. Where more than half
+    of the features does not grow, as with few small images, it says little of
+    many; two more steps are taken then, with up to :data:`FURTHER` times as
+    many images.
+
+    Args:
+        studio (Studio): Of the model.
+        count (int): Images of the batch.
+        size (tuple[int, int]): Their height and width, in pixels.
+        gpu_memory (float): Of the GPU, in GiB; :data:`LEFT` of it is not
+            used.
+        alone (bool): See :meth:`Studio.step`. Defaults to False.
     """
-    step = studio.step(count, size, alone)
-    more = studio.step(count + 1, size, alone)
-    return Cost(step, max(more.features - step.features, 0), count)
+    free = gpu_memory * 2**30 * (1 - LEFT)
+    pair = first = _two(studio, count, size, alone)
+    largest = _largest(pair, count, free)
+    while largest > count and not _grows(pair, count):
+        count = min(largest, FURTHER * count)
+        pair = _two(studio, count, size, alone)
+        largest = _largest(pair, count, free)
+    return Cost(first[0], _growth(pair), largest)
+
+
+def _two(
+    studio: Studio, count: int, size: tuple[int, int], alone: bool
+) -> tuple[Step, Step]:
+    return (
+        studio.step(count, size, alone),
+        studio.step(count + 1, size, alone),
+    )
+
+
+def _growth(pair: tuple[Step, Step]) -> int:
+    return max(pair[1].features - pair[0].features, 0)
+
+
+def _grows(pair: tuple[Step, Step], count: int) -> bool:
+    """Whether the features are for the most part those of the images."""
+    return 2 * _growth(pair) * count >= pair[0].features
+
+
+def _largest(pair: tuple[Step, Step], count: int, free: float) -> int:
+    """Images that fit, by a line for each of two moments.
+
+    Memory is at its peak where the features are most, or where gradients or
+    the optimizer's own tensors have come to them.
+    """
+    fits = []
+    for moment in ('peak', 'with_features'):
+        one, more = (getattr(step, moment) for step in pair)
+        fits.append(count + math.floor((free - one) / max(more - one, 1)))
+    return max(min(fits), 0)
 
 
 def estimate(
@@ -100,14 +139,15 @@ def estimate(
     found = Found()
     with _told(count, size):
         studio = Studio(model, own, block, found)
-        cost = cost_of(studio, count, size)
+        cost = cost_of(studio, count, size, gpu_memory)
     result = dict(
         batch_size=count,
         input_size=list(size),
         gpu_memory=gpu_memory,
-        **_row(cost, gpu_memory),
+        **_row(cost),
         parts=_parts(cost.step),
         run_for_real=cost.step.real,
+        not_counted=not_counted(cfg),
     )
     if TEACHER not in cost.step.parameters:
         return result
@@ -116,8 +156,8 @@ def estimate(
     )
     if not settings:
         return result
-    alone = cost_of(studio, count, size, alone=True)
-    result['student_alone'] = _row(alone, gpu_memory)
+    alone = cost_of(studio, count, size, gpu_memory, alone=True)
+    result['student_alone'] = _row(alone)
     result['settings'] = {
         setting.name: dict(
             change=setting.change,
@@ -126,8 +166,8 @@ def estimate(
                     Studio(*build(_changed(cfg, setting)), block, found),
                     count,
                     size,
-                ),
-                gpu_memory,
+                    gpu_memory,
+                )
             ),
         )
         for setting in cheaper(cfg, model)
@@ -161,12 +201,12 @@ def _changed(cfg: Config, setting: Setting) -> Config:
     return changed
 
 
-def _row(cost: Cost, gpu_memory: float) -> dict[str, Any]:
+def _row(cost: Cost) -> dict[str, Any]:
     return dict(
         peak=cost.step.peak / MIB,
         per_image=cost.per_image / MIB,
         multiply_adds=_all(cost.step),
-        largest_batch=cost.largest_batch(gpu_memory),
+        largest_batch=cost.largest_batch,
     )
 
 

@@ -12,8 +12,9 @@ from weakref import finalize
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakIdKeyDictionary
+
+from ..multiply_adds import formula_of
 
 BLOCK = 512
 """Bytes of which PyTorch's CUDA allocator gives whole multiples."""
@@ -56,6 +57,8 @@ class Ledger(TorchDispatchMode):
         self.peak = 0
         #: Memory of features, the most that there was at once.
         self.most_features = 0
+        #: All memory at that moment.
+        self.with_most_features = 0
         self._features = 0
         #: What :attr:`live` was when :attr:`peak` was reached.
         self.at_peak: Counter[Entry] = Counter()
@@ -100,6 +103,7 @@ class Ledger(TorchDispatchMode):
         """Forget the peak and the multiply-adds so far."""
         self.peak, self.at_peak = self.total, self.live.copy()
         self.most_features = self._features
+        self.with_most_features = self.total
         self.multiply_adds.clear()
 
     def state(self) -> tuple:
@@ -108,13 +112,14 @@ class Ledger(TorchDispatchMode):
             self.peak,
             self.at_peak,
             self.most_features,
+            self.with_most_features,
             self.multiply_adds.copy(),
         )
 
     def restore(self, state: tuple) -> None:
         """Forget what was reached and computed since."""
         self.peak, self.at_peak, self.most_features = state[:3]
-        self.multiply_adds = state[3]
+        self.with_most_features, self.multiply_adds = state[3:]
 
     def _owner(self) -> str:
         node = torch._C._current_autograd_node()
@@ -132,7 +137,9 @@ class Ledger(TorchDispatchMode):
         self._known[storage] = held
         finalize(storage, self._drop, held).atexit = False
         self._book(entry, size)
-        self.most_features = max(self.most_features, self._features)
+        if self._features > self.most_features:
+            self.most_features = self._features
+            self.with_most_features = self.total
         if self.total > self.peak:
             self.peak, self.at_peak = self.total, self.live.copy()
 
@@ -153,7 +160,7 @@ class Ledger(TorchDispatchMode):
         kwargs: dict | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)
+        formula = formula_of(func._overloadpacket)
         if formula is not None:
             count = formula(*args, **(kwargs or {}), out_val=result)
             self.compute(count // 2, in_backward())

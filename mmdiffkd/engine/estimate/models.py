@@ -28,13 +28,19 @@ def build(cfg: Config) -> tuple[Any, Config]:
         built from.
 
     Raises:
-        UserError: If the config is of another algorithm.
+        UserError: If the config is of another algorithm, or trains its
+            teacher.
     """
     if has_student(cfg) and not is_distillation(cfg):
         raise UserError(
             f'model.type {cfg.model.type} is an algorithm that estimate does '
             'not know; name the config of an mmdiffkd.FrozenTeacherDistill, '
             'or of a plain model'
+        )
+    if cfg.model.get('teacher_trainable'):
+        raise UserError(
+            'model.teacher_trainable=True trains the teacher, too; estimate '
+            'counts frozen ones, and `mmdiffkd benchmark` measures both'
         )
     cfg = untrained(cfg)
     show_student_to_constructor(cfg)

@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """One training step of a model that has no memory."""
 
+import copy
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,6 +40,7 @@ class Step(NamedTuple):
         after_forward (Counter): Memory after the forward pass, likewise.
         features (int): The most memory that all but weights, gradients and
             the optimizer's state had at once, in bytes.
+        with_features (int): All memory at that moment.
         real (dict[str, str]): Functions that were run for real, and why.
     """
 
@@ -49,6 +51,7 @@ class Step(NamedTuple):
     at_peak: Counter
     after_forward: Counter
     features: int
+    with_features: int
     real: dict[str, str]
 
 
@@ -128,6 +131,7 @@ class Studio:
             ledger.at_peak,
             after_forward,
             ledger.most_features,
+            ledger.with_most_features,
             dict(self.found.reasons),
         )
 
@@ -197,9 +201,11 @@ def _settle(model: Any, cfg: Config) -> None:
     """
 
     def attempt(side: int) -> None:
-        pad_to(model.data_preprocessor, side)
+        # One that resizes whole batches remembers its first.
+        preprocessor = copy.deepcopy(model.data_preprocessor)
+        pad_to(preprocessor, side)
         data = batch(model.student, side, 2, semantic_stride(cfg))
-        data = model.data_preprocessor(data, True)
+        data = preprocessor(data, True)
         for _ in range(2):  # the first may only learn how to run
             model._run_teacher(data['inputs'], data['data_samples'])
 

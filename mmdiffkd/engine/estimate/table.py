@@ -49,6 +49,8 @@ def _parts_of(estimate: Mapping[str, Any]) -> Iterator[RenderableType]:
         )
     for name, why in estimate['run_for_real'].items():
         yield f'run on random numbers, as it needs values: {name} ({why})'
+    for setting in estimate['not_counted']:
+        yield f'not counted: {setting}'
 
 
 def _by_part(estimate: Mapping[str, Any]) -> Table:

@@ -47,6 +47,10 @@ def configs(tiny, tmp_path_factory):
     for name, cfg in (
         ('mimic', dict(model=mimic, default_scope='mmdet')),
         ('cls', cls),
+        (
+            'unsupervised',
+            dict(cls, model=dict(cls['model'], calculate_student_loss=False)),
+        ),
     ):
         Config(cfg).dump(folder / f'{name}.py')
     return folder
@@ -205,6 +209,14 @@ def test_picture_has_a_bar_for_each_number(measured):
         (['{distill}', '--json', '{there}'], 'exists; replace it with'),
         (['{distill}', '--json', 'no/where.json'], 'a folder that exists'),
         (['{distill}', '--plot', 'x.txt'], 'has to end in one of'),
+        (
+            ['{distill}', '--plot', 'x.png', '--json', './x.png'],
+            'name the same file',
+        ),
+        (
+            ['{unsupervised}', *SHORT, '--batch-size', '1'],
+            'calculate_student_loss is False',
+        ),
     ],
 )
 def test_mistakes_end_with_2(
@@ -218,6 +230,7 @@ def test_mistakes_end_with_2(
         distill=tiny.distill,
         cls=configs / 'cls.py',
         there=there,
+        unsupervised=configs / 'unsupervised.py',
     )
     with pytest.raises(SystemExit) as end:
         main(['benchmark', *(word.format(**places) for word in words)])

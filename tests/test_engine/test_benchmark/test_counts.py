@@ -1,5 +1,6 @@
 """Counts agree with formulas that are written out here."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -25,6 +26,22 @@ def test_multiply_adds_of_a_small_network():
     backward = first + 2 * second + 2 * matrix
     whole = work_of(lambda: network(images).sum().backward())
     assert whole.multiply_adds == forward + backward
+
+
+@pytest.mark.parametrize('kind', [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize('groups', [1, 2, 8])
+def test_a_convolution_of_groups(kind, groups):
+    """The gradient of each operand takes as much as the forward pass."""
+    layer = kind(8, 16, 3, padding=1, groups=groups)
+    x = torch.rand(2, 8, 5, 6, requires_grad=True)
+    forward = 2 * (5 * 6) * (16 * (8 // groups) * 9)
+    with torch.no_grad():
+        assert work_of(lambda: layer(x)).multiply_adds == forward
+    whole = work_of(lambda: layer(x).sum().backward())
+    assert whole.multiply_adds == 3 * forward
+    layer.requires_grad_(False)
+    whole = work_of(lambda: layer(x).sum().backward())
+    assert whole.multiply_adds == 2 * forward
 
 
 def test_what_is_used_is_told_from_what_is_there():
