@@ -1,8 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
-"""What the connectors take, with their 1x1 convolutions and PyTorch's, and
-with maps that are laid out channels last.
+"""What the connectors take, with their 1x1 convolutions and PyTorch's, with
+maps that are laid out channels last, and where nothing is computed again; and
+what they keep for their backward pass.
 
-Table and profile of docs/en/performance.md are what this prints with ``-s``.
+Tables and profile of docs/en/performance.md are what this prints with ``-s``.
 """
 
 import statistics
@@ -10,6 +11,7 @@ import time
 
 import pytest
 import torch
+from helpers.allocator import memory_of
 from torch import nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
@@ -50,37 +52,48 @@ def test_all_ways_have_the_same_losses(name, monkeypatch):
         student = torch.randn(size, requires_grad=True)
         pairs.append((core, student, torch.randn(size)))
 
-    def step():
+    def forward():
         total = 0.0
         for core, *features in pairs:
             out = core(*features)
             total += F.mse_loss(out.student, out.teacher)
             total += sum(out.losses.values())
+        return total
+
+    def step():
+        total = forward()
         total.backward()
         return float(total.detach())
 
     ours = PointwiseConv2d._conv_forward
     ways = dict(
-        now=(ours, False),
-        before=(nn.Conv2d._conv_forward, False),
-        last=(ours, True),
+        now=(ours, False, True),
+        before=(nn.Conv2d._conv_forward, False, True),
+        last=(ours, True, True),
+        kept=(ours, False, False),
     )
     seconds = {way: [] for way in ways}
     losses = {way: [] for way in ways}
     draws = [core.noise_source.state() for core, *_ in pairs]
     for i in range(ROUNDS + 1):
-        for way, (forward, last) in ways.items():
-            monkeypatch.setattr(PointwiseConv2d, '_conv_forward', forward)
+        for way, (convolution, last, lean) in ways.items():
+            monkeypatch.setattr(PointwiseConv2d, '_conv_forward', convolution)
             for (core, *_), state in zip(pairs, draws):
                 core.noise_source.set_state(state)
                 core.channels_last = last
+                core.denoiser.lean = lean
             start = time.process_time()
             losses[way].append(step())
             if i:
                 seconds[way].append(time.process_time() - start)
     monkeypatch.undo()
-    for core, *_ in pairs:
-        core.channels_last = False
+    memory = {}
+    for lean in (False, True):
+        for core, *_ in pairs:
+            core.channels_last = False
+            core.denoiser.lean = lean
+        if 'logits' not in name:  # of which nothing is computed again
+            memory[lean], _ = memory_of(forward, torch.Tensor.backward)
     with FlopCounterMode(display=False) as counter:
         step()
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
@@ -99,11 +112,19 @@ def test_all_ways_have_the_same_losses(name, monkeypatch):
         f'| {now:,.0f} | {last:,.0f} | {ratio(seconds, "now", "before")} '
         f'| {ratio(seconds, "last", "now")} |'
     )
+    if memory:
+        plain, lean = (memory[lean] / 2**20 for lean in (False, True))
+        print(
+            f'| {name} | {plain:,.0f} | {lean:,.0f} | {lean / plain:.2f} '
+            f'| {ratio(seconds, "now", "kept")} |'
+        )
+        assert lean < plain / 2
     for operator in operators[:6]:
         share = operator.self_cpu_time_total / whole
         print(f'{operator.key}: {share:.0%}')
     assert losses['now'] == pytest.approx(losses['before'], rel=1e-4)
     assert losses['now'] == pytest.approx(losses['last'], rel=1e-4)
+    assert losses['now'] == losses['kept']
 
 
 def ratio(seconds, way, other):
