@@ -11,6 +11,7 @@ from mmdiffkd.commands.estimate import main
 
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / 'configs/demo/digits_cls_diffkd.py')
+SMALL = ['--batch-size', '2', '--input-size', '32', '32', '--no-settings']
 
 
 @pytest.mark.slow
@@ -30,22 +31,18 @@ def test_tables_and_numbers(tmp_path, capsys):
 
 def test_a_result_is_kept_where_the_next_config_fails(tmp_path, capsys):
     file, bad = tmp_path / 'cost.json', tmp_path / 'bad.py'
-    bad.write_text(f'_base_ = {CONFIG!r}\nmodel = dict(teacher_trainable=True)')
+    bad.write_text(
+        f'_base_ = {CONFIG!r}\nmodel = dict(teacher_trainable=True)\n'
+    )
     with pytest.raises(SystemExit) as ended:
-        main(
-            [CONFIG, str(bad), '--no-settings', '--json', str(file)]
-            + ['--batch-size', '2', '--input-size', '32', '32']
-        )
+        main([CONFIG, str(bad), *SMALL, '--json', str(file)])
     assert ended.value.code == 2
     assert 'teacher_trainable=True' in capsys.readouterr().err
     assert list(json.loads(file.read_text())) == [CONFIG]
 
 
 def test_a_config_that_a_library_ships(capsys):
-    main(
-        ['mmpretrain::resnet/resnet18_8xb16_cifar10.py', '--no-settings']
-        + ['--batch-size', '2', '--input-size', '32', '32']
-    )
+    main(['mmpretrain::resnet/resnet18_8xb16_cifar10.py', *SMALL])
     assert 'student' in capsys.readouterr().out
 
 
@@ -53,10 +50,7 @@ def test_numbers_that_cannot_be_written_are_shown(tmp_path, capsys):
     file = tmp_path / 'cost.json'
     file.symlink_to(tmp_path / 'no' / 'cost.json')
     with pytest.raises(SystemExit) as ended:
-        main(
-            [CONFIG, '--no-settings', '--json', str(file), '--batch-size', '2']
-            + ['--input-size', '32', '32']
-        )
+        main([CONFIG, *SMALL, '--json', str(file)])
     assert ended.value.code == 2
     said = capsys.readouterr()
     assert 'distiller' in said.out
