@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _read(path: str, args: argparse.Namespace) -> tuple[Any, int, Any]:
     """Config, number of images and their size."""
-    from mmdiffkd.engine.benchmark.models import read
+    from mmdiffkd.engine.named_config import read
     from mmdiffkd.engine.training_input import batch_size, input_size
     from mmdiffkd.utils.distillation import has_student
 

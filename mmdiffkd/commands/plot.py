@@ -14,6 +14,7 @@ from mmdiffkd.utils.cli import (
     check_new_file,
     check_picture,
     command_line,
+    writing,
 )
 from mmdiffkd.utils.errors import UserError
 
@@ -64,7 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
     keys = choose_keys(groups, args.keys)
     if not keys:
         raise UserError('the runs have logged nothing to draw; name --keys')
-    draw_runs(groups, keys).savefig(args.out, dpi=130)
+    with writing('--out', args.out):
+        draw_runs(groups, keys).savefig(args.out, dpi=130)
     for group in groups:
         print(f'{group.name}: {len(group.runs)} of {len(args.runs)} runs')
         if mixed := group.mixed():

@@ -9,11 +9,10 @@ one training with another, such as that of the control without diffusion.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from mmdiffkd.engine.launch import add_reading_arguments
-from mmdiffkd.utils.cli import command_line, quiet
+from mmdiffkd.utils.cli import command_line, quiet, write_numbers, writing
 from mmdiffkd.utils.configs.loading import load_config
 from mmdiffkd.utils.errors import UserError
 
@@ -105,15 +104,18 @@ def main(arguments: list[str] | None = None) -> None:
         seed=args.seed,
         **measured.summary(),
     )
-    out.mkdir(parents=True, exist_ok=True)
     title = f'{Path(args.config).stem}, {Path(args.checkpoint).name}'
-    for name, figure in draw(kept, summary, title):
-        figure.savefig(out / name, dpi=100)
-    (out / FILE).write_text(json.dumps(summary, indent=1) + '\n')
+    # First, since a disk may be full.
+    print(f'means over {len(images)} images:')
+    print(as_table(summary))
+    with writing('--out', out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, figure in draw(kept, summary, title):
+            figure.savefig(out / name, dpi=100)
+    write_numbers('--out', out / FILE, summary)
+    print(f'pictures and all numbers: {out}')
     for name, reason in look.reasons.items():
         print(f'{name} is left out: {reason}')
-    print(f'means over {len(images)} images, see {out / FILE}:')
-    print(as_table(summary))
 
 
 def _check(args: argparse.Namespace, out: Path) -> None:

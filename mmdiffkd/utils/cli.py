@@ -80,13 +80,21 @@ def check_batch(args: argparse.Namespace) -> None:
 def quiet() -> Iterator[None]:
     """Say nothing of what the libraries build and load, at length."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    _disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             yield
     finally:
-        logging.disable(before)
+        _disable(before)
+
+
+def _disable(level: int) -> None:
+    logging.disable(level)
+    # A logger remembers which levels it passes on. MMEngine's stand outside of
+    # logging's own list, and forget by this alone.
+    logger = MMLogger.get_current_instance()
+    logger.setLevel(logger.level)
 
 
 def check_new_file(option: str, path: str | os.PathLike, new: bool) -> None:

@@ -85,6 +85,17 @@ def test_pictures_and_numbers(run, tiny, saved, tmp_path):
     assert Path('seen/numbers.json').read_bytes() == before
 
 
+def test_a_folder_that_cannot_be_made_loses_no_table(
+    run, tiny, saved, tmp_path
+):
+    (tmp_path / 'seen').symlink_to(tmp_path / 'gone' / 'seen')
+    code, out, message = run(
+        tiny.distill, saved / 'whole.pth', tiny.image, '-o', 'seen'
+    )
+    assert code == 2 and 'diff_p3' in out
+    assert message.startswith('--out seen could not be written')
+
+
 def test_wrong_checkpoints_and_images(run, tiny, saved, tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'torn.png').write_text('no image')

@@ -12,7 +12,7 @@ from mmengine.runner import CheckpointLoader
 from mmdiffkd.__main__ import commands, run
 from mmdiffkd.utils import UserError
 from mmdiffkd.utils.checkpoints.files import write_checkpoint
-from mmdiffkd.utils.cli import add_traceback, command_line
+from mmdiffkd.utils.cli import add_traceback, command_line, quiet
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +112,20 @@ def test_every_command_has_the_switch(command, capsys):
     with pytest.raises(SystemExit):
         run(command, ['--help'])
     assert '--traceback' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('first', ['inside', 'before'])
+def test_what_is_logged_is_quiet_inside_alone(first, caplog):
+    """Whatever the logger has passed on, or not, before."""
+    logger = MMLogger.get_instance('talking')
+    logger.addHandler(caplog.handler)
+    if first == 'before':
+        logger.info('before')
+    with quiet():
+        logger.info('inside')
+    logger.info('after')
+    heard = [record.getMessage() for record in caplog.records]
+    assert heard == ['before', 'after'][first == 'inside' :]
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -11,38 +11,27 @@ from mmengine.registry import MODELS, DefaultScope
 from mmrazor.registry import MODELS as RAZOR_MODELS
 from torch import nn
 
-from mmdiffkd.pairing.named import shipped
-from mmdiffkd.utils.configs.loading import load_config
 from mmdiffkd.utils.distillation import has_student
 from mmdiffkd.utils.errors import UserError
 
+from .. import named_config
 from ..student_optim_wrapper import show_student_to_constructor
 from ..sweep.untrained import untrained
 
 
 def read(name: str, options: Mapping | None = None) -> Config:
-    """Read the config of a training by its name.
-
-    Args:
-        name (str): A file, or ``library::path`` of a config that a library
-            ships, such as ``mmrazor::distill/mmdet/cwd/...``.
-        options (Mapping, optional): Settings to change, by dotted names.
-            Defaults to None.
-
-    Returns:
-        Config: As its file says, but for the options.
+    """Read a config as :func:`~..named_config.read` does.
 
     Raises:
-        UserError: If there is none, it has no model, or an option does not
-            fit.
+        UserError: As there, or if the student has no loss of its own.
     """
-    library, colons, path = name.partition('::')
-    cfg = load_config(
-        str(shipped(library, path, 'config')) if colons else name, options
-    )
-    model = cfg.get('model')
-    if not isinstance(model, Mapping) or not {'type', 'cfg_path'} & {*model}:
-        raise UserError(f'config {name} defines no model')
+    cfg = named_config.read(name, options)
+    if has_student(cfg) and not cfg.model.get('calculate_student_loss', True):
+        raise UserError(
+            f'{name}: model.calculate_student_loss is False; there is no '
+            "floor then, which is a step of the student's own losses. Leave "
+            'it out for the benchmark'
+        )
     return cfg
 
 
@@ -55,16 +44,7 @@ def build(cfg: Config) -> tuple[BaseModel, Config]:
     Returns:
         tuple[BaseModel, Config]: The model in training mode, and a config
         whose optimizer fits it.
-
-    Raises:
-        UserError: If the student has no loss of its own.
     """
-    if has_student(cfg) and not cfg.model.get('calculate_student_loss', True):
-        raise UserError(
-            f'{cfg.filename}: model.calculate_student_loss is False; there is '
-            "no floor then, which is a step of the student's own losses. "
-            'Leave it out for the benchmark'
-        )
     cfg = untrained(cfg)
     show_student_to_constructor(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):

@@ -1,10 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 """What a config asks for, and an estimate leaves out."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from mmengine.config import Config
+
+from mmdiffkd.utils.configs.walk import values_of
 
 
 def not_counted(cfg: Config) -> list[str]:
@@ -17,14 +16,14 @@ def not_counted(cfg: Config) -> list[str]:
         list[str]: Setting and what it does, a sentence each.
     """
     found = []
-    compiled = {
-        key
-        for key, value in _settings(cfg.model)
-        if key in ('compile_denoiser', 'compile_teacher')
-        and value is not False
+    settings = {
+        key.split('.')[-1]
+        for key, value in values_of(cfg.model)
+        if value is not False
     }
-    for key in sorted(compiled):
-        found.append(f'{key}: what is compiled may keep more or less')
+    for key in ('compile_denoiser', 'compile_teacher'):
+        if key in settings:
+            found.append(f'{key}: what is compiled may keep more or less')
     wrapper = cfg.get('optim_wrapper') or {}
     if wrapper.get('accumulative_counts', 1) > 1:
         found.append(
@@ -37,14 +36,3 @@ def not_counted(cfg: Config) -> list[str]:
         if 'EMAHook' in str(hook.get('type')):
             found.append('EMAHook: its copy of the weights')
     return found
-
-
-def _settings(value: Any) -> Iterator[tuple[str, Any]]:
-    """All keys of a config with their values, at any depth."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield key, inner
-            yield from _settings(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _settings(inner)

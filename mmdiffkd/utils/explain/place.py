@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any
 
 from ..blame import Frames, module_of
+from ..configs.walk import values_of
 
 BUILDER = 'mmengine.registry.build_functions'
 CHECKPOINT = 'mmengine.runner.checkpoint'
@@ -52,7 +53,7 @@ def config_key(frames: Frames, part: Any) -> str | None:
         if frame.f_code.co_name == 'from_cfg' and isinstance(part, Mapping):
             found = [
                 key
-                for key, value in _walk(frame.f_locals['cfg'])
+                for key, value in values_of(frame.f_locals['cfg'])
                 if _same(value, part)
             ]
             return found[0] if len(found) == 1 else None
@@ -79,17 +80,3 @@ def _equal(left: Any, right: Any) -> bool:
         return bool(left == right)
     except Exception:  # arrays and other things without a truth value
         return False
-
-
-def _walk(item: Any, key: str = '') -> list[tuple[str, Any]]:
-    """Every value of a config under its dotted key."""
-    if isinstance(item, (list, tuple)):
-        children = [(str(i), value) for i, value in enumerate(item)]
-    elif hasattr(item, 'items'):
-        children = [(str(name), value) for name, value in item.items()]
-    else:
-        children = []
-    found = [(key, item)]
-    for name, value in children:
-        found += _walk(value, f'{key}.{name}' if key else name)
-    return found

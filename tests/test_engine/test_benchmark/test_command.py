@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmdiffkd.__main__ import main
 from mmdiffkd.engine.benchmark import report
 
+LOSSLESS = 'model.calculate_student_loss=False'
 SHORT = ['--device', 'cpu', '--input-size', '64', '96', '--steps', '2']
 
 
@@ -213,8 +214,9 @@ def test_picture_has_a_bar_for_each_number(measured):
             ['{distill}', '--plot', 'x.png', '--json', './x.png'],
             'name the same file',
         ),
+        (['{unsupervised}'], 'calculate_student_loss is False'),
         (
-            ['{unsupervised}', *SHORT, '--batch-size', '1'],
+            ['{distill}', *SHORT, '--against-options', LOSSLESS],
             'calculate_student_loss is False',
         ),
     ],
