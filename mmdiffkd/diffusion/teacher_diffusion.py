@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
+from mmdiffkd.utils.compiling import compile_arguments
+
 from .blocks import Config, build, norms_of
 from .ddim_sampler import DDIMSampler
 from .feature_pair import FeaturePair, check_not_negative
@@ -65,7 +67,8 @@ class TeacherDiffusion(FeaturePair):
             sizes and tokens.
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range, or PyTorch does not take the
+            arguments of ``compile_denoiser``.
     """
 
     #: Parts that know the teacher alone.
@@ -123,9 +126,9 @@ class TeacherDiffusion(FeaturePair):
         if freeze_diffusion:
             for part in self.diffusion_parts().values():
                 part.requires_grad_(False)
-        if compile_denoiser is not False:
-            options = compile_denoiser if compile_denoiser is not True else {}
-            self.denoiser.compile(**options)
+        compiled = compile_arguments('compile_denoiser', compile_denoiser)
+        if compiled is not None:
+            self.denoiser.compile(**compiled)
 
     def diffusion_parts(self) -> dict[str, nn.Module]:
         """The :attr:`PARTS` that there are, by name."""

@@ -13,6 +13,18 @@ CASES = {
         distil(*options('model.compile_teacher=inductor')),
         'model.compile_teacher.*arguments of torch.compile',
     ),
+    'an argument of its compiler': (
+        distil(*options('model.compile_teacher.dynmic=True')),
+        "model.compile_teacher.*torch.compile does not take.*'dynmic'",
+    ),
+    'a compiler of a denoiser': (
+        distil(
+            *options(
+                DISTILLER + 'connectors.diff_p3.compile_denoiser.backend=x'
+            )
+        ),
+        "diff_p3.*compile_denoiser=.*torch.compile does not take.*'x'",
+    ),
     'student source': (
         distil(*options(DISTILLER + 'student_recorders.fpn.source=nec')),
         "student_recorders.fpn.*'nec'.*'neck'",

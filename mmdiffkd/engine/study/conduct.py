@@ -16,16 +16,11 @@ from .definition import Study
 from .ledger import Ledger, finite
 from .logs import NoResult
 from .plan import diffusion_run, method_run, teacher_run, total
-from .processes import FailedRun, Interrupted, Tools, trained
+from .processes import FailedRun, Interrupted, Tools, say, trained
 from .rows import called, commit, metric_of, new_row, same_row
 from .run import Run, scaled
 from .timing import time_factors, unmeasured
 from .tune import Tuning, cut_unfinished_line, release
-
-
-def say(line: str) -> None:
-    """Print a line so that a log file has it at once."""
-    print(line, flush=True)
 
 
 class Conductor:

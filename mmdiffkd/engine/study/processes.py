@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
@@ -45,6 +45,11 @@ DIFFUSION_FILE = 'diffusion.pth'
 _MMDIFFKD = (sys.executable, '-m', 'mmdiffkd')
 
 
+def say(line: str) -> None:
+    """Print a line so that a log file has it at once."""
+    print(line, flush=True)
+
+
 class Interrupted(Exception):
     """The study was told to stop; this run goes on next time."""
 
@@ -70,6 +75,8 @@ class Tools:
         test (Sequence[str]): Likewise ``mmdiffkd test``.
         pretrain (Sequence[str]): Likewise ``mmdiffkd pretrain-diffusion``.
         threads (int): OMP_NUM_THREADS of each. Defaults to 1.
+        tell (Callable): Shows a line of progress. Defaults to
+            :func:`say`.
     """
 
     def __init__(
@@ -78,10 +85,11 @@ class Tools:
         test: Sequence[str] = (*_MMDIFFKD, 'test'),
         pretrain: Sequence[str] = (*_MMDIFFKD, 'pretrain-diffusion'),
         threads: int = 1,
+        tell: Callable[[str], None] = say,
     ) -> None:
         self.train, self.test = list(train), list(test)
         self.pretrain = list(pretrain)
-        self.threads = threads
+        self.threads, self.tell = threads, tell
         self._stopping = threading.Event()
         self._running: set[subprocess.Popen] = set()
         self._lock = threading.Lock()
@@ -129,7 +137,7 @@ class Tools:
             open(osp.join(folder, 'lock'), 'w') as lock,
             damage_told(run, folder),
         ):
-            self._wait_for(lock)
+            self._wait_for(lock, run)
             if run.purpose == DIFFUSION:
                 return self._pretrain(run, folder, options, lock)
             result = self._train(run, folder, options, metric, lock)
@@ -276,12 +284,19 @@ class Tools:
             )
         return Usage(time.monotonic() - start, used.ru_utime + used.ru_stime)
 
-    def _wait_for(self, lock: IO) -> None:
+    def _wait_for(self, lock: IO, run: Run) -> None:
+        told = False
         while not self._stopping.is_set():
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
+                if not told:
+                    self.tell(
+                        f'{run}: waiting for its process of an earlier start, '
+                        f'which still works in {osp.dirname(lock.name)}'
+                    )
+                told = True
                 self._stopping.wait(1)
         raise Interrupted(lock.name)
 

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from mmdiffkd.utils import UserError, closest
+from mmdiffkd.utils.compiling import compile_arguments
 
 from .compiled_parts import compile_parts
 from .early_exit import EarlyExit
 from .teacher_input import TeacherInput
 
 DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16)
+COMPILED = 'model.compile_teacher'
 
 
 class TeacherPass:
@@ -67,9 +69,7 @@ class TeacherPass:
         self._early_exit = EarlyExit(teacher, distiller, skip)
         self._dtype = None if dtype is None else DTYPES[dtype]
         self._channels_last = channels_last
-        self._to_compile: dict | None = None
-        if compiled is not False:
-            self._to_compile = {} if compiled is True else compiled
+        self._to_compile = compile_arguments(COMPILED, compiled)
         if channels_last:
             teacher.to(memory_format=torch.channels_last)  # type: ignore
 
@@ -166,8 +166,4 @@ def check_manner(
             f'or None for that of the student, got {dtype!r}'
             f'{closest(str(dtype), DTYPES)}'
         )
-    if not isinstance(compiled, (bool, dict)):
-        raise UserError(
-            'model.compile_teacher must be True, False or a dict with '
-            f'arguments of torch.compile, got {compiled!r}'
-        )
+    compile_arguments(COMPILED, compiled)

@@ -109,6 +109,25 @@ class DiffKDDistiller(ConfigurableDistiller):
         self._paired: dict[str, PairedOutput] = {}
         self._first_iteration = True
 
+    def build_connectors(
+        self, connectors: Mapping[str, Any] | None = None
+    ) -> nn.ModuleDict:
+        """Build them as MMRazor does; a mistake in one is told by its name.
+
+        Args:
+            connectors (Mapping, optional): Configs by name.
+
+        Returns:
+            nn.ModuleDict: By the same names.
+        """
+        built = nn.ModuleDict()
+        for name, config in (connectors or {}).items():
+            try:
+                built.update(super().build_connectors({name: config}))
+            except UserError as error:
+                raise UserError(f"connector '{name}': {error}") from error
+        return built
+
     def prepare_from_student(self, model: nn.Module) -> None:
         """Attach the student recorders; see :meth:`_attach`."""
         if self.student_rois is not None:

@@ -1,6 +1,7 @@
 # Copyright (c) mmdiffkd contributors.
 """What goes wrong with one run, or with a metric, and what is left of it."""
 
+import fcntl
 import json
 import sys
 from pathlib import Path
@@ -188,6 +189,24 @@ def test_any_byte_may_stand_in_a_log(tmp_path):
     run = Run('toys', 'alone', 'test', 'a.py', 1)
     with pytest.raises(RuntimeError, match='error: \N{REPLACEMENT CHARACTER}'):
         tools.execute(run, str(tmp_path), {}, 'score')
+
+
+def test_a_training_that_is_left_over_is_waited_for_and_named(tmp_path):
+    with open(tmp_path / 'lock', 'w') as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        told = []
+
+        def tell(line):
+            told.append(line)
+            fcntl.flock(held, fcntl.LOCK_UN)
+
+        tools = Tools(train=[sys.executable, '-c', ''], tell=tell)
+        run = Run('toys', 'alone', 'tune', 'a.py', 1)
+        with pytest.raises(NoResult):  # after it had begun
+            tools.execute(run, str(tmp_path), {}, 'score')
+    (line,) = told
+    assert line.startswith('toys alone, tune, 1: waiting')
+    assert line.endswith(str(tmp_path))
 
 
 def test_a_method_without_measured_time_is_told(place):

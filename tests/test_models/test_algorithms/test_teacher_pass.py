@@ -193,6 +193,20 @@ def test_an_option_with_another_value_is_refused(option, value, message):
         build(PYRAMID, **{option: value})
 
 
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(dynmic=True), "dynmic.*does not take this: .*'dynmic'"),
+        (dict(mode='fast'), 'does not take this: .*fast.*reduce-overhead'),
+        (dict(backend='induktor'), "does not take this: .*'induktor'"),
+        (dict(options=dict(a=1)), r'does not take this: .{1,210}\.\.\.$'),
+    ],
+)
+def test_arguments_that_pytorch_does_not_take(arguments, message):
+    with pytest.raises(UserError, match=f'model.compile_teacher=.*{message}'):
+        build(PYRAMID, compile_teacher=arguments)
+
+
 @pytest.mark.parametrize('cfg', [ONE_STAGE, TWO_STAGE], ids=['one', 'two'])
 def test_without_distillation_a_step_costs_what_the_students_does(cfg):
     model = build(cfg)
