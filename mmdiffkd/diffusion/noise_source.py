@@ -2,6 +2,7 @@
 """Random numbers of one feature pair."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,8 +139,17 @@ class NoiseSource:
 
 
 def noise_sources(module: nn.Module) -> Iterator[tuple[str, NoiseSource]]:
-    """Each source of noise in a module, behind the name it has there."""
-    for name, part in module.named_modules():
+    """Each source of noise in a module, behind the name it has there.
+
+    Args:
+        module (nn.Module): Its ``parts_beside()``, if it has that method, are
+            searched as well: by name, modules that are used and are no child.
+    """
+    beside = getattr(module, 'parts_beside', dict)()
+    for name, part in chain(
+        module.named_modules(),
+        *(part.named_modules(prefix=name) for name, part in beside.items()),
+    ):
         for key, value in vars(part).items():
             if isinstance(value, NoiseSource):
                 yield f'{name}.{key}', value

@@ -1,6 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
 """Diffusion models are trained on the teacher alone, and then found."""
 
+from logging import getLogger
+from types import SimpleNamespace
+
 import pytest
 import torch
 from helpers import toys
@@ -8,11 +11,13 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
+from mmdiffkd.diffusion import noise_sources
 from mmdiffkd.diffusion.pretrained import diffusion_file
 from mmdiffkd.engine.diffusion_pretraining import (
     check_length,
     pretraining_config,
 )
+from mmdiffkd.engine.hooks import RNGStateHook
 from mmdiffkd.utils import UserError
 
 
@@ -92,3 +97,80 @@ def test_one_iteration_is_a_schedule_and_another_length_is_told(tmp_path):
         check_length(path, iters)
         with pytest.raises(UserError, match=f'was started with {iters}'):
             check_length(path, iters + 1)
+
+
+def test_all_that_a_batch_meets_is_taken_along_to_a_device():
+    """The re-normalisation of the teacher's input, too."""
+    other = toys.detector(
+        width=12,
+        channels=24,
+        norm=dict(mean=[0.0] * 3, std=[255.0] * 3, bgr_to_rgb=False),
+    )
+    model = toys.build(
+        dict(
+            type='mmdiffkd.DiffusionPretraining',
+            distillation=toys.algorithm(teacher=other),
+        )
+    ).to('meta')
+    algorithm = model._algorithm
+    assert algorithm.teacher_input is not None
+    parts = algorithm.teacher, algorithm.distiller, algorithm.teacher_input
+    for part in parts:
+        for value in (*part.parameters(), *part.buffers()):
+            assert value.device.type == 'meta'
+
+
+def test_sources_of_noise_are_found_though_they_are_no_children():
+    """So that a resumed training goes on with the noise of the first."""
+    model = toys.build(
+        dict(
+            type='mmdiffkd.DiffusionPretraining',
+            distillation=toys.algorithm(),
+        )
+    )
+    assert [name for name, _ in noise_sources(model)] == [
+        f'distiller.connectors.diff_p{i}.diffusion.noise_source'
+        for i in (3, 4, 5)
+    ]
+
+
+def test_a_resumed_training_goes_on_with_other_noise(tmp_path):
+    def step(model):
+        data = model.data_preprocessor(toys.batch(), True)
+        return float(model(**data)['diff_p3.loss_diff'])
+
+    def made():
+        torch.manual_seed(0)
+        cfg = dict(
+            type='mmdiffkd.DiffusionPretraining',
+            distillation=toys.algorithm(),
+        )
+        model = toys.build(cfg).train()
+        # The teacher is not in a checkpoint.
+        for p in model._algorithm.teacher.parameters():
+            torch.nn.init.normal_(p, std=0.05)
+        return model
+
+    first = made()
+    step(first)
+    checkpoint = dict(state_dict=first.state_dict())
+    hook = RNGStateHook()
+    hook.before_save_checkpoint(runner_of(first), checkpoint)
+    expected = step(first)
+    second = made()
+    second.load_state_dict(checkpoint['state_dict'])
+    hook = RNGStateHook()
+    hook.after_load_checkpoint(runner_of(second), checkpoint)
+    hook.before_train(runner_of(second))
+    assert step(second) == expected
+
+
+def runner_of(model):
+    return SimpleNamespace(
+        model=model,
+        train_dataloader=SimpleNamespace(),
+        val_loop=None,
+        seed=0,
+        logger=getLogger(),
+        _resume=True,
+    )

@@ -68,6 +68,10 @@ class DiffusionPretraining(BaseModel):
             }
         )
 
+    def parts_beside(self) -> dict[str, nn.Module]:
+        """Parts with a state of their own that are no child, by name."""
+        return {'distiller': self._algorithm.distiller}
+
     @property
     def diffusion_models(self) -> dict[str, TeacherDiffusion]:
         """Those that are trained, by connector."""
@@ -111,7 +115,9 @@ class DiffusionPretraining(BaseModel):
         super()._apply(fn, *args, **kwargs)
         # Its schedule and sampler have buffers; its student stays behind.
         algorithm = self._algorithm
+        parts = algorithm.teacher, algorithm.distiller, algorithm.teacher_input
         with torch.no_grad():
-            algorithm.teacher._apply(fn, *args, **kwargs)
-            algorithm.distiller._apply(fn, *args, **kwargs)
+            for part in parts:
+                if part is not None:
+                    part._apply(fn, *args, **kwargs)
         return self

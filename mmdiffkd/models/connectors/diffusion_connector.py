@@ -25,6 +25,7 @@ class DiffusionConnector(PairedConnector):
             from comes after and wins. Defaults to None.
     """
 
+    needs_loss = True
     diffusion: TeacherDiffusion
 
     def __init__(

@@ -34,6 +34,8 @@ class MimicConnector(PairedConnector):
         UserError: If one of them is unknown or impossible.
     """
 
+    needs_loss = True
+
     def __init__(
         self,
         student_channels: int,

@@ -28,6 +28,9 @@ class PairedConnector(BaseConnector):
 
     #: Side of the output that is the denoised student, for pictures of it.
     denoised = 'student'
+    #: Whether a loss has to read the output. One with losses of its own that
+    #: teach the student can do without.
+    needs_loss = False
 
     def named(self, name: str) -> None:
         """Learn one's own name.

@@ -18,6 +18,7 @@ from ..connectors import PairedConnector
 from ..connectors.widths import check_widths
 from .config_checks import PARTS, check_structure
 from .mapping_checks import check_equal_shapes, check_mappings
+from .overwritten import overwritten, watch_records
 from .pairs import expand_distiller, expand_pairs, summary
 from .student_rois import StudentRoIs
 
@@ -52,10 +53,11 @@ class DiffKDDistiller(ConfigurableDistiller):
 
     Raises:
         UserError: If a mapping names something that does not exist, an
-            argument is unknown or missing, a connector is never used (its
-            parameters would stop distributed training), or the name of a
-            paired connector contains ``loss`` (its statistics would be added
-            to the training objective).
+            argument is unknown or missing, a connector is never used, or
+            no loss reads one that needs it (its parameters would stop
+            distributed training), or the name of a paired connector contains
+            ``loss`` (its statistics would be added to the training
+            objective).
 
     Example:
         >>> distiller = dict(
@@ -177,7 +179,8 @@ class DiffKDDistiller(ConfigurableDistiller):
         """As MMRazor's; a paired connector's output has two sides.
 
         Raises:
-            UserError: If nothing was recorded under these indices.
+            UserError: If nothing was recorded under these indices, or the
+                model has overwritten it since.
         """
         if (
             connector is not None
@@ -234,6 +237,13 @@ class DiffKDDistiller(ConfigurableDistiller):
                 )
             )
         feature = record if data_idx is None else record[data_idx]
+        if overwritten(feature):
+            raise UserError(
+                f"the {side_name} recorder '{recorder}': the output of its "
+                f"source '{buffer.source}' is overwritten later in the "
+                'forward pass, as by `out += identity` behind the last norm '
+                'of a residual block; name the block, or another module in it'
+            )
         with self._told(
             f"connector '{connector}'", {f'the {side_name} feature': feature}
         ):
@@ -357,6 +367,12 @@ class DiffKDDistiller(ConfigurableDistiller):
     def _run_loss(self, name: str, records: Mapping) -> Any:
         inputs = {key: self.get_record(**r) for key, r in records.items()}
         loss = self.distill_losses[name]
+        if type(loss).__module__.startswith('mmrazor.'):
+            # They take views, which maps in channels_last have not.
+            inputs = {
+                key: v.contiguous() if isinstance(v, Tensor) else v
+                for key, v in inputs.items()
+            }
         with self._told(f"distillation loss '{name}'", inputs):
             check_equal_shapes(loss, inputs)
             return loss(**inputs)
@@ -387,6 +403,7 @@ class DiffKDDistiller(ConfigurableDistiller):
                     f'{closest(recorder.source, modules)}'
                 )
         manager.initialize(model)
+        watch_records(manager, model)
 
     def _pairs_with(self, side: str, recorder: str) -> list[str]:
         """Config key of the first pair that has a recorder, if one has."""

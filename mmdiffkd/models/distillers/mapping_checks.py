@@ -62,8 +62,19 @@ def check_mappings(distiller: Any) -> None:
         check_arguments(where, losses[name], records)
         for key, record in records.items():
             check_record(f'{where}.{key}', record, *recorders, connectors)
-    used = {*used_connectors(paired, compared), *paired}
-    _check_all_used('connectors', connectors, used)
+    used = used_connectors(paired, compared)
+    idle = sorted(
+        name
+        for name in set(paired) - set(used)
+        if getattr(connectors[name], 'needs_loss', False)
+    )
+    if idle:
+        raise UserError(
+            f'connectors {idle} are read by no loss: they would teach the '
+            'student nothing, and stop distributed training. Give their pair '
+            'a loss, or name them in loss_forward_mappings'
+        )
+    _check_all_used('connectors', connectors, {*used, *paired})
     if compared:
         _check_all_used('distill_losses', losses, compared)
 

@@ -371,3 +371,113 @@ def test_elementwise_losses_do_not_broadcast(kind, channels):
         rf's_feature \(2, {channels}, .*t_feature \(2, 24, ',
     ):
         toys.losses(model)
+
+
+RESIDUAL = 'backbone.layer4.1'
+
+
+def the_same_network_twice(**sources):
+    """Losses of records of a student, and of a teacher that equals it."""
+    loss = dict(type='mmrazor.L2Loss', normalize=False, div_element=True)
+    net = toys.detector()
+    net['backbone'].update(norm_eval=True, zero_init_residual=False)
+    cfg = toys.algorithm(
+        architecture=net,
+        teacher=net,
+        distiller=dict(
+            _scope_='mmrazor',
+            type='mmdiffkd.DiffKDDistiller',
+            pairs={
+                name: dict(source=source, data_idx=element, loss=loss)
+                for name, (source, element) in sources.items()
+            },
+        ),
+    )
+    model = toys.build(cfg)
+    model.teacher.load_state_dict(model.student.state_dict())
+    found = toys.losses(model)
+    return [float(found[f'distill.loss_{name}']) for name in sources]
+
+
+def test_a_record_that_the_model_overwrites_is_refused():
+    """The residual block adds its input to the norm's output in place."""
+    for others in ({}, dict(fpn=('neck', 0))):
+        with pytest.raises(
+            UserError,
+            match=f"student recorder.*'{RESIDUAL}.bn2' is overwritten",
+        ):
+            the_same_network_twice(bn=(f'{RESIDUAL}.bn2', None), **others)
+
+
+def test_records_in_and_behind_a_residual_block_are_what_was_recorded():
+    assert the_same_network_twice(
+        conv=(f'{RESIDUAL}.conv2', None),
+        norm=(f'{RESIDUAL}.bn1', None),
+        block=(RESIDUAL, None),
+        fpn=('neck', 0),
+    ) == [0.0] * 4
+
+
+def test_an_overwritten_record_of_the_teacher_is_refused():
+    """Its pass goes on to the neck, and so to the addition."""
+    loss = dict(type='mmrazor.L2Loss', normalize=False, div_element=True)
+    width = toys.detector(width=12, channels=24)
+    cfg = dict(
+        _scope_='mmrazor',
+        type='mmdiffkd.DiffKDDistiller',
+        pairs=dict(
+            bn=dict(
+                student=dict(source=RESIDUAL),
+                teacher=dict(source=f'{RESIDUAL}.bn2'),
+                loss=loss,
+            ),
+            fpn=dict(source='neck', data_idx=0, loss=loss),
+        ),
+    )
+    model = toys.build(
+        toys.algorithm(architecture=width, teacher=width, distiller=cfg)
+    )
+    with pytest.raises(UserError, match='teacher recorder.*is overwritten'):
+        toys.losses(model)
+
+
+@pytest.mark.parametrize('kind', ['DiffKDConnector', 'MimicConnector'])
+def test_a_connector_that_no_loss_reads_teaches_nothing(kind):
+    cfg = toys.pairs()
+    cfg['pairs']['kd']['connector']['type'] = f'mmdiffkd.{kind}'
+    cfg['pairs']['kd']['loss'] = None
+    with pytest.raises(
+        UserError, match=r"\['diff_p3', 'diff_p4', 'diff_p5'\] are read by no"
+    ):
+        toys.build(toys.algorithm(distiller=cfg))
+
+
+def test_a_connector_with_losses_of_its_own_needs_no_other():
+    cfg = toys.distiller(levels=1)
+    cfg['connectors'] = dict(diff_p3=dict(type='mmdiffkd.CountingConnector'))
+    cfg['distill_losses'] = cfg['loss_forward_mappings'] = None
+    result = toys.losses(toys.build(toys.algorithm(distiller=cfg)))
+    assert 'distill.diff_p3.loss_own' in result
+
+
+@pytest.mark.parametrize(
+    'loss', ['mmrazor.ChannelWiseDivergence', 'mmrazor.L2Loss']
+)
+def test_losses_of_mmrazor_take_maps_in_channels_last(loss):
+    """Which have no view of another shape."""
+    cfg = dict(
+        _scope_='mmrazor',
+        type='mmdiffkd.DiffKDDistiller',
+        pairs=dict(kd=dict(source='neck', levels=['p3'], loss=dict(type=loss))),
+    )
+    model = toys.build(
+        toys.algorithm(teacher=toys.detector(width=12), distiller=cfg)
+    )
+    plain = toys.losses(model)['distill.loss_kd_p3']
+    model.to(memory_format=torch.channels_last)
+    batch = model.data_preprocessor(toys.batch(), True)
+    batch['inputs'] = batch['inputs'].contiguous(
+        memory_format=torch.channels_last
+    )
+    found = model(**batch, mode='loss')['distill.loss_kd_p3']
+    torch.testing.assert_close(found, plain)
