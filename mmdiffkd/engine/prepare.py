@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 from mmengine.visualization import Visualizer
 
+from mmdiffkd.utils.configs.injected_scope import drop_injected_scope
 from mmdiffkd.utils.configs.loading import load_config, merge_options
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.explain import explained
@@ -133,6 +134,7 @@ def _own_copy(
             'prepare takes a Config, a dict or the name of a config file, got '
             f'{cfg!r}'
         )
+    drop_injected_scope(own)
     merge_options(own, options, own.filename or 'the config')
     return own, own.filename
 

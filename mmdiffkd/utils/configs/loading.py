@@ -19,6 +19,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..errors import UserError, closest
+from .injected_scope import drop_injected_scope
 from .own_configs import link_own_configs
 from .replaced_bases import replacement
 
@@ -91,6 +92,7 @@ def load_config(path: str, options: Mapping | None = None) -> Config:
         raise UserError(_config_problem(path, error)) from error
     finally:
         logger.removeFilter(_is_new)
+    drop_injected_scope(cfg)
     merge_options(cfg, options, path)
     return cfg
 
