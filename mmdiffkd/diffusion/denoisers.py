@@ -1,5 +1,5 @@
 # Copyright (c) mmdiffkd contributors.
-"""Networks that predict the noise in a noisy feature."""
+"""Networks that tell noise and feature of a noisy feature apart."""
 
 from typing import Any
 
@@ -36,14 +36,14 @@ class Denoiser(nn.Module):
         self.layers: nn.Sequential
 
     def forward(self, x: Tensor, timesteps: Tensor) -> Tensor:
-        """Predict the noise (Phi in Eq. 4).
+        """Predict the noise (Phi in Eq. 4), or what ``prediction`` says.
 
         Args:
             x (Tensor): Noisy feature, shape (N, C, H, W).
             timesteps (Tensor): Integers, shape (N,), or (1,) for all.
 
         Returns:
-            Tensor: Predicted noise, shape (N, C, H, W).
+            Tensor: The prediction, shape (N, C, H, W).
         """
         embedding = self.time_embedding(timesteps)
         embedded = x + embedding[:, :, None, None]
@@ -53,7 +53,10 @@ class Denoiser(nn.Module):
         return predicted
 
     def zero_init(self) -> None:
-        """Start by predicting no noise at all, a ``loss_diff`` of 1.0."""
+        """Start by predicting nothing, 0 for any input.
+
+        It costs a ``loss_diff`` of 1.0 where samples have unit variance.
+        """
         last = self.layers[-1]
         if getattr(last, 'weight', None) is None:
             raise ValueError(

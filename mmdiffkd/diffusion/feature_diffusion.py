@@ -54,7 +54,10 @@ class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
             what trains best in short schedules. Defaults to ``'released'``;
             the connector and the configs choose ``'tuned'``.
         zero_init (bool, optional): Whether the denoiser starts by predicting
-            no noise.
+            nothing. By no noise the chain multiplies its input by 2.27, by
+            no velocity by 0.85; by a clean sample of 0 it would end at 0,
+            without a gradient to the student, so the recipe's choice does
+            not hold where the prediction is ``'clean'``.
         student_norm (bool, optional): Whether a norm ends step 2.
         projection_norm (bool, optional): Whether a norm ends step 5. Without
             either norm SGD can diverge on features of large deviation.
@@ -123,7 +126,8 @@ class FeatureDiffusion(ComparedStudent, TeacherDiffusion):
             student_channels,
             teacher_channels,
             latent_channels,
-            zero_init=chosen['zero_init'],
+            # The recipe's True, unlike the user's, gives way to a prediction.
+            zero_init=zero_init if chosen['zero_init'] else False,
             normalize=chosen['normalize'],
             **shared,
         )

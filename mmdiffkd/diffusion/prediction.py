@@ -65,6 +65,34 @@ def as_noise(
     return torch.addcmul(signal * output, sigma, x)
 
 
+def resolve_zero_init(zero_init: bool | None, prediction: str) -> bool:
+    """Whether a denoiser starts by predicting nothing.
+
+    Where it predicts the clean sample, nothing would be the end of every
+    chain, whatever the student, which then gets no gradient.
+
+    Args:
+        zero_init (bool, optional): What is asked for. Defaults to None: where
+            the prediction allows it.
+        prediction (str): One of :data:`PREDICTIONS`.
+
+    Returns:
+        bool: The answer.
+
+    Raises:
+        ValueError: If it is asked for and not possible, or the prediction
+            is unknown.
+    """
+    check_prediction(prediction)
+    if zero_init and prediction == 'clean':
+        raise ValueError(
+            "zero_init=True does not go with prediction='clean': a chain "
+            'whose denoiser predicts 0 ends at 0, without a gradient to the '
+            'student; leave zero_init out'
+        )
+    return prediction != 'clean' if zero_init is None else zero_init
+
+
 def check_prediction(prediction: str) -> None:
     """Raise ValueError unless it is one of :data:`PREDICTIONS`."""
     if prediction not in PREDICTIONS:

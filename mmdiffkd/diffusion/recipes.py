@@ -20,7 +20,7 @@ RECIPES: dict[str, dict[str, Any]] = dict(
     # with no more, whatever their size: then no learning rate that suits the
     # student is too large for the projections.
     tuned=dict(
-        zero_init=True,
+        zero_init=True,  # but with prediction='clean'
         student_norm=True,
         projection_norm=False,
         output_gain=0.1,

@@ -20,7 +20,7 @@ from .guidance import ClassifierGuidance
 from .noise_schedule import NoiseSchedule
 from .noise_source import NoiseDraw, NoiseSource
 from .paired_output import PairedOutput
-from .prediction import as_noise, check_prediction, predicted_target
+from .prediction import as_noise, predicted_target, resolve_zero_init
 from .target import Target
 
 Noise = torch.Generator | NoiseDraw | Sequence[Tensor] | None
@@ -39,8 +39,9 @@ class TeacherDiffusion(FeaturePair):
         teacher_channels (int): Channels C_t of the teacher feature.
         latent_channels (int, optional): Channels L of the autoencoder's
             latent. Defaults to None: no autoencoder, L = C_t.
-        zero_init (bool): Whether the denoiser starts by predicting no noise.
-            Defaults to True.
+        zero_init (bool, optional): Whether the denoiser starts by predicting
+            nothing, see :func:`resolve_zero_init`. Defaults to None: unless
+            the prediction is ``'clean'``.
         normalize (bool | dict): Whether the diffusion model sees the latent
             divided by its root mean square, one number; a dict is the config
             of another scale than :class:`FeatureScale`. Defaults to True.
@@ -67,8 +68,9 @@ class TeacherDiffusion(FeaturePair):
             sizes and tokens.
 
     Raises:
-        ValueError: If a number is out of range, or PyTorch does not take the
-            arguments of ``compile_denoiser``.
+        ValueError: If a number is out of range, the prediction unknown or
+            without ``zero_init``, or PyTorch does not take the arguments of
+            ``compile_denoiser``.
     """
 
     #: Parts that know the teacher alone.
@@ -83,7 +85,7 @@ class TeacherDiffusion(FeaturePair):
         student_channels: int,
         teacher_channels: int,
         latent_channels: int | None = None,
-        zero_init: bool = True,
+        zero_init: bool | None = None,
         normalize: bool | Config = True,
         diffusion_loss_weight: float = 1.0,
         schedule: Config | None = None,
@@ -97,7 +99,7 @@ class TeacherDiffusion(FeaturePair):
         **pair: Any,
     ) -> None:
         check_not_negative(diffusion_loss_weight=diffusion_loss_weight)
-        check_prediction(prediction)
+        zero_init = resolve_zero_init(zero_init, prediction)
         noise_source = NoiseSource(seed)
         super().__init__(
             student_channels, teacher_channels, latent_channels, **pair
@@ -378,7 +380,7 @@ class TeacherDiffusion(FeaturePair):
         timesteps: Tensor,
         parameters: dict[str, Tensor] | None = None,
     ) -> Tensor:
-        """Predict noise, with the denoiser's parameters or with others."""
+        """Predict, with the denoiser's parameters or with others."""
 
         def run(x: Tensor, timesteps: Tensor) -> Tensor:
             predicted: Tensor = (

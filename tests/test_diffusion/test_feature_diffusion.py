@@ -8,7 +8,12 @@ import torch.nn.functional as F
 from helpers import reference
 from torch import nn
 
-from mmdiffkd.diffusion import FeatureDiffusion, NoiseDraw, PairedOutput
+from mmdiffkd.diffusion import (
+    FeatureDiffusion,
+    NoiseDraw,
+    PairedOutput,
+    SelfDiffusion,
+)
 
 
 def features(n=2, cs=12, ct=16, size=(5, 7), dtype=torch.float32):
@@ -307,6 +312,31 @@ def test_zero_init_starts_at_predicting_nothing():
     assert float(out.losses['loss_diff'].detach()) == pytest.approx(
         1, abs=0.05
     )
+
+
+@pytest.mark.parametrize(
+    'prediction, start', [('noise', 2.2729), ('velocity', 0.8542)]
+)
+def test_zero_init_multiplies_the_student_by_one_number(prediction, start):
+    module = FeatureDiffusion(
+        12, 16, recipe='tuned', prediction=prediction, zero_init=True
+    )
+    x = torch.randn(2, 16, 5, 7)
+    torch.testing.assert_close(module.sample(x), start * x, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize('core', [SelfDiffusion, FeatureDiffusion])
+def test_a_predicted_sample_does_not_start_at_zero(core):
+    """Where it would end at 0, whatever the student."""
+    torch.manual_seed(0)
+    tuned = {} if core is SelfDiffusion else dict(recipe='tuned')
+    module = core(12, 16, prediction='clean', **tuned)
+    x = torch.randn(2, 16, 5, 7, requires_grad=True)
+    denoised = module.sample(x)
+    (denoised * torch.randn(x.shape)).sum().backward()
+    assert denoised.square().mean() > 0.1 and x.grad.abs().max() > 1e-2
+    with pytest.raises(ValueError, match="zero_init=True.*'clean'.*leave"):
+        core(12, 16, prediction='clean', zero_init=True, **tuned)
 
 
 def test_loss_weights_scale_their_loss():
