@@ -28,11 +28,12 @@ class NoiseSchedule(nn.Module):
         beta_start (float): beta at t = 0. Defaults to 1e-4.
         beta_end (float): beta at t = T - 1. Defaults to 0.02.
         min_snr_gamma (float, optional): Weighs the diffusion loss of timestep
-            t by ``min(SNR_t, min_snr_gamma) / SNR_t`` with
-            :math:`\mathrm{SNR}_t = a_t / (1 - a_t)` (min-SNR weighting),
-            divided by its mean over t: less noisy samples, whose noise is
-            hardest to see, count less. Defaults to None: all alike, as in
-            the paper.
+            t so that the error of the clean sample counts
+            ``min(SNR_t, min_snr_gamma)`` times, with
+            :math:`\mathrm{SNR}_t = a_t / (1 - a_t)` (min-SNR weighting, Hang
+            et al. 2023), see :meth:`weigh_for`. Less noisy samples, whose
+            noise is hardest to see, count less where noise is predicted.
+            Defaults to None: all alike, as in the paper.
 
     Attributes:
         alphas_cumprod (Tensor): ``a_t``, float64 on the CPU, shape (T,).
@@ -70,11 +71,27 @@ class NoiseSchedule(nn.Module):
         self.alphas_cumprod = torch.cumprod(1 - betas, dim=0)
         self.register_buffer('_mix', self._exact_mix(), persistent=False)
         self.register_buffer('levels', self.alphas_cumprod, persistent=False)
+        self.min_snr_gamma = min_snr_gamma
+        self.weigh_for('noise')
+
+    def weigh_for(self, prediction: str) -> None:
+        """Set the weights of the loss to those of what is predicted.
+
+        With c = ``min(SNR_t, min_snr_gamma)`` they are ``c / SNR_t`` for
+        ``'noise'``, c for ``'clean'`` and ``c / (SNR_t + 1)`` for
+        ``'velocity'``, divided by their mean over t.
+
+        Args:
+            prediction (str): See :func:`predicted_target`.
+        """
         weights = None
-        if min_snr_gamma is not None:
+        if self.min_snr_gamma is not None:
             snr = self.alphas_cumprod / (1 - self.alphas_cumprod)
-            weights = snr.clamp(max=min_snr_gamma) / snr
+            weights = snr.clamp(max=self.min_snr_gamma)
+            if prediction != 'clean':
+                weights = weights / (snr if prediction == 'noise' else snr + 1)
             weights = (weights / weights.mean()).float()
+            weights = weights.to(self._mix.device)
         self.register_buffer('_loss_weights', weights, persistent=False)
 
     def _exact_mix(self) -> Tensor:

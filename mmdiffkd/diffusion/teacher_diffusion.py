@@ -110,6 +110,9 @@ class TeacherDiffusion(FeaturePair):
         self.with_cp = with_cp
         self.noise_source = noise_source
         self.schedule = build(schedule, 'NoiseSchedule')
+        # Custom schedules may omit `weigh_for` and `loss_weights`.
+        if hasattr(self.schedule, 'weigh_for'):
+            self.schedule.weigh_for(prediction)
         self.sampler = build(sampler, 'DDIMSampler', schedule=self.schedule)
         self.denoiser = build(
             denoiser,
@@ -296,7 +299,6 @@ class TeacherDiffusion(FeaturePair):
                 noise.teacher,
                 *self.schedule.mix(noise.timesteps, clean),
             )
-        # Custom schedules may omit `loss_weights`.
         weigh = getattr(self.schedule, 'loss_weights', lambda t: None)
         weights = weigh(noise.timesteps)
         if weights is None:

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mmdiffkd.diffusion import FeatureDiffusion, NoiseSchedule
 
@@ -80,6 +81,55 @@ def test_min_snr_weights_have_mean_one_and_spare_noisy_timesteps():
     assert weights.mean() == pytest.approx(1.0, rel=1e-5)
     with pytest.raises(ValueError, match='min_snr_gamma must be positive'):
         NoiseSchedule(min_snr_gamma=0)
+
+
+def test_min_snr_weights_are_those_of_what_is_predicted():
+    """Those of Hang et al. (2023)."""
+    alphas = literal_alphas()
+    snr = alphas / (1 - alphas)
+    least = np.minimum(snr, 5.0)
+    for prediction, expected in (
+        ('noise', least / snr),
+        ('clean', least),
+        ('velocity', least / (snr + 1)),
+    ):
+        module = FeatureDiffusion(
+            4, 4, schedule=dict(min_snr_gamma=5.0), prediction=prediction
+        )
+        np.testing.assert_allclose(
+            module.schedule.loss_weights(torch.arange(1000)).numpy(),
+            expected / expected.mean(),
+            rtol=1e-5,
+        )
+
+
+class EvenWeights(nn.Module):
+    """A schedule of one's own, which knows of no prediction."""
+
+    num_train_timesteps = 10
+    alphas_cumprod = torch.linspace(0.9, 0.1, 10, dtype=torch.float64)
+
+    def add_noise(self, sample, noise, timesteps):
+        return sample + noise
+
+    def mix(self, timesteps, like):
+        return torch.tensor(1.0), torch.tensor(1.0)
+
+    def loss_weights(self, timesteps):
+        return torch.full(timesteps.shape, 3.0)
+
+
+def test_a_schedule_of_ones_own_need_not_know_what_is_predicted():
+    torch.manual_seed(0)
+    module = FeatureDiffusion(
+        4, 4, schedule=EvenWeights(), prediction='velocity'
+    ).eval()
+    feature = torch.randn(3, 4, 5, 5)
+    noise = module.draw(feature, feature, None)
+    predicted = module.denoiser(feature + noise.teacher, noise.timesteps)
+    expected = 3 * (predicted - noise.teacher + feature).square().mean()
+    loss = module.diffusion_loss(feature, noise)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_diffusion_loss_is_weighted_sample_by_sample():
