@@ -31,10 +31,7 @@ class TeacherInput(nn.Module):
 
     def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
         super().__init__()
-        # MMSegmentation has a name of its own for it.
-        self.pad_value = float(
-            getattr(teacher, 'pad_value', getattr(teacher, 'pad_val', 0))
-        )
+        self.pad_value = _pad_value(teacher)
         mean_s, std_s, rgb_s = normalisation(student, 'student')
         mean_t, std_t, rgb_t = normalisation(teacher, 'teacher')
         self.flip = rgb_s != rgb_t
@@ -42,8 +39,11 @@ class TeacherInput(nn.Module):
             mean_s, std_s = mean_s.flip(0), std_s.flip(0)
         scale = std_s / std_t
         shift = (mean_s - mean_t) / std_t
-        self.identity = not self.flip and bool(
-            torch.allclose(scale, torch.ones_like(scale))
+        same_padding = self.pad_value == _pad_value(student)
+        self.identity = (
+            not self.flip
+            and same_padding
+            and torch.allclose(scale, torch.ones_like(scale))
             and torch.allclose(shift, torch.zeros_like(shift), atol=1e-6)
         )
         # Constants of the config: they are no part of a checkpoint.
@@ -78,6 +78,13 @@ class TeacherInput(nn.Module):
                 output[:, shape[0] :] = self.pad_value
                 output[:, :, shape[1] :] = self.pad_value
         return outputs
+
+
+def _pad_value(preprocessor: nn.Module) -> float:
+    """What stands in the padding of a normalised batch."""
+    # MMSegmentation has a name of its own for it.
+    own = getattr(preprocessor, 'pad_val', 0)
+    return float(getattr(preprocessor, 'pad_value', own))
 
 
 def normalisation(

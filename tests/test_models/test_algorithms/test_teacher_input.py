@@ -20,21 +20,38 @@ RAW = dict(mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0], bgr_to_rgb=True)
 @pytest.mark.parametrize('student', [RGB, CAFFE, RAW])
 @pytest.mark.parametrize('teacher', [RGB, CAFFE, RAW])
 def test_the_teacher_sees_what_its_own_preprocessor_gives(student, teacher):
+    same = student is teacher
     preprocessors = [
         DetDataPreprocessor(pad_size_divisor=32, pad_value=pad, **norm)
-        for norm, pad in ((student, 0), (teacher, 3))
+        for norm, pad in ((student, 0), (teacher, 0 if same else 3))
     ]
     data = toys.batch(size=(41, 70))  # both sides are padded
     ours, expected = (p(data, False) for p in preprocessors)
     adapter = TeacherInput(*preprocessors)
     result = adapter(ours['inputs'], ours['data_samples'])
-    assert adapter.identity == (student is teacher)
+    assert adapter.identity == same
     if adapter.identity:
         assert result is ours['inputs']
     else:
         torch.testing.assert_close(
             result, expected['inputs'], rtol=1e-4, atol=1e-3
         )
+
+
+@pytest.mark.parametrize('norm', [RGB, RAW])
+def test_another_padding_alone_is_put_into_a_copy(norm):
+    student, teacher = (
+        DetDataPreprocessor(pad_size_divisor=32, pad_value=pad, **norm)
+        for pad in (0, 3)
+    )
+    data = toys.batch(size=(41, 70))
+    ours, expected = (p(data, False) for p in (student, teacher))
+    kept = ours['inputs'].clone()
+    result = TeacherInput(student, teacher)(
+        ours['inputs'], ours['data_samples']
+    )
+    assert torch.equal(result, expected['inputs'])
+    assert torch.equal(ours['inputs'], kept)
 
 
 def test_the_algorithm_renormalises():
