@@ -22,7 +22,7 @@ class SelfDiffusion(TeacherDiffusion):
     r"""Make a teacher of the student by denoising its own feature.
 
     1. Projection of the student to the latent of the teacher, a 1x1
-       convolution: ``z_s``, in units of the teacher's standard deviation.
+       convolution: ``z_s``, in units of the teacher's root mean square.
     2. Forward process to the sampler's first timestep T:
        :math:`x_T = \sqrt{a_T}\, z + \sqrt{1 - a_T}\, \epsilon`, where z is
        ``z_s`` brought to the teacher's root mean square, sample by sample.

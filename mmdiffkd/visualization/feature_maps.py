@@ -20,7 +20,7 @@ def spatial_attention(feature: Tensor, temperature: float = 0.5) -> Tensor:
     ``V = H * W * softmax(mean_c(X) / temperature)``, the softmax over all
     positions, so that 1 is what an even map has everywhere. The weights of
     :class:`~mmdiffkd.models.AttentionMSELoss` are another such softmax, of
-    absolute values in units of their standard deviation.
+    absolute values in units of their root mean square over a batch.
 
     Args:
         feature (Tensor): X, shape (C, H, W).

@@ -26,7 +26,7 @@ class DSKDConnector(DiffusionConnector):
 
     Its student side is the student's original feature, projected; its
     teacher side is that feature after denoising, detached. Both are in units
-    of the standard deviation of the teacher's feature.
+    of the root mean square of the teacher's feature.
 
     Args:
         student_channels (int): Channels of the student feature. The

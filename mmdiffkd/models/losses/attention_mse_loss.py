@@ -16,10 +16,10 @@ class AttentionMSELoss(BaseModule):
     The weight of a position is :math:`H W\, \mathrm{softmax}(a / \tau)` over
     all positions, with the ``temperature`` :math:`\tau`. Here :math:`a` is
     the mean over the channels of the absolute teacher feature, in units of
-    that feature's standard deviation. The weights of an image average to
-    one, so an even attention gives the plain mean squared error. Pictures of
-    features show another attention, which takes the plain mean
-    (``mmdiffkd.visualization.feature_maps.spatial_attention``).
+    that feature's root mean square, one number for the batch. The weights of
+    an image average to one, so an even attention gives the plain mean squared
+    error. Pictures of features show another attention, which takes the plain
+    mean (``mmdiffkd.visualization.feature_maps.spatial_attention``).
 
     Args:
         temperature (float): Small values concentrate on few positions.
@@ -29,7 +29,7 @@ class AttentionMSELoss(BaseModule):
     Note:
         The paper's dagger variant for detection is "attention-weighted MSE
         inspired by FGD" without a formula. This is our reading. The division
-        by the standard deviation is ours: FPN maps differ in scale by a
+        by the root mean square is ours: FPN maps differ in scale by a
         factor of two, and the softmax would differ with them.
     """
 
