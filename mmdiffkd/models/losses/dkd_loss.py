@@ -64,7 +64,8 @@ class DKDLoss(BaseModule):
             preds_T (Tensor): Teacher's logits, shape (N, C); it is detached.
             gt_labels (Tensor): Class indices, shape (N,) or (N, 1), or the
                 shares of the classes in a mixed image, shape (N, C), of which
-                the largest counts as the label.
+                the largest counts as the label; one-hot booleans are shares,
+                too.
 
         Returns:
             Tensor: Scalar.
@@ -95,8 +96,11 @@ def _labels(gt_labels: Tensor, batch: int, classes: int) -> Tensor:
     """Class indices of shape (N, 1)."""
     labels = gt_labels
     if labels.dim() == 2 and labels.shape[1] == classes:
-        labels = labels.argmax(dim=1)
-    if labels.numel() != batch or labels.is_floating_point():
+        # `argmax` takes no booleans.
+        one_hot = labels.dtype == torch.bool
+        labels = (labels.byte() if one_hot else labels).argmax(dim=1)
+    counts = not (labels.is_floating_point() or labels.dtype == torch.bool)
+    if labels.numel() != batch or not counts:
         raise UserError(
             f'DKDLoss: gt_labels have shape {tuple(gt_labels.shape)} and '
             f'dtype {gt_labels.dtype}; expected {batch} class indices, or '

@@ -121,6 +121,8 @@ def test_a_mixed_image_counts_for_its_larger_part():
     expected = DKDLoss()(student, teacher, LABELS)
     assert torch.equal(DKDLoss()(student, teacher, shares), expected)
     assert torch.equal(DKDLoss()(student, teacher, LABELS[:, None]), expected)
+    one_hot = torch.eye(10, dtype=torch.bool)[LABELS]
+    assert torch.equal(DKDLoss()(student, teacher, one_hot), expected)
 
 
 def test_the_teacher_is_detached():
@@ -137,6 +139,7 @@ def test_the_teacher_is_detached():
         ((6, 10, 2, 2), (6, 10, 2, 2), LABELS, 'takes logits of shape'),
         ((6, 10), (6, 10), LABELS[:4], '6 class indices'),
         ((6, 10), (6, 10), torch.zeros(6, 7), r'shares of shape \(6, 10\)'),
+        ((6, 10), (6, 10), LABELS > 3, '6 class indices'),
     ],
 )
 def test_mistakes_are_refused(student, teacher, labels, message):
