@@ -38,7 +38,8 @@ class FeaturePair(nn.Module):
         norm_cfg (dict): Norm of all parts: BN, SyncBN, GN or IN. Defaults to
             ``dict(type='BN')``.
         resize (str, optional): Mode in which a student map of another height
-            or width is resized to the teacher's. Defaults to None: an error.
+            or width is resized to the teacher's; a vector then becomes a map.
+            Defaults to None: an error.
         token_shape (tuple | str, optional): (H, W) of features that are
             tokens (N, L, C), or two such, the student's first; ``'square'``
             for tokens of square images of any size; or ``'sequence'`` for
@@ -77,6 +78,11 @@ class FeaturePair(nn.Module):
             )
         check_tokens(token_shape, num_class_tokens)
         check_not_negative(autoencoder_loss_weight=autoencoder_loss_weight)
+        if latent_channels is not None and latent_channels < 1:
+            raise ValueError(
+                f'latent_channels must be at least 1, got {latent_channels}; '
+                'leave it out to have no autoencoder'
+            )
         if autoencoder is not None and latent_channels is None:
             raise ValueError(
                 'autoencoder is given and latent_channels is not: without a '
@@ -157,11 +163,12 @@ class FeaturePair(nn.Module):
 
         Returns:
             Tensor: Shape (N, L, H, W), or (N, L) where the feature is a
-            vector.
+            vector and has not been resized to a larger map.
         """
         if self.channels_last:
             x = in_format(x, torch.contiguous_format)
-        return x.flatten(1) if feature.dim() == 2 else x
+        as_vector = feature.dim() == 2 and x.shape[2:] == (1, 1)
+        return x.flatten(1) if as_vector else x
 
     def encode(self, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The latent ``z_t``, detached, and the autoencoder's loss if any.
@@ -191,7 +198,7 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 def check_not_negative(**numbers: float) -> None:
-    """Raise ValueError naming the first number below 0."""
+    """Raise ValueError naming the first number below 0, or NaN."""
     for name, value in numbers.items():
-        if value < 0:
+        if not value >= 0:
             raise ValueError(f'{name} must not be negative, got {value}')

@@ -254,6 +254,8 @@ def test_the_distance_fades_in_and_remembers_where_it_was():
         (dict(token_shape=(0, 4)), 'token_shape'),
         (dict(num_class_tokens=-1), 'num_class_tokens'),
         (dict(autoencoder_loss_weight=-1), 'autoencoder_loss_weight'),
+        (dict(diffusion_loss_weight=float('nan')), 'diffusion_loss_weight'),
+        (dict(latent_channels=0), 'latent_channels must be at least 1, got 0'),
         (dict(seed=-1), 'seed'),
         (dict(normalize=dict(num_iters=0)), 'num_iters must be at least 1'),
         (dict(autoencoder={}), 'autoencoder is given and latent_channels'),
@@ -425,6 +427,14 @@ def test_wrong_sizes_name_both_shapes_and_the_option():
     # Bilinear interpolation to one pixel reads the middle and nothing else.
     with pytest.raises(ValueError, match="resize='area'"):
         FeatureDiffusion(12, 16)(student, teacher[:, :, :1, :1])
+
+
+def test_a_vector_becomes_the_map_that_it_is_resized_to():
+    module = FeatureDiffusion(12, 16, resize='nearest')
+    for size in ((5, 7), (1, 1)):
+        out = module(torch.randn(2, 12), torch.randn(2, 16, *size))
+        expected = (2, 16) if size == (1, 1) else (2, 16, *size)
+        assert out.student.shape == out.teacher.shape == expected
 
 
 def test_an_unknown_mode_of_resizing_is_refused_at_build():
