@@ -150,8 +150,22 @@ class FeaturePair(nn.Module):
         """A map in the memory format of this module."""
         return in_format(x, torch.channels_last) if self.channels_last else x
 
-    def squared_error(self, x: Tensor, target: Tensor) -> Tensor:
-        """The mean squared error of a map, a scalar."""
+    def squared_error(
+        self, x: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
+        """The mean squared error of a map, a scalar; 0 of no samples.
+
+        Args:
+            x (Tensor): Shape (N, C, H, W).
+            target (Tensor): Same shape.
+            weights (Tensor, optional): Of the samples, shape (N,). Defaults
+                to None: all alike.
+        """
+        if not x.numel():  # the mean of nothing is NaN
+            return x.sum() * 0
+        if weights is not None:
+            errors = F.mse_loss(x, target, reduction='none')
+            return (errors.flatten(1).mean(1) * weights).mean()
         return (squared_error if self.channels_last else F.mse_loss)(x, target)
 
     def given_back(self, feature: Tensor, x: Tensor) -> Tensor:

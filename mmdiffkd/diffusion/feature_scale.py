@@ -2,12 +2,12 @@
 """Size of the teacher's feature."""
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from mmdiffkd.registry import MODELS
 
 from .iteration_count import IterationCount
+from .over_ranks import mean_over_ranks, world_size
 
 
 @MODELS.register_module()
@@ -17,7 +17,8 @@ class FeatureScale(IterationCount):
     The diffusion model expects samples of about unit variance, and FPN maps
     have standard deviations of 3 to 7. The number is averaged over the first
     iterations and then stays, because the teacher does not change, and a
-    scale that moves would move the target of everything behind it.
+    scale that moves would move the target of everything behind it. A batch of
+    nothing leaves it as it is.
 
     Args:
         num_iters (int): Iterations to average over, at least 1. Defaults to
@@ -55,11 +56,13 @@ class FeatureScale(IterationCount):
 
     @torch.no_grad()
     def _update(self, feature: Tensor) -> None:
+        measured = feature.numel() > 0
+        if not measured and world_size() == 1:
+            return
         dtype = torch.promote_types(feature.dtype, torch.float32)
         square = feature.to(dtype).square().mean()
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(square)  # one estimate for all ranks
-            square /= dist.get_world_size()
+        square = mean_over_ranks(square, measured, self.mean_square)
+        # On all ranks alike, even if none has measured: the host cannot know.
         self.tick()
         square = square.clamp(min=1e-12).to(self.mean_square.dtype)
         self.mean_square.lerp_(square, 1 / self.count)

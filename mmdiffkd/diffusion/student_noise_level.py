@@ -2,13 +2,13 @@
 """Start the chain at the noise level that the student's feature has."""
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
 
 from .blocks import BATCH_NORM, Config
 from .noise_schedule import NoiseSchedule
+from .over_ranks import mean_over_ranks
 
 
 @MODELS.register_module()
@@ -101,7 +101,5 @@ class StudentNoiseLevel(nn.Module):
     def _measure(self, unit: Tensor, clean: Tensor) -> None:
         size = clean.square().mean().clamp(min=1e-12).sqrt()
         found = ((unit * clean).mean() / size).clamp(0, 1)
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(found)
-            found /= dist.get_world_size()
+        found = mean_over_ranks(found, unit.numel() > 0, self.correlation)
         self.correlation.lerp_(found.to(self.correlation), self.momentum)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
@@ -300,12 +299,7 @@ class TeacherDiffusion(FeaturePair):
                 *self.schedule.mix(noise.timesteps, clean),
             )
         weigh = getattr(self.schedule, 'loss_weights', lambda t: None)
-        weights = weigh(noise.timesteps)
-        if weights is None:
-            loss = self.squared_error(predicted, wanted)
-        else:
-            errors = F.mse_loss(predicted, wanted, reduction='none')
-            loss = (errors.flatten(1).mean(1) * weights).mean()
+        loss = self.squared_error(predicted, wanted, weigh(noise.timesteps))
         return self.diffusion_loss_weight * loss
 
     def sample(

@@ -52,7 +52,7 @@ class AttentionMSELoss(BaseModule):
             t_feature (Tensor): Teacher side, same shape; it is detached.
 
         Returns:
-            Tensor: Scalar, float32 at least.
+            Tensor: Scalar, float32 at least; zero where there are no maps.
 
         Raises:
             UserError: If the shapes differ or are not of maps.
@@ -68,6 +68,8 @@ class AttentionMSELoss(BaseModule):
         # to three digits, and overflow in squares.
         dtype = torch.promote_types(s_feature.dtype, torch.float32)
         s_feature = s_feature.to(dtype)
+        if not s_feature.numel():  # the mean of nothing is NaN
+            return s_feature.sum() * 0.0
         target = t_feature.detach().to(dtype)
         scale = target.square().mean().sqrt().clamp(min=1e-6)
         activity = target.abs().mean(dim=1).flatten(1) / scale

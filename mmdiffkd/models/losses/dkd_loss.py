@@ -68,7 +68,7 @@ class DKDLoss(BaseModule):
                 too.
 
         Returns:
-            Tensor: Scalar.
+            Tensor: Scalar; zero where there are no instances.
 
         Raises:
             UserError: If the shapes do not fit.
@@ -80,6 +80,8 @@ class DKDLoss(BaseModule):
             )
         preds_S, preds_T = as_instances('DKDLoss', preds_S, preds_T)
         labels = _labels(gt_labels, *preds_S.shape)
+        if not len(preds_S):  # the mean of nothing is NaN
+            return preds_S.sum() * 0.0
         if self.standardize:
             preds_S, preds_T = standardize(preds_S), standardize(preds_T)
         target = _split(preds_T / self.tau, labels)

@@ -4,12 +4,12 @@
 import math
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmdiffkd.diffusion import IterationCount, NoiseSource
+from mmdiffkd.diffusion.over_ranks import mean_over_ranks, world_size
 from mmdiffkd.registry import MODELS
 from mmdiffkd.utils import UserError
 
@@ -124,7 +124,7 @@ class LSHFeatureLoss(IterationCount, BaseModule):
             t_feature (Tensor): Teacher side, same shape; it is detached.
 
         Returns:
-            Tensor: Scalar, float32 at least.
+            Tensor: Scalar, float32 at least; zero where there is nothing.
 
         Raises:
             UserError: If the shapes differ or are none of these.
@@ -145,6 +145,10 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         with torch.autocast(s_feature.device.type, enabled=False):
             student = self._vectors(s_feature.to(dtype))
             target = self._vectors(t_feature.detach().to(dtype))
+            if not len(student):  # other ranks wait for this one's median
+                if self.training and self.hash_weight:
+                    self._update(self._project(target))
+                return student.sum() * 0.0
             terms = []
             if self.mse_weight:
                 terms.append(self.mse_weight * F.mse_loss(student, target))
@@ -200,16 +204,24 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         half lies, ``mean(sign(h - median))``, which vanishes at the median
         alone. Its length is the Newton step of a Gaussian, whose density at
         the median is ``1 / (pi * mean|h - median|)``. Means over all ranks
-        make it the step of the whole batch.
+        make it the step of the whole batch. Where no rank has any features,
+        nothing moves.
         """
+        measured = len(hashes) > 0
+        if not measured and world_size() == 1:
+            return
         hashes = hashes.to(self.median.dtype)
         if self.count == 0:
             # By sorting: `median` is refused by deterministic algorithms.
-            middle = hashes.sort(dim=0).values[(len(hashes) - 1) // 2]
-            self.median.copy_(_mean_over_ranks(middle))
+            middle = self.median
+            if measured:
+                middle = hashes.sort(dim=0).values[(len(hashes) - 1) // 2]
+            self.median.copy_(mean_over_ranks(middle, measured, self.median))
         difference = hashes - self.median
-        sign, deviation = _mean_over_ranks(
-            torch.stack([difference.sign().mean(0), difference.abs().mean(0)])
+        sign, deviation = mean_over_ranks(
+            torch.stack([difference.sign().mean(0), difference.abs().mean(0)]),
+            measured,
+            torch.stack([torch.zeros_like(self.deviation), self.deviation]),
         )
         self.tick()
         rate = max(1 / self.count, self.momentum)
@@ -219,10 +231,3 @@ class LSHFeatureLoss(IterationCount, BaseModule):
     def extra_repr(self) -> str:
         num_hashes, channels = self.weight.shape
         return f'channels={channels}, num_hashes={num_hashes}'
-
-
-def _mean_over_ranks(values: Tensor) -> Tensor:
-    if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(values)
-        values /= dist.get_world_size()
-    return values
