@@ -65,12 +65,22 @@ def choose(method: str, student: Model, teacher: Model) -> Choice:
 
 def _applicable(student: Model, teacher: Model, but: str) -> Iterator[str]:
     for method in METHODS:
-        if method != but:
-            try:
-                drafts(method, student, teacher)
-            except DoesNotApply:
-                continue
-            yield method
+        if method == but:
+            continue
+        try:
+            found = drafts(method, student, teacher)
+            if any(_fits(draft, student, teacher) for draft in found):
+                yield method
+        except DoesNotApply:
+            continue
+
+
+def _fits(draft: Draft, student: Model, teacher: Model) -> bool:
+    try:
+        _settle(draft, student, teacher)
+    except UserError:
+        return False
+    return True
 
 
 def _settle(draft: Draft, student: Model, teacher: Model) -> Choice:

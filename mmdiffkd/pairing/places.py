@@ -65,7 +65,9 @@ def last_place(model: Model, trained: bool = True) -> Place | None:
 
     A vector, or a map of one position, is no such feature: where the backbone
     ends in one, as those of ViT and ConvNeXt do, it is what a module in it
-    gives last.
+    gives last. A map with most of the backbone behind it is not its last
+    either: a transformer that takes images of any size has tokens that fill
+    no fixed map, and in front of them the map of its patches.
 
     Args:
         model (Model): The model.
@@ -76,17 +78,36 @@ def last_place(model: Model, trained: bool = True) -> Place | None:
         Place | None: None if there is no such feature.
     """
     backbone = named(model, 'backbone') or ''
-    for kinds in (('map', 'tokens'), ('sequence',)):
+    grids = ('map', 'tokens')
+    for kinds, late in ((grids, True), (('sequence',), False), (grids, False)):
         for source in reversed(model.called(backbone)):
             if trained and not has_gradient(model, source):
                 continue
             index = _last_of(model, source, kinds)
-            if index is not None:
+            if index is not None and (
+                not late or _lies_behind_half(model, source, backbone)
+            ):
                 several = isinstance(model.seen.outputs[source][0], list)
                 # From the end: in training some give auxiliary maps first.
                 index -= len(model.layouts(source))
                 return Place(source, index if several else None)
     return None
+
+
+def _lies_behind_half(model: Model, source: str, backbone: str) -> bool:
+    """Whether most parameters are used before the end of a module."""
+    modules = dict(model.net.named_modules())
+    order = model.called(backbone)
+    behind = {
+        name
+        for name in order[order.index(source) + 1 :]
+        if not source.startswith(f'{name}.')  # it is a part of that
+    }
+    sizes = {
+        name: sum(p.numel() for p in modules[name].parameters(recurse=False))
+        for name in order
+    }
+    return 2 * sum(sizes[name] for name in behind) <= sum(sizes.values())
 
 
 def named(model: Model, name: str) -> str | None:

@@ -267,12 +267,40 @@ class OddBackbone(nn.Module):
         return (auxiliary, feature) if self.training else (feature,)
 
 
+@MODELS.register_module()
+class TokenBackbone(nn.Module):
+    """A transformer for images of any size: its tokens fill no fixed map."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, 4, stride=4)
+        self.first = nn.Parameter(torch.zeros(1, 1, width))
+        self.layer = nn.TransformerEncoderLayer(
+            width, 2, 2 * width, batch_first=True
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x):
+        tokens = self.proj(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.first.expand(len(x), -1, -1), tokens], 1)
+        return (self.norm(self.layer(tokens)),)
+
+
+@MODELS.register_module()
+class FirstToken(nn.Module):
+    def forward(self, x):
+        return (x[-1][:, 0],)
+
+
 def odd(path, **backbone):
     """The config of a classifier with that backbone, in a file."""
+    backbone = dict(type='mmdiffkd.OddBackbone') | backbone
+    tokens = backbone['type'] == 'mmdiffkd.TokenBackbone'
+    neck = 'mmdiffkd.FirstToken' if tokens else 'GlobalAveragePooling'
     model = dict(
         type='ImageClassifier',
-        backbone=dict(type='mmdiffkd.OddBackbone', **backbone),
-        neck=dict(type='GlobalAveragePooling'),
+        backbone=backbone,
+        neck=dict(type=neck),
         head=dict(
             type='LinearClsHead',
             num_classes=100,
@@ -326,3 +354,21 @@ def test_the_last_map_is_counted_from_the_end(tmp_path):
     labels = [DataSample().set_gt_label(i) for i in range(2)]
     model(images, labels, mode='loss')
     assert torch.equal(seen[0], last[0])
+
+
+def test_tokens_are_not_passed_over_for_the_map_of_patches(tmp_path):
+    """The map lies in front of all attention."""
+    kind = 'mmdiffkd.TokenBackbone'
+    student = odd(tmp_path / 'student.py', type=kind)
+    teacher = odd(tmp_path / 'teacher.py', type=kind, width=16)
+    cfg = mmdiffkd.distill_config(student, teacher, method='mimic')
+    assert cfg.model.distiller.pairs.mimic.source == 'backbone'
+
+
+def test_methods_that_do_not_apply_either_are_not_named(tmp_path, capsys):
+    student = odd(tmp_path / 'student.py')
+    teacher = odd(tmp_path / 'teacher.py', type='mmdiffkd.TokenBackbone')
+    error = refusal(capsys, student, teacher, '--method', 'mimic')
+    assert 'tokens of one side fill no single map' in error
+    methods = error.split('Methods that apply: ')[1].split()[0:9]
+    assert 'kd,' in methods and not {'diffkd,', 'dskd'} & {*methods}
