@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils.checkpoint import checkpoint
 
 from mmdiffkd.utils.compiling import compile_arguments
 
 from .blocks import Config, build, norms_of
+from .checkpointing import recomputed
 from .ddim_sampler import DDIMSampler
 from .feature_pair import FeaturePair, check_not_negative
 from .guidance import ClassifierGuidance
@@ -387,10 +387,7 @@ class TeacherDiffusion(FeaturePair):
             return predicted
 
         if self.with_cp and torch.is_grad_enabled():
-            recomputed: Tensor = checkpoint(
-                run, x, timesteps, use_reentrant=False
-            )
-            return recomputed
+            return recomputed(run, x, timesteps, module=self.denoiser)
         return run(x, timesteps)
 
 

@@ -183,6 +183,40 @@ def test_checkpointing_changes_no_bit(recipe):
         assert torch.equal(a.grad, b.grad)
 
 
+@pytest.mark.parametrize('kd_grad_to_denoiser', [True, False])
+def test_checkpointing_counts_a_batch_once(kd_grad_to_denoiser):
+    """Also where the graph is asked twice, as by the first iteration."""
+    torch.manual_seed(0)
+    plain = FeatureDiffusion(12, 16, kd_grad_to_denoiser=kd_grad_to_denoiser)
+    saving = copy.deepcopy(plain)
+    saving.with_cp = True
+    buffers = dict(saving.named_buffers())
+    student, teacher = features()
+    student.requires_grad_()
+    noise = draw((2, 16, 5, 7), torch.float32)
+    for module in (plain, saving):
+        out = module(student, teacher, noise=noise)
+        loss = kd_loss(out) + out.losses['loss_diff']
+        torch.autograd.grad(loss, student, retain_graph=True)
+        loss.backward()
+    assert plain.denoiser.layers[-1].num_batches_tracked == 6
+    for key, value in plain.state_dict().items():
+        assert torch.equal(value, saving.state_dict()[key]), key
+    assert all(b is buffers[key] for key, b in saving.named_buffers())
+
+
+def test_an_error_in_the_recomputation_leaves_the_statistics():
+    torch.manual_seed(0)
+    module = FeatureDiffusion(12, 16, with_cp=True)
+    buffers = dict(module.named_buffers())
+    loss = module.teacher_losses(features()[1])['loss_diff']
+    last = module.denoiser.layers[-2]
+    last.register_forward_pre_hook(lambda *args: {}['no such key'])
+    with pytest.raises(KeyError, match='no such key'):
+        loss.backward()
+    assert all(b is buffers[key] for key, b in module.named_buffers())
+
+
 @pytest.mark.parametrize('recipe', ['released', 'tuned'])
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_autocast_stays_finite_for_50_iterations(dtype, recipe):

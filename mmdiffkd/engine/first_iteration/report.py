@@ -139,8 +139,8 @@ class FirstIteration:
             if largest:
                 self.into_student[name] = torch.stack(largest).max()
         for buffer, saved in buffers:
-            # Recomputation (`with_cp`) has updated the norms once more. Past
-            # the version counter: the graph has not changed.
+            # Recomputation by a part of the user's has updated its norms
+            # once more. Past the version counter: the graph has not changed.
             buffer.data.copy_(saved)
 
 
