@@ -7,11 +7,12 @@ the outputs of the convolutions, by norms, ReLUs and sums. So those outputs are
 kept, and the rest is computed again when the backward pass asks for it; a 1x1
 convolution that widens its input is too, since its output is the larger of
 the two. Where the weights of a convolution are not trained, nobody reads its
-input. Values and gradients keep their bits.
+input. Values and gradients keep their bits: mode and precision are those of
+the forward pass, and weights that have changed since are an error, as they are
+to autograd.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,29 @@ KNOWN = {nn.Conv2d, PointwiseConv2d, nn.ReLU, *NORMS.values()}
 """Layers that may be computed again. A subclass may compute something else."""
 
 
+class _Kept:
+    """A tensor as it is now; autograd looks after none that hooks replace."""
+
+    __slots__ = ('tensor', 'version')
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self.version = _version(tensor)
+
+    def get(self) -> Tensor:
+        version = _version(self.tensor)
+        if version != self.version:
+            # The first words are PyTorch's own.
+            raise RuntimeError(
+                'one of the variables needed for gradient computation has '
+                'been modified by an inplace operation after the forward '
+                'pass: a weight, statistic or input of a norm or '
+                f'convolution, shape {tuple(self.tensor.shape)}, is at '
+                f'version {version}, expected {self.version}'
+            )
+        return self.tensor
+
+
 class Recomputed:
     """A tensor that is computed when it is asked for.
 
@@ -34,16 +58,22 @@ class Recomputed:
 
     Args:
         function (Callable): From the inputs to the tensor.
-        *inputs: Tensors, or others like this one.
+        *inputs: Tensors, others like this one, or None.
+
+    Raises:
+        RuntimeError: When it is asked for after an input has changed.
     """
 
     def __init__(
         self,
         function: Callable[..., Tensor],
-        *inputs: 'Tensor | Recomputed',
+        *inputs: 'Tensor | Recomputed | None',
     ) -> None:
         self.function = function
-        self.inputs = inputs
+        self.inputs = [
+            _Kept(item) if isinstance(item, Tensor) else item
+            for item in inputs
+        ]
         self.uses = 0
         self._value: Tensor | None = None
         self._left = 0
@@ -55,8 +85,7 @@ class Recomputed:
         """The tensor."""
         if self._value is None:
             values = [
-                item.get() if isinstance(item, Recomputed) else item
-                for item in self.inputs
+                None if item is None else item.get() for item in self.inputs
             ]
             self._value, self._left = self.function(*values), self.uses
         value = self._value
@@ -84,6 +113,8 @@ class Unread:
 
 
 Source = Tensor | Recomputed
+_Again = tuple[Callable[..., Tensor], tuple[Tensor | None, ...]]
+"""A function, and what it takes beside its input."""
 
 
 class _Saved:
@@ -93,11 +124,11 @@ class _Saved:
 
     def __init__(self, tensor: Tensor) -> None:
         # Detached, or an output would hold the graph that holds it.
-        self.source: Source | Unread = tensor.detach()
+        self.source: _Kept | Recomputed | Unread = _Kept(tensor.detach())
 
     def get(self) -> Tensor:
-        if isinstance(self.source, Tensor):
-            return self.source
+        if isinstance(self.source, _Kept):
+            return self.source.get()
         if torch.is_grad_enabled():
             raise RuntimeError(
                 'a second derivative (create_graph=True) cannot pass '
@@ -165,8 +196,8 @@ class _Pass:
             output, _ = self._layers(layers, x, x.detach())
         sources = {_place(tensor): source for tensor, source in self.alive}
         for item in self.saved:
-            if isinstance(item.source, Tensor):
-                source = sources.get(_place(item.source))
+            if isinstance(item.source, _Kept):
+                source = sources.get(_place(item.source.tensor))
                 if isinstance(source, Recomputed):
                     source.uses += 1
                     item.source = source
@@ -195,7 +226,9 @@ class _Pass:
             elif isinstance(layer, nn.Conv2d):
                 x, source = self._convolution(layer, x, source)
             else:
-                again = F.relu if isinstance(layer, nn.ReLU) else _norm(layer)
+                again: _Again | None = (F.relu, ())
+                if not isinstance(layer, nn.ReLU):
+                    again = _norm(layer, x)
                 x = layer(x)
                 overwritten = isinstance(source, Tensor) and (
                     _place(source) == _place(x)
@@ -203,7 +236,7 @@ class _Pass:
                 if again is None or overwritten:
                     source = x.detach()
                 else:
-                    source = Recomputed(again, source)
+                    source = Recomputed(again[0], source, *again[1])
             self.alive.append((x, source))
         return x, source
 
@@ -211,12 +244,11 @@ class _Pass:
         self, layer: nn.Conv2d, x: Tensor, source: Source
     ) -> tuple[Tensor, Source]:
         kind = x.device.type
-        if torch.is_autocast_enabled(kind) and x.is_floating_point():
-            dtype = torch.get_autocast_dtype(kind)
-            if x.dtype != dtype:  # what autocast does, where it can be seen
-                x = x.to(dtype)
-                source = Recomputed(lambda t: t.to(dtype), source)
-                self.alive.append((x, source))
+        dtype = _autocast(kind)
+        if dtype not in (None, x.dtype) and x.is_floating_point():
+            x = x.to(dtype)  # what autocast does, where it can be seen
+            source = Recomputed(lambda t: t.to(dtype), source)
+            self.alive.append((x, source))
         before = len(self.saved)
         output = layer(x)
         if not layer.weight.requires_grad:
@@ -230,64 +262,89 @@ class _Pass:
         if not widens:
             return output, output.detach()
         # Of this pass: functional_call puts others in their place.
-        weight, bias = layer.weight.detach(), layer.bias
-        bias = None if bias is None else bias.detach()
-        context = _same_precision(kind)
-
-        def again(t: Tensor) -> Tensor:
-            with context():
-                result: Tensor = layer._conv_forward(t, weight, bias)
-            return result
-
-        return output, Recomputed(again, source)
+        weights = _detached(layer, 'weight', 'bias')
+        again = _in_this_precision(layer._conv_forward, kind)
+        return output, Recomputed(again, source, *weights)
 
 
-def _norm(layer: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """A norm of this pass once more, which updates no statistics."""
+def _norm(layer: nn.Module, x: Tensor) -> '_Again | None':
+    """A norm of this pass once more, which updates no statistics.
+
+    None where its output has to be kept.
+    """
     # Of this pass: functional_call puts others in their place.
-    weight, bias = (
-        None if p is None else p.detach()
-        for p in (getattr(layer, n, None) for n in ('weight', 'bias'))
-    )
+    weights = _detached(layer, 'weight', 'bias')
+    again: Callable[..., Tensor]
+    eps: float = getattr(layer, 'eps', 0.0)
     if isinstance(layer, nn.GroupNorm):
-        return partial(
-            F.group_norm,
-            num_groups=layer.num_groups,
-            weight=weight,
-            bias=bias,
-            eps=layer.eps,
-        )
-    if isinstance(layer, nn.InstanceNorm2d) and not layer.track_running_stats:
-        return partial(
-            F.instance_norm, weight=weight, bias=bias, eps=layer.eps
-        )
-    if not isinstance(layer, nn.BatchNorm2d):
+        groups = layer.num_groups
+
+        def again(t: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+            return F.group_norm(t, groups, weight, bias, eps)
+
+    elif isinstance(layer, nn.InstanceNorm2d):
+        if layer.track_running_stats:
+            return None
+
+        def again(t: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+            return F.instance_norm(t, weight=weight, bias=bias, eps=eps)
+
+    elif not isinstance(layer, nn.BatchNorm2d):
         return None  # SyncBN would ask other processes again
-    means, variances = layer.running_mean, layer.running_var
+    else:
+        own = layer.training or layer.running_mean is None
+        # As in this package's own layer.
+        single = x.shape[0] * x.shape[2] * x.shape[3] == 1
+        own = own and not (single and layer.running_mean is not None)
+        if not own:
+            # PyTorch updates the statistics without counting a version; the
+            # number of batches has one.
+            names = ('running_mean', 'running_var', 'num_batches_tracked')
+            weights += _detached(layer, *names)
 
-    def again(t: Tensor) -> Tensor:
-        own = layer.training or means is None
-        if t.shape[0] * t.shape[2] * t.shape[3] == 1 and means is not None:
-            own = False  # as in this package's own layer
-        return F.batch_norm(
-            t,
-            None if own else means,
-            None if own else variances,
-            weight,
-            bias,
-            own,
-            0.0,
-            layer.eps,
-        )
+        def again(
+            t: Tensor,
+            weight: Tensor,
+            bias: Tensor,
+            mean: Tensor | None = None,
+            variance: Tensor | None = None,
+            batches: Tensor | None = None,
+        ) -> Tensor:
+            return F.batch_norm(t, mean, variance, weight, bias, own, 0.0, eps)
 
-    return again
+    return _in_this_precision(again, x.device.type), weights
 
 
-def _same_precision(kind: str) -> Callable[[], Any]:
+def _detached(layer: nn.Module, *names: str) -> tuple[Tensor | None, ...]:
+    found = (getattr(layer, name, None) for name in names)
+    return tuple(None if t is None else t.detach() for t in found)
+
+
+def _in_this_precision(
+    function: Callable[..., Tensor], kind: str
+) -> Callable[..., Tensor]:
+    """The function, run by the autocast of the forward pass, or without."""
+    precision = _autocast(kind)
+
+    def run(*inputs: Tensor | None) -> Tensor:
+        if _autocast(kind) == precision:
+            return function(*inputs)
+        enabled = precision is not None
+        with torch.autocast(kind, dtype=precision, enabled=enabled):
+            return function(*inputs)
+
+    return run
+
+
+def _autocast(kind: str) -> torch.dtype | None:
     if not torch.is_autocast_enabled(kind):
-        return nullcontext
-    dtype = torch.get_autocast_dtype(kind)
-    return lambda: torch.autocast(kind, dtype=dtype)
+        return None
+    return torch.get_autocast_dtype(kind)
+
+
+def _version(tensor: Tensor) -> int:
+    """How often it was written to; those of inference mode do not count it."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:

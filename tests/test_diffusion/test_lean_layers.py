@@ -107,6 +107,113 @@ def test_mixed_precision(frozen):
     assert_same_bits(a, b)
 
 
+@pytest.fixture
+def group_norm_in_float32():
+    """Autocast as it is on GPUs, where group norm runs in float32."""
+
+    def in_float32(x, groups, weight=None, bias=None, eps=1e-5, cudnn=True):
+        keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
+        values = [None if t is None else t.float() for t in (weight, bias)]
+        with torch._C._ExcludeDispatchKeyGuard(keys):
+            return torch.ops.aten.group_norm(
+                x.float(), groups, *values, eps, cudnn
+            )
+
+    with torch.library._scoped_library('aten', 'IMPL') as library:
+        library.impl('group_norm', in_float32, 'AutocastCPU')
+        yield
+
+
+@pytest.mark.parametrize('forward, backward', [(True, False), (False, True)])
+@pytest.mark.parametrize('norm', ['BN', 'GN', 'IN'])
+def test_precision_is_that_of_the_forward_pass(
+    norm, forward, backward, group_norm_in_float32
+):
+    found = []
+    for module in denoisers(BottleneckDenoiser, dict(type=norm)):
+        generator = torch.Generator().manual_seed(1)
+        x = torch.randn((2, 16, 6, 5), generator=generator, requires_grad=True)
+        with torch.autocast('cpu', torch.bfloat16, enabled=forward):
+            out = module(x, torch.tensor([3, 900]))
+        with torch.autocast('cpu', torch.bfloat16, enabled=backward):
+            out.float().square().mean().backward()
+        grads = [p.grad for p in module.parameters()]
+        found.append([out.detach(), x.grad, *grads])
+    assert found[0][0].dtype == (
+        torch.bfloat16 if forward and norm != 'GN' else torch.float32
+    )
+    assert_same_bits(*found)
+
+
+def between(change, training=True):
+    """Gradients where something happens before the backward pass.
+
+    Returns:
+        list: Of plain layers and of lean ones, each a list, or the error.
+    """
+    found = []
+    for module in denoisers(BottleneckDenoiser, BN, training):
+        generator = torch.Generator().manual_seed(1)
+        x = torch.randn((2, 16, 6, 5), generator=generator, requires_grad=True)
+        loss = module(x, torch.tensor([3, 900])).square().mean()
+        change(module)
+        try:
+            loss.backward()
+        except RuntimeError as error:
+            found.append(error)
+        else:
+            found.append([x.grad, *(p.grad for p in module.parameters())])
+    return found
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_mode_is_that_of_the_forward_pass(training):
+    plain, lean = between(lambda m: m.train(not training), training)
+    assert_same_bits(plain, lean)
+    assert_same_bits(lean, between(lambda m: None, training)[1])
+
+
+@pytest.mark.parametrize(
+    'name, training',
+    [
+        ('layers.0.layers.0.weight', True),  # of a convolution
+        ('layers.0.layers.6.weight', True),  # of one that is computed again
+        ('layers.0.layers.7.weight', True),
+        ('layers.0.layers.1.running_var', False),
+    ],
+)
+def test_what_has_changed_is_an_error_as_it_is_to_autograd(name, training):
+    def change(module):
+        with torch.no_grad():
+            module.state_dict()[name].mul_(1.5)
+
+    for error in between(change, training):
+        with pytest.raises(RuntimeError, match='modified by an inplace oper'):
+            raise error
+
+
+@pytest.mark.parametrize('name', ['layers.0.layers.6', 'layers.0.layers.7'])
+def test_a_shift_that_has_changed_is_an_error(name):
+    """To autograd too, had it not what follows from it."""
+
+    def change(module):
+        with torch.no_grad():
+            module.get_submodule(name).bias.add_(1)
+
+    with pytest.raises(RuntimeError, match=r'shape \(16,\), is at version'):
+        raise between(change)[1]
+
+
+def test_statistics_that_a_batch_has_updated_are_an_error():
+    """PyTorch notices it not, and its gradient is wrong."""
+
+    def change(module):
+        module.train()(torch.ones(2, 16, 3, 3), torch.tensor([3]))
+
+    with pytest.raises(RuntimeError, match='modified by an inplace oper'):
+        raise between(change, training=False)[1]
+
+
 @pytest.mark.parametrize('recipe', ['released', 'tuned'])
 @pytest.mark.parametrize('with_cp', [False, True])
 def test_the_whole_of_diffkd(recipe, with_cp):
