@@ -4,6 +4,7 @@
 from typing import Any
 
 import torch.nn.functional as F
+from mmengine.model.utils import _BatchNormXd
 from torch import Tensor, nn
 
 from mmdiffkd.registry import MODELS
@@ -25,7 +26,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         if (
             self.training
             and self.track_running_stats
-            and x.shape[0] * x.shape[2] * x.shape[3] == 1
+            and x.numel() == x.shape[1]
         ):
             return F.batch_norm(
                 x,
@@ -40,6 +41,54 @@ class BatchNorm2d(nn.BatchNorm2d):
         return super().forward(x)
 
 
+class RevertedSyncBatchNorm(BatchNorm2d):
+    """What synchronised batch norms are in a run of one process.
+
+    MMEngine puts in their place, whatever their class, a batch norm of its
+    own that refuses a single value. See :func:`adopt_batch_norms`.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Take any shape, as MMEngine's does."""
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group norm that leaves something of vectors.
+
+    One channel of a vector, or of a 1x1 map, normalised by itself is a
+    constant. Where groups are single channels, such maps are normalised in
+    the groups that :func:`default_groups` gives.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` (N, C, H, W); the shape is kept."""
+        groups = self.num_groups
+        if x.shape[1] * x.shape[2] * x.shape[3] == groups:
+            groups = default_groups(groups)
+        return F.group_norm(x, groups, self.weight, self.bias, self.eps)
+
+
+class InstanceNorm2d(nn.InstanceNorm2d):
+    """Instance norm that says what it cannot do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` (N, C, H, W); the shape is kept.
+
+        Raises:
+            ValueError: If there is one position, of which it would make a
+                constant.
+        """
+        own = self.training or not self.track_running_stats
+        if own and x.shape[2:] == (1, 1):
+            raise ValueError(
+                "norm_cfg type 'IN' normalises each channel of a map by "
+                f'itself, and of the shape {tuple(x.shape)}, a vector or a '
+                "map of one position, nothing would be left; choose 'BN' or "
+                "'GN'"
+            )
+        return super().forward(x)
+
+
 Config = dict[str, Any]
 """Config of a part: its ``type`` and arguments."""
 
@@ -47,8 +96,8 @@ NORMS: dict[str, type[nn.Module]] = dict(
     BN=BatchNorm2d,
     BN2d=BatchNorm2d,
     SyncBN=nn.SyncBatchNorm,
-    IN=nn.InstanceNorm2d,
-    GN=nn.GroupNorm,
+    IN=InstanceNorm2d,
+    GN=GroupNorm,
 )
 """Norms by their names in OpenMMLab's configs."""
 
@@ -66,7 +115,8 @@ def build_norm(
             code), ``'SyncBN'``, ``'GN'`` or ``'IN'``, and the layer's own
             arguments. ``num_groups`` of GN, default 32, or less so that a
             group has 8 channels, is lowered to the largest divisor of
-            ``channels``.
+            ``channels``. IN takes no vectors, nor maps of one position; a
+            GN of one channel a group normalises those in the default groups.
         channels (int): Channels C of the normalised map.
         affine (bool): Whether it learns a factor and a shift per channel.
             Defaults to True.
@@ -93,22 +143,44 @@ def build_norm(
     check_kinds('norm_cfg', NORMS[kind], cfg)
     sizes: tuple[int, ...] = (channels,)
     if kind == 'GN':
-        # One or two numbers normalised together, those of a vector, say
-        # nothing.
-        groups = cfg.pop('num_groups', min(32, max(channels // 8, 1)))
+        groups = cfg.pop('num_groups', default_groups(channels))
         if not isinstance(groups, int) or groups < 1:
             raise ValueError(
                 'norm_cfg num_groups must be a positive integer, '
                 f'got {groups!r}'
             )
-        groups = min(groups, channels)
-        while channels % groups:
-            groups -= 1
-        sizes = (groups, channels)
+        sizes = (_largest_divisor(channels, groups), channels)
     try:
         return NORMS[kind](*sizes, **cfg)
     except TypeError as error:  # an argument that PyTorch's layer lacks
         raise ValueError(f'norm_cfg {norm_cfg}: {error}') from error
+
+
+def default_groups(channels: int) -> int:
+    """How many groups GN has where nothing else is said: 32, or fewer."""
+    # One or two numbers normalised together, those of a vector, say nothing.
+    return _largest_divisor(channels, min(32, max(channels // 8, 1)))
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    divisor = min(limit, number)
+    while number % divisor:
+        divisor -= 1
+    return divisor
+
+
+def adopt_batch_norms(module: nn.Module) -> None:
+    """Let what MMEngine has made of SyncBN do what this package's BN does.
+
+    A runner of one process replaces them once the model is built. Weights
+    and statistics stay the same tensors.
+
+    Args:
+        module (nn.Module): Changed in place.
+    """
+    for layer in module.modules():
+        if type(layer) is _BatchNormXd:
+            layer.__class__ = RevertedSyncBatchNorm
 
 
 def norms_of(module: nn.Module) -> str:

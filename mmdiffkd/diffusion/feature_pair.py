@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import BATCH_NORM, Config, build
+from .blocks import BATCH_NORM, Config, adopt_batch_norms, build
 from .feature_layout import (
     RESIZE_MODES,
     ClassTokens,
@@ -109,6 +109,11 @@ class FeaturePair(nn.Module):
             )
         )
         self.student_projection = PointwiseConv2d(student_channels, self.width)
+
+    def train(self, mode: bool = True) -> 'FeaturePair':
+        """Set the mode, as each training does once its norms are settled."""
+        adopt_batch_norms(self)
+        return super().train(mode)
 
     def as_maps(
         self, student: Tensor, teacher: Tensor

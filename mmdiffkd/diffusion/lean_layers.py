@@ -21,10 +21,18 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
-from .blocks import NORMS, Bottleneck
+from .blocks import NORMS, Bottleneck, RevertedSyncBatchNorm
 from .pointwise import PointwiseConv2d
 
-KNOWN = {nn.Conv2d, PointwiseConv2d, nn.ReLU, *NORMS.values()}
+KNOWN = {
+    nn.Conv2d,
+    PointwiseConv2d,
+    nn.ReLU,
+    nn.GroupNorm,
+    nn.InstanceNorm2d,
+    RevertedSyncBatchNorm,
+    *NORMS.values(),
+}
 """Layers that may be computed again. A subclass may compute something else."""
 
 
@@ -272,6 +280,8 @@ def _norm(layer: nn.Module, x: Tensor) -> '_Again | None':
 
     None where its output has to be kept.
     """
+    if x.shape[2:] == (1, 1):
+        return None  # this package's layers treat them apart
     # Of this pass: functional_call puts others in their place.
     weights = _detached(layer, 'weight', 'bias')
     again: Callable[..., Tensor]
@@ -293,9 +303,6 @@ def _norm(layer: nn.Module, x: Tensor) -> '_Again | None':
         return None  # SyncBN would ask other processes again
     else:
         own = layer.training or layer.running_mean is None
-        # As in this package's own layer.
-        single = x.shape[0] * x.shape[2] * x.shape[3] == 1
-        own = own and not (single and layer.running_mean is not None)
         if not own:
             # PyTorch updates the statistics without counting a version; the
             # number of batches has one.
