@@ -145,7 +145,7 @@ def noise_sources(module: nn.Module) -> Iterator[tuple[str, NoiseSource]]:
         module (nn.Module): Its ``parts_beside()``, if it has that method, are
             searched as well: by name, modules that are used and are no child.
     """
-    beside = getattr(module, 'parts_beside', dict)()
+    beside: dict[str, nn.Module] = getattr(module, 'parts_beside', dict)()
     for name, part in chain(
         module.named_modules(),
         *(part.named_modules(prefix=name) for name, part in beside.items()),

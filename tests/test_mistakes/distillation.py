@@ -14,8 +14,8 @@ CASES = {
         'model.compile_teacher.*arguments of torch.compile',
     ),
     'an argument of its compiler': (
-        distil(*options('model.compile_teacher.dynmic=True')),
-        "model.compile_teacher.*torch.compile does not take.*'dynmic'",
+        distil(*options('model.compile_teacher.backends=True')),
+        "model.compile_teacher.*torch.compile does not take.*'backends'",
     ),
     'a compiler of a denoiser': (
         distil(

@@ -1,9 +1,9 @@
 # Copyright (c) mmdiffkd contributors.
-# CIFAR-10 at 16 x 16, in the 20 epochs of the configs, at whose end the student
-# alone no longer improves. No trials here: weights of the bases and, of DKD,
-# DIST and the z-scores, those of cifar16.py. `control_30` and `diffkd_30` are
-# what ten epochs and the validation images of seed 0 chose, see
-# cifar16_feature.py: KD, and a feature of weight 30 beside it.
+# CIFAR-10 at 16 x 16, in the 20 epochs of the configs, at whose end the
+# student alone no longer improves. No trials here: weights of the bases and,
+# of DKD, DIST and the z-scores, those of cifar16.py. `control_30` and
+# `diffkd_30` are what ten epochs and the validation images of seed 0 chose,
+# see cifar16_feature.py: KD, and a feature of weight 30 beside it.
 _pair = 'model.distiller.pairs.'
 _feature = _pair + 'kd_feature.'
 _released = {

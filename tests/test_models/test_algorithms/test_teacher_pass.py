@@ -196,7 +196,7 @@ def test_an_option_with_another_value_is_refused(option, value, message):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (dict(dynmic=True), "dynmic.*does not take this: .*'dynmic'"),
+        (dict(backends=True), "backends.*does not take this: .*'backends'"),
         (dict(mode='fast'), 'does not take this: .*fast.*reduce-overhead'),
         (dict(backend='induktor'), "does not take this: .*'induktor'"),
         (dict(options=dict(a=1)), r'does not take this: .{1,210}\.\.\.$'),
