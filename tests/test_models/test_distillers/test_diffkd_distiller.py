@@ -410,12 +410,15 @@ def test_a_record_that_the_model_overwrites_is_refused():
 
 
 def test_records_in_and_behind_a_residual_block_are_what_was_recorded():
-    assert the_same_network_twice(
-        conv=(f'{RESIDUAL}.conv2', None),
-        norm=(f'{RESIDUAL}.bn1', None),
-        block=(RESIDUAL, None),
-        fpn=('neck', 0),
-    ) == [0.0] * 4
+    assert (
+        the_same_network_twice(
+            conv=(f'{RESIDUAL}.conv2', None),
+            norm=(f'{RESIDUAL}.bn1', None),
+            block=(RESIDUAL, None),
+            fpn=('neck', 0),
+        )
+        == [0.0] * 4
+    )
 
 
 def test_an_overwritten_record_of_the_teacher_is_refused():
@@ -468,7 +471,9 @@ def test_losses_of_mmrazor_take_maps_in_channels_last(loss):
     cfg = dict(
         _scope_='mmrazor',
         type='mmdiffkd.DiffKDDistiller',
-        pairs=dict(kd=dict(source='neck', levels=['p3'], loss=dict(type=loss))),
+        pairs=dict(
+            kd=dict(source='neck', levels=['p3'], loss=dict(type=loss))
+        ),
     )
     model = toys.build(
         toys.algorithm(teacher=toys.detector(width=12), distiller=cfg)
