@@ -76,21 +76,21 @@ def main(arguments: list[str] | None = None) -> None:
     from rich.console import Console
     from rich.progress import track
 
+    from mmdiffkd.engine.checks.devices import check_device
     from mmdiffkd.engine.denoising.images import ImageReader, find_images
     from mmdiffkd.engine.denoising.measure import Look, Measured, as_table
     from mmdiffkd.engine.denoising.pictures import draw
     from mmdiffkd.engine.denoising.trained import load_distillation
     from mmdiffkd.visualization.task_view import spread
 
+    device = check_device(args.device or get_device())
     cfg = load_config(args.config, args.cfg_options)
     images = find_images(args.images)
     if args.limit is not None:
         images = spread(images, min(args.limit, len(images)))
     drawn = set(spread(images, min(args.rows, len(images))))
     with quiet():
-        model = load_distillation(
-            cfg, args.checkpoint, args.device or get_device()
-        )
+        model = load_distillation(cfg, args.checkpoint, device)
         look = Look(model, ImageReader(cfg), args.seed)
         measured, kept = Measured(), []
         for path in track(images, 'images', console=Console(stderr=True)):

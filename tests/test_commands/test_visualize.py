@@ -126,6 +126,15 @@ def test_wrong_checkpoints_and_images(run, tiny, saved, tmp_path):
         (['--limit', -1], '--limit must be at least 1, got -1'),
         (['--seed', -1], '--seed must not be negative'),
         (['-o', __file__], 'is a file, and a folder is needed'),
+        (['--device', 'foo'], '--device foo: '),
+        (['--device', 'meta'], '--device meta: use cpu or cuda'),
+        pytest.param(
+            ['--device', 'cuda'],
+            '; name another, such as cpu',
+            marks=pytest.mark.skipif(
+                torch.cuda.is_available(), reason='there is a GPU'
+            ),
+        ),
     ],
 )
 def test_wrong_arguments(run, words, expected):

@@ -15,6 +15,7 @@ from torch import nn
 from mmdiffkd.utils.blame import is_defect
 from mmdiffkd.utils.errors import UserError
 
+from ..checks.devices import check_device
 from ..sweep.batches import OtherInput, kind_of
 from ..training_input import batch_size, input_size
 from . import models
@@ -336,14 +337,7 @@ def _label(stem: str, used: Sequence[str]) -> str:
 
 
 def _device(settings: Settings) -> torch.device:
-    try:
-        device = torch.device(settings.device)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        text = str(error).splitlines()[0]
-        raise UserError(f'--device {settings.device}: {text}') from error
-    if device.type not in ('cpu', 'cuda'):
-        raise UserError(f'--device {settings.device}: use cpu or cuda')
+    device = check_device(settings.device)
     if settings.amp is not None and device.type != 'cuda':
         raise UserError('--amp needs a GPU: name one by --device cuda')
     if device.type == 'cuda':

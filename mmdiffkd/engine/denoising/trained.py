@@ -3,6 +3,7 @@
 
 import copy
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
@@ -19,7 +20,7 @@ DISTILLER = 'distiller.'
 
 
 def load_distillation(
-    cfg: Config, checkpoint: str, device: str = 'cpu'
+    cfg: Config, checkpoint: str, device: str | torch.device = 'cpu'
 ) -> FrozenTeacherDistill:
     """Build a distillation, and load student and distiller.
 
@@ -30,7 +31,7 @@ def load_distillation(
     Args:
         cfg (Config): Of the training; left as it is.
         checkpoint (str): A file of that training.
-        device (str): Where to run it. Defaults to ``'cpu'``.
+        device (str | torch.device): Where to run it. Defaults to ``'cpu'``.
 
     Returns:
         FrozenTeacherDistill: In eval mode.
