@@ -5,7 +5,6 @@ CONFIG and CHECKPOINT may each be a distillation one or a plain student's.
 """
 
 import argparse
-import os.path as osp
 
 from mmdiffkd.engine import launch, process_group
 from mmdiffkd.engine import student_testing as testing
@@ -29,7 +28,8 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--show-dir',
-        help='draw the predictions into this folder, below the work dir',
+        help='draw the predictions into this folder, below the work dir: '
+        'relative to the folder of this test, named by the time',
     )
     parser.add_argument(
         '--tta',
@@ -51,9 +51,6 @@ def main(arguments: list[str] | None = None) -> None:
     checks.check_folder(cfg.work_dir, '--work-dir')
     cfg = testing.testing_config(cfg, args.config, args.checkpoint)
     if args.show_dir:
-        checks.check_folder(
-            osp.join(cfg.work_dir, args.show_dir), '--show-dir'
-        )
         testing.set_show_dir(cfg, args.show_dir)
     if args.tta:
         testing.set_tta(cfg)

@@ -24,6 +24,15 @@ from mmdiffkd.utils.errors import UserError
 from .checks.settings import check_folder
 
 
+TRAINING = (
+    'train_dataloader',
+    'train_cfg',
+    'optim_wrapper',
+    'param_scheduler',
+)
+"""What MMEngine's runner needs for a training, and for nothing else."""
+
+
 class StudentWeightsHook(Hook):
     """Load a plain student from whatever checkpoint is tested.
 
@@ -99,7 +108,18 @@ def testing_config(cfg: Config, path: str, checkpoint: str) -> Config:
 
 
 def set_show_dir(cfg: Config, folder: str) -> None:
-    """Let the library's visualization hook draw into a folder."""
+    """Let the library's visualization hook draw into a folder.
+
+    Args:
+        cfg (Config): Config with its ``work_dir``, changed in place.
+        folder (str): Absolute, or relative to the folder that MMEngine makes
+            for each run in the work dir.
+
+    Raises:
+        UserError: If it cannot be made, or nothing in the config draws.
+    """
+    # The folder of the run has a name that nothing else has.
+    check_folder(osp.join(cfg.work_dir, '_', folder), '--show-dir')
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise UserError(
@@ -109,11 +129,28 @@ def set_show_dir(cfg: Config, folder: str) -> None:
     kind = hook.type.split('.')[-1]
     if kind == 'DetVisualizationHook':
         hook.update(draw=True, test_out_dir=folder)
-    elif kind == 'SegVisualizationHook':
+        return
+    if kind == 'SegVisualizationHook':
         hook.draw = True
-        cfg.visualizer.save_dir = folder
+        # The hook asks for the iteration, and MMEngine would build all of
+        # the training to answer, its data included.
+        for key in TRAINING:
+            cfg[key] = None
     else:  # MMPretrain
-        hook.update(enable=True, out_dir=folder)
+        hook.enable = True
+    backends = [
+        backend
+        for backend in (cfg.get('visualizer') or {}).get('vis_backends') or ()
+        if backend.type.split('.')[-1] == 'LocalVisBackend'
+    ]
+    if not backends:
+        raise UserError(
+            '--show-dir needs a LocalVisBackend in the config, such as '
+            "visualizer.vis_backends=[dict(type='LocalVisBackend')]"
+        )
+    for backend in backends:
+        # It is relative to vis_data in the folder of the run.
+        backend.img_save_dir = osp.join(osp.pardir, folder)
 
 
 def set_tta(cfg: Config) -> None:

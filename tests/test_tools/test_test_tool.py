@@ -2,9 +2,18 @@
 """`tools/test.py` on each pair of config and checkpoint."""
 
 import pickle
+import re
 
 import pytest
 import torch
+from helpers.task_toys import SCOPES
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmseg.visualization import SegLocalVisualizer
+
+from mmdiffkd.datasets import make_demo_set
+from mmdiffkd.engine.student_testing import set_show_dir
+from mmdiffkd.utils import UserError
 
 
 @pytest.fixture(scope='module')
@@ -129,3 +138,64 @@ def test_absent_test_data_names_the_config_key(mistake, tiny, plain):
         'test_dataloader.dataset.data_root=/nowhere',
     )
     assert 'test_dataloader.dataset.data_root' in message
+
+
+@pytest.mark.parametrize('task', ['seg', 'cls'])
+def test_pictures_lie_below_the_work_dir_for_each_task(
+    tool, checkout, task, tmp_path
+):
+    data = make_demo_set(
+        tmp_path / 'data', task, dict(train=1, val=1, test=2)
+    )[0]
+    config = checkout / f'configs/demo/digits_{task}_student.py'
+    with DefaultScope.overwrite_default_scope(SCOPES[task]):
+        state = MODELS.build(Config.fromfile(config).model).state_dict()
+    torch.save(dict(state_dict=state), tmp_path / 'student.pth')
+
+    def pictures(show_dir):
+        run = tool(
+            'test.py',
+            config,
+            tmp_path / 'student.pth',
+            '--work-dir',
+            'work',
+            '--show-dir',
+            show_dir,
+            '--cfg-options',
+            'default_hooks.visualization.interval=1',
+            *(
+                f'test_dataloader.{key}'
+                for key in (
+                    f'dataset.data_root={data}/',
+                    'num_workers=0',
+                    'persistent_workers=False',
+                    'batch_size=1',
+                )
+            ),
+        )
+        assert run.code == 0, run.err
+        SegLocalVisualizer._instance_dict.clear()  # as in another process
+        return set(tmp_path.rglob('*.png')) - set(data.rglob('*'))
+
+    (tmp_path / 'shown').write_text('precious')  # another place of that name
+    shown = pictures('shown')
+    assert len(shown) >= 2
+    for path in shown:
+        assert re.fullmatch(
+            r'\d+_\d+/shown', str(path.parent.relative_to(tmp_path / 'work'))
+        )
+    absolute = pictures(tmp_path / 'here') - shown
+    assert {path.parent for path in absolute} == {tmp_path / 'here'}
+
+
+@pytest.mark.parametrize('kind', ['Seg', ''])
+def test_pictures_that_nothing_would_write(kind, tmp_path):
+    hook = dict(type=f'{kind}VisualizationHook')
+    cfg = Config(
+        dict(work_dir=str(tmp_path), default_hooks=dict(visualization=hook))
+    )
+    with pytest.raises(UserError, match='LocalVisBackend'):
+        set_show_dir(cfg, 'shown')
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match='--show-dir .*file.* is a file'):
+        set_show_dir(cfg, str(tmp_path / 'file'))
