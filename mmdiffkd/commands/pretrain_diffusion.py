@@ -70,6 +70,10 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f'--out {out} is a folder; name a file in it')
     if osp.exists(out) and not args.overwrite:
         raise UserError(f'{out} exists; replace it with --overwrite')
+    if args.out:
+        checks.check_folder(
+            osp.dirname(osp.abspath(out)), f'--out {out}: its folder'
+        )
     runner = prepare(
         cfg,
         work_dir,

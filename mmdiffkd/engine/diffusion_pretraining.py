@@ -172,7 +172,8 @@ def save_diffusion(runner: Runner, out: str, **meta: Any) -> dict[str, float]:
         connector.
 
     Raises:
-        UserError: If a weight is not finite; nothing is written.
+        UserError: If a weight is not finite, or the file cannot be written;
+            nothing is.
     """
     model: Any = unwrap(runner.model)
     for name, value in model.diffusion.state_dict().items():
@@ -194,5 +195,13 @@ def save_diffusion(runner: Runner, out: str, **meta: Any) -> dict[str, float]:
             loss_diff=losses,
             **meta,
         )
-        write_checkpoint(content, osp.abspath(out))
+        try:
+            write_checkpoint(content, osp.abspath(out))
+        # The second is PyTorch's, of a disk that is full.
+        except (OSError, RuntimeError) as error:
+            raise UserError(
+                f'--out {out} could not be written: {error}. The training is '
+                'not lost: the same command with --resume --out ANOTHER '
+                'writes its diffusion models without training again'
+            ) from error
     return losses

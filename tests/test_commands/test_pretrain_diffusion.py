@@ -9,6 +9,24 @@ import torch
 CONNECTORS = 'model.distiller.connectors.diff_p3.'
 
 
+def test_a_place_that_cannot_be_written_is_found_before(
+    mistake, tiny, tmp_path
+):
+    (tmp_path / 'file').write_text('precious')
+    for out in (tmp_path / 'file/x.pth', '/proc/x.pth'):
+        message = mistake(
+            'pretrain_diffusion.py',
+            tiny.distill,
+            '--work-dir',
+            tmp_path / 'work',
+            '--out',
+            out,
+        )
+        assert message.startswith(f'--out {out}: its folder ')
+    assert (tmp_path / 'file').read_text() == 'precious'
+    assert not (tmp_path / 'work').exists()
+
+
 @pytest.mark.slow
 def test_a_file_is_made_once_and_used(process, tiny, tmp_path):
     def run(command, *words):
@@ -38,6 +56,16 @@ def test_a_file_is_made_once_and_used(process, tiny, tmp_path):
     folder = run('pretrain-diffusion', '--out', tmp_path, '--overwrite')
     assert folder.returncode == 2
     assert 'is a folder; name a file' in folder.stderr
+    # The same run, whose file is written without training again.
+    other = run(
+        'pretrain-diffusion', '--iters', 4, '--resume', '--out', 'other.pth'
+    )
+    assert other.returncode == 0, other.stderr[-3000:]
+    assert 'Iter(train)' not in other.stdout
+    same = torch.load(tmp_path / 'other.pth', weights_only=True)
+    weights = same['diffusion_models']['diff_p3']['state_dict']
+    for name, value in models['diff_p3']['state_dict'].items():
+        assert torch.equal(weights[name], value), name
     longer = run(
         'pretrain-diffusion', '--iters', 9, '--resume', '--out', 'longer.pth'
     )

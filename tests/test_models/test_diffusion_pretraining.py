@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers import toys
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
@@ -16,6 +17,7 @@ from mmdiffkd.diffusion.pretrained import diffusion_file
 from mmdiffkd.engine.diffusion_pretraining import (
     check_length,
     pretraining_config,
+    save_diffusion,
 )
 from mmdiffkd.engine.hooks import RNGStateHook
 from mmdiffkd.utils import UserError
@@ -174,3 +176,30 @@ def runner_of(model):
         logger=getLogger(),
         _resume=True,
     )
+
+
+@pytest.mark.parametrize('error', [OSError('no space'), RuntimeError('[enf')])
+def test_a_file_that_cannot_be_written_says_how_to_keep_the_training(
+    error, tmp_path, monkeypatch
+):
+    model = toys.build(
+        dict(
+            type='mmdiffkd.DiffusionPretraining', distillation=toys.algorithm()
+        )
+    )
+    hub = MessageHub('of_this_test')
+    for name in model.diffusion_models:
+        hub.update_scalar(f'train/{name}.loss_diff', 0.5)
+    runner = SimpleNamespace(model=model, message_hub=hub, iter=4)
+    out = tmp_path / 'out.pth'
+
+    def save(*_):
+        raise error
+
+    with monkeypatch.context() as patch, pytest.raises(UserError) as raised:
+        patch.setattr(torch, 'save', save)
+        save_diffusion(runner, str(out))
+    assert f'--out {out} could not be written: {error}' in str(raised.value)
+    assert '--resume --out ANOTHER' in str(raised.value)
+    assert not list(tmp_path.iterdir())
+    assert set(save_diffusion(runner, str(out)).values()) == {0.5}

@@ -146,14 +146,13 @@ def check_folder(path: str, name: str) -> None:
         raise UserError(
             f'{name} {path!r} cannot be written to: no permission in {above!r}'
         )
-    if above != osp.abspath(path):
-        # Some file systems refuse what the permissions allow.
-        try:
-            tempfile.TemporaryDirectory(dir=above).cleanup()
-        except OSError as error:
-            raise UserError(
-                f'{name} {path!r} cannot be made: {error}'
-            ) from error
+    # Some file systems refuse what the permissions allow.
+    try:
+        tempfile.TemporaryDirectory(dir=above).cleanup()
+    except OSError as error:
+        raise UserError(
+            f'{name} {path!r} cannot be written to: {error}'
+        ) from error
 
 
 def check_work_dir(cfg: Config) -> None:

@@ -1,11 +1,14 @@
 # Copyright (c) mmdiffkd contributors.
 """Checks of data and work dir, before anything is built."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 
 from mmdiffkd.engine.checks.settings import (
     check_data,
+    check_folder,
     check_work_dir,
     earlier_checkpoints,
 )
@@ -92,3 +95,10 @@ def test_only_checkpoints_of_runs_count(tmp_path):
         (tmp_path / name).write_bytes(b'')
     assert earlier_checkpoints(str(tmp_path)) == []
     assert earlier_checkpoints(str(tmp_path / 'absent')) == []
+
+
+def test_a_file_system_that_refuses_what_permissions_allow():
+    if not Path('/proc/self').is_dir():
+        pytest.skip('Linux only')
+    with pytest.raises(UserError, match="--x '/proc' cannot be written to"):
+        check_folder('/proc', '--x')
