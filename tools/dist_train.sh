@@ -29,7 +29,8 @@ export MMDIFFKD_PREEMPTED_FILE=$folder/preempted
 code=0
 run_and_forward TERM torchrun_here "$gpus" train.py "$config" \
     --launcher pytorch "$@" || code=$?
-if [[ -e $MMDIFFKD_PREEMPTED_FILE ]]; then
+# A mistake ends the other processes by SIGTERM, too.
+if [[ -e $MMDIFFKD_PREEMPTED_FILE && $code != 2 ]]; then
     code=85
 fi
 rm -r "$folder"

@@ -15,6 +15,7 @@ USAGE = {
     'slurm_train.sh': 'PARTITION JOB CONFIG WORK_DIR',
     'slurm_test.sh': 'PARTITION JOB CONFIG CHECKPOINT',
 }
+SOURCED = ['forward.sh', 'help.sh', 'torchrun.py', 'torchrun.sh']
 # Prints what it was given, then does what SLURM would do with one task.
 SRUN = """#!/usr/bin/env bash
 for word in "$@"; do echo "srun: $word"; done
@@ -89,17 +90,16 @@ def test_dist_train_honours_its_environment(process, checkout, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     words = [line[len('python: ') :] for line in run.stdout.splitlines()]
-    assert words[:7] == [
-        '-m',
-        'torch.distributed.run',
+    assert words[0].endswith('tools/_shell/torchrun.py')
+    assert words[1:6] == [
         '--nnodes=3',
         '--node_rank=2',
         '--master_addr=10.0.0.1',
         '--master_port=1234',
         '--nproc_per_node=4',
     ]
-    assert words[7].endswith('tools/train.py')
-    assert words[8:] == ['my config.py', '--launcher', 'pytorch', '--amp']
+    assert words[6].endswith('tools/train.py')
+    assert words[7:] == ['my config.py', '--launcher', 'pytorch', '--amp']
 
 
 def test_several_machines_agree_on_the_default_port(
@@ -238,7 +238,61 @@ def test_each_rank_says_a_mistake_at_most_once(
         cwd=tmp_path,
         PYTHON=sys.executable,
     )
-    assert run.returncode != 0
+    assert run.returncode == 2
     for rank in (0, 1):
         assert run.stderr.count(f'[rank {rank}] error: ') <= 1
     assert '] error: data root' in run.stderr
+    for words in ('ChildFailedError', 'Traceback', 'exitcode'):
+        assert words not in run.stderr
+
+
+@pytest.mark.parametrize('code', [2, 1])
+def test_code_of_a_mistake_passes_torchrun(process, checkout, tmp_path, code):
+    """Of any other, torchrun reports as it does."""
+    (tmp_path / 'tools/_shell').mkdir(parents=True)
+    for name in ('dist_test.sh', *(f'_shell/{n}' for n in SOURCED)):
+        shutil.copy(checkout / 'tools' / name, tmp_path / 'tools' / name)
+    (tmp_path / 'tools/test.py').write_text(f'raise SystemExit({code})\n')
+    run = process(
+        tmp_path / 'tools/dist_test.sh',
+        'c.py',
+        'x.pth',
+        '1',
+        PYTHON=sys.executable,
+    )
+    assert run.returncode == code
+    assert ('ChildFailedError' in run.stderr) == (code == 1)
+    assert ('exitcode' in run.stderr) == (code == 1)
+
+
+@pytest.mark.parametrize('python', ['/no/such/python', 'without torch'])
+@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh'])
+def test_an_interpreter_without_torch(
+    process, checkout, tmp_path, script, python
+):
+    if python == 'without torch':
+        python = tmp_path / 'python'
+        # No site-packages.
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+        python.chmod(0o755)
+    words = ['x.pth'] if 'test' in script else []
+    run = process(
+        checkout / 'tools' / script, 'c.py', *words, '1', PYTHON=str(python)
+    )
+    assert run.returncode == 2 and not run.stdout
+    assert run.stderr.startswith(f"error: the interpreter '{python}'")
+    assert run.stderr.count('\n') == 1
+    assert 'PYTHON=$(bash tools/setup_env.sh --print-python)' in run.stderr
+
+
+@pytest.mark.parametrize('script', ['slurm_train.sh', 'slurm_test.sh'])
+def test_a_machine_without_slurm(process, checkout, script):
+    run = process(
+        'env',
+        'PATH=/usr/bin:/bin',
+        checkout / 'tools' / script,
+        *('part', 'job', 'c.py', 'x'),
+    )
+    assert run.returncode == 2 and not run.stdout
+    assert run.stderr.startswith('error: there is no srun')
+    assert run.stderr.count('\n') == 1

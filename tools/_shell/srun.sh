@@ -8,6 +8,11 @@ srun_python() {
     local gpus=${GPUS:-8} per_node extra tools
     tools=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     shift 3
+    if ! command -v srun >/dev/null; then
+        echo 'error: there is no srun, the command of Slurm, on this machine;' \
+            'without Slurm, use tools/dist_train.sh or tools/dist_test.sh' >&2
+        exit 2
+    fi
     # A job smaller than a node must not ask for a whole one.
     per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
     read -r -a extra <<<"${SRUN_ARGS:-}"
