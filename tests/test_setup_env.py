@@ -54,9 +54,9 @@ def environ(tmp_path: Path, **env) -> dict:
     return {**inherited, **defaults, **env}
 
 
-def refuses(done, *parts) -> None:
+def refuses(done, *parts, code=1) -> None:
     """Assert that the last line names an error, and nothing went further."""
-    assert done.returncode == 1
+    assert done.returncode == code
     assert done.stdout == ''
     last = done.stderr.splitlines()[-1]
     assert last.startswith('setup_env.sh: error: '), done.stderr
@@ -73,11 +73,16 @@ def test_help_lists_options_and_does_nothing(setup_env, tmp_path):
 
 
 def test_unknown_argument_is_refused(setup_env):
-    refuses(setup_env('--prnt-python'), "'--prnt-python'", '--help')
+    refuses(setup_env('--prnt-python'), "'--prnt-python'", '--help', code=2)
+
+
+def test_argument_without_its_value_is_refused(setup_env):
+    refuses(setup_env('--python'), '--python needs a value', code=2)
 
 
 def test_missing_python_is_refused(setup_env):
-    refuses(setup_env('--python', '/no/such/python'), '/no/such/python')
+    done = setup_env('--python', '/no/such/python')
+    refuses(done, '/no/such/python', code=2)
 
 
 @pytest.mark.parametrize('version', ['2.7', '3.9', '3.13', '3.110'])
@@ -90,11 +95,13 @@ def test_unsupported_python_is_refused(setup_env, tmp_path, version):
         str(other),
         f'Python {version}',
         '3.10 to 3.12',
+        code=2,
     )
 
 
 def test_unknown_ops_are_refused(setup_env):
-    refuses(setup_env(MMDIFFKD_OPS='gpu'), "'gpu'", 'auto, cpu or cuda')
+    done = setup_env(MMDIFFKD_OPS='gpu')
+    refuses(done, "'gpu'", 'auto, cpu or cuda', code=2)
 
 
 def test_missing_compiler_is_named_before_any_download(setup_env, tmp_path):

@@ -49,13 +49,19 @@ die() {
     exit 1
 }
 
+# mistake WORDS...: end with the exit code of a mistake in the call.
+mistake() {
+    printf 'setup_env.sh: error: %s\n' "$*" >&2
+    exit 2
+}
+
 # --- arguments ---------------------------------------------------------------
 base=${PYTHON:-}
 print_python=false
 while [ $# -gt 0 ]; do
     case $1 in
         --python)
-            [ $# -ge 2 ] || die '--python needs a value, see --help'
+            [ $# -ge 2 ] || mistake '--python needs a value, see --help'
             base=$2
             shift
             ;;
@@ -65,7 +71,7 @@ while [ $# -gt 0 ]; do
             usage
             exit 0
             ;;
-        *) die "unknown argument '$1', see --help" ;;
+        *) mistake "unknown argument '$1', see --help" ;;
     esac
     shift
 done
@@ -80,10 +86,10 @@ fits() { [[ $1 =~ ^3\.(10|11|12)$ ]]; }
 
 if [ -n "$base" ]; then
     minor=$(minor_of "$base") \
-        || die "cannot run the Python interpreter '$base'; give another with" \
-            '--python'
-    fits "$minor" || die "'$base' is Python $minor, but Python 3.10 to 3.12" \
-        'is needed; give another with --python'
+        || mistake "cannot run the Python interpreter '$base'; give another" \
+            'with --python'
+    fits "$minor" || mistake "'$base' is Python $minor, but Python 3.10 to" \
+        '3.12 is needed; give another with --python'
 else
     for base in python3 python3.12 python3.11 python3.10 ''; do
         [ -n "$base" ] || die 'found no Python 3.10 to 3.12; install one, or' \
@@ -124,7 +130,7 @@ case $ops in
         [ -n "$nvcc" ] || die 'MMDIFFKD_OPS=cuda needs nvcc; put it on PATH' \
             'or set CUDA_HOME'
         ;;
-    *) die "MMDIFFKD_OPS is '$ops', but must be auto, cpu or cuda" ;;
+    *) mistake "MMDIFFKD_OPS is '$ops', but must be auto, cpu or cuda" ;;
 esac
 
 variant=cpu
