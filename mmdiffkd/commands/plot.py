@@ -68,7 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
     with writing('--out', args.out):
         draw_runs(groups, keys).savefig(args.out, dpi=130)
     for group in groups:
-        print(f'{group.name}: {len(group.runs)} of {len(args.runs)} runs')
+        count = len(group.runs)
+        print(f'{group.name}: {count} {"run" if count == 1 else "runs"}')
         if mixed := group.mixed():
             print(
                 f'  WARNING: their configs differ in {len(mixed)} keys, such '

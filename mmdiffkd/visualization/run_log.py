@@ -71,22 +71,31 @@ def find_log(work_dir: str | Path, pattern: str) -> Path:
 
 
 def read_scalars(path: str | Path) -> list[dict]:
-    """Read a file of one JSON object a line.
+    """Read a file of one JSON object of numbers a line.
 
     A last line that a killed run left half written is dropped; any other
     that cannot be read is an error.
     """
-    lines = Path(path).read_text().splitlines()
+    # Bytes, of which a damaged file may hold any.
+    lines = Path(path).read_bytes().splitlines()
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            if number < len(lines):
-                raise UserError(
-                    f'{path}, line {number}: not a JSON object. '
-                    'Is this a scalars.json of MMEngine?'
-                ) from error
+            row = json.loads(line)
+            if not isinstance(row, dict) or not all(
+                isinstance(value, (int, float)) for value in row.values()
+            ):
+                row = None
+        except ValueError:
+            if number == len(lines):
+                break
+            row = None
+        if row is None:
+            raise UserError(
+                f'{path}, line {number}: not a JSON object of numbers. '
+                'Is this a scalars.json of MMEngine?'
+            )
+        rows.append(row)
     return rows
 
 

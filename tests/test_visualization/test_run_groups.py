@@ -168,7 +168,8 @@ def test_one_group_shows_its_levels(runs):
 def test_the_command_writes_one_picture_once(runs, tmp_path, capsys):
     out = tmp_path / 'a.svg'
     plot.main([*runs, '-o', str(out), '--keys', 'loss'])
-    assert 'small_diffkd: 3 of 4 runs' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert 'small_diffkd: 3 runs\nalone: 1 run\n' in said
     assert '<svg' in out.read_text()
     with pytest.raises(SystemExit) as end:
         plot.main([*runs, '-o', str(out)])

@@ -87,6 +87,16 @@ def test_half_a_last_line_is_dropped_and_other_damage_is_an_error(tmp_path):
         read_scalars(path)
 
 
+@pytest.mark.parametrize(
+    'line', [b'5', b'[1]', b'\xff\xfe', b'{"loss": "x", "iter": 1}', b'']
+)
+def test_a_damaged_line_is_named(tmp_path, line):
+    path = tmp_path / 'scalars.json'
+    path.write_bytes(b'{"loss": NaN}\n' + line + b'\n{"loss": 2}\n')
+    with pytest.raises(UserError, match='line 2: not a JSON object'):
+        read_scalars(path)
+
+
 def test_missing_log_names_folder_and_file(tmp_path):
     with pytest.raises(UserError, match=f'{tmp_path}.*scalars.json'):
         read_run(tmp_path)
