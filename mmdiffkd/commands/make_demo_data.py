@@ -13,6 +13,7 @@ from mmdiffkd.datasets import (
     read_manifest,
 )
 from mmdiffkd.utils.cli import add_traceback, command_line
+from mmdiffkd.utils.errors import UserError
 
 
 def parse_args(arguments: list[str] | None) -> argparse.Namespace:
@@ -88,14 +89,20 @@ def main(arguments: list[str] | None = None) -> None:
     style = STYLES[args.task]
     if args.size is not None:
         style = replace(style, height=args.size, width=args.size)
-    root, made = make_demo_set(
-        args.out,
-        task=args.task,
-        scenes=dict(zip(SCENES, args.scenes)),
-        seed=args.seed,
-        style=style,
-        overwrite=args.overwrite,
-    )
+    try:
+        root, made = make_demo_set(
+            args.out,
+            task=args.task,
+            scenes=dict(zip(SCENES, args.scenes)),
+            seed=args.seed,
+            style=style,
+            overwrite=args.overwrite,
+        )
+    except MemoryError as error:
+        raise UserError(
+            'the machine has not enough memory for a scene of '
+            f'{style.height} x {style.width} pixels: lower --size'
+        ) from error
     print(f'{"Made" if made else "Found, unchanged"}: {root}')
     for split, size in read_manifest(root)['sizes'].items():
         print(
