@@ -164,6 +164,11 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         return
     if resume == 'auto':
         resume = latest_checkpoint(cfg.work_dir)
+    elif osp.isdir(resume):
+        raise UserError(
+            f'--resume {resume} is a folder; name a checkpoint in it, or go '
+            'on with the latest of --work-dir by --resume alone'
+        )
     elif '://' not in resume and not osp.isfile(resume):
         raise UserError(f'--resume {resume}: there is no such file')
     cfg.resume = resume is not None

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 
-from mmdiffkd.utils.checkpoints.files import NOT_A_DICT
+from mmdiffkd.utils.checkpoints.files import NOT_A_DICT, refuse_folder
 from mmdiffkd.utils.checkpoints.student import (
     key_prefixes,
     student_config,
@@ -93,6 +93,7 @@ def testing_config(cfg: Config, path: str, checkpoint: str) -> Config:
     Returns:
         Config: The config to run.
     """
+    refuse_folder(checkpoint, 'checkpoint')
     if '://' not in checkpoint and not osp.isfile(checkpoint):
         raise UserError(f'checkpoint {checkpoint!r} does not exist')
     if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:

@@ -14,6 +14,7 @@ from mmdiffkd.models.algorithms.teacher_builder import load_teacher
 from mmdiffkd.models.algorithms.teacher_input import TeacherInput
 from mmdiffkd.models.distillers.pairs import expand_distiller
 from mmdiffkd.utils.checkpoints.atomic import write_text_durably
+from mmdiffkd.utils.checkpoints.files import refuse_folder
 from mmdiffkd.utils.configs.loading import load_config
 from mmdiffkd.utils.errors import UserError, closest
 
@@ -112,6 +113,8 @@ def write_config(
             f'there is no method {method!r}{closest(method, METHODS)}'
         )
     for side, name in (('student', student_ckpt), ('teacher', teacher_ckpt)):
+        if name:
+            refuse_folder(name, f'--{side}-ckpt')
         if name and '://' not in name and not osp.isfile(name):
             raise UserError(f'--{side}-ckpt {name}: there is no such file')
     models = look(student, teacher)

@@ -135,7 +135,7 @@ CASES = {
     ),
     'a folder as teacher checkpoint': (
         distil(*options('model.teacher_ckpt={tmp}')),
-        'does not exist',
+        'is a folder; name a file in it',
     ),
     'cut teacher checkpoint': (
         distil(*options('model.teacher_ckpt={saved}/cut.pth')),

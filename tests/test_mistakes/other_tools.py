@@ -9,6 +9,10 @@ CASES = {
         tester('{student}', 'gone.pth'),
         "'gone.pth' does not exist",
     ),
+    'test: folder as checkpoint': (
+        tester('{student}', '{saved}'),
+        "checkpoint '{saved}' is a folder; name a file in it",
+    ),
     'test: checkpoint that fits nothing': (
         tester('{student}', '{saved}/other.pth'),
         'nothing in checkpoint',
@@ -111,6 +115,15 @@ CASES = {
     'export: absent': (export('{tmp}/gone.pth'), 'does not exist'),
     'export: empty file': (export('{saved}/zero.pth'), 'truncated'),
     'export: text': (export('{saved}/text.pth'), 'not a PyTorch checkpoint'),
+    'export: pickled objects': (
+        export('{saved}/pickle.pth'),
+        # Without PyTorch's advice to load it whatever it holds.
+        r'pickle.pth. is not a PyTorch checkpoint, or it is damaged\n$',
+    ),
+    'export: folder': (
+        export('{saved}'),
+        "checkpoint '{saved}' is a folder; name a file in it",
+    ),
     'export: list': (export('{saved}/list.pth'), 'holds a list'),
     'export: no weights': (export('{saved}/empty.pth'), 'holds no weights'),
     'export: cut': (export('{saved}/cut.pth'), 'truncated'),
@@ -195,6 +208,14 @@ CASES = {
     'demo: output below a file': (
         ('make_demo_data.py', ['--out', '{tmp}/f/g'], {'f': 'x'}),
         'f/g',
+    ),
+    'demo: scenes larger than the memory': (
+        (
+            'make_demo_data.py',
+            ['--out', '{tmp}/d', '--size', '10000000'],
+            {},
+        ),
+        'not enough memory .* 10000000 pixels: lower --size',
     ),
     'demo: odd manifest': (
         ('make_demo_data.py', ['--out', '{tmp}'], {'det/demo_set.json': '[]'}),

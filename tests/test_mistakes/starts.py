@@ -131,6 +131,23 @@ CASES = {
         ),
         'resnet19',
     ),
+    'load_from that is a folder': (
+        train(*options('load_from={saved}')),
+        "load_from: '{saved}' is a folder; name a file in it",
+    ),
+    'folder to resume': (
+        train('--resume', '{saved}'),
+        'is a folder; name a checkpoint in it',
+    ),
+    'folder of weights of the backbone': (
+        train(
+            *options(
+                'model.backbone.init_cfg.type=Pretrained',
+                'model.backbone.init_cfg.checkpoint={saved}',
+            )
+        ),
+        "checkpoint '{saved}' is a folder; name a file in it",
+    ),
     'load_from that is a number': (
         train(*options('load_from=3')),
         'config key load_from',

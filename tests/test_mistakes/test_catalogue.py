@@ -7,6 +7,7 @@ that was there before changes. docs/en/troubleshooting.md has the message.
 """
 
 import hashlib
+import pickle
 import re
 from types import SimpleNamespace
 
@@ -81,6 +82,7 @@ def saved(tiny, tmp_path_factory):
     (folder / 'cut.pth').write_bytes(whole[: len(whole) // 2])
     (folder / 'zero.pth').write_bytes(b'')
     (folder / 'text.pth').write_text('hello')
+    (folder / 'pickle.pth').write_bytes(pickle.dumps(SimpleNamespace()))
     torch.save([1], folder / 'list.pth')
     return folder
 

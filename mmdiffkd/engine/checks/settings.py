@@ -11,6 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdiffkd.utils.checkpoints.files import refuse_folder
 from mmdiffkd.utils.distillation import has_student, is_distillation
 from mmdiffkd.utils.errors import UserError
 from mmdiffkd.utils.scopes import check_scope
@@ -211,6 +212,8 @@ def check_load_from(cfg: Config) -> None:
             'config key load_from must be the name of a '
             f'checkpoint, got {path!r}'
         )
+    if path:
+        refuse_folder(path, 'config key load_from:')
     if path and '://' not in path and not osp.isfile(path):
         raise UserError(
             f'checkpoint {path!r} does not exist (config key load_from)'

@@ -18,7 +18,7 @@ from mmrazor.registry import MODELS
 from torch import Tensor, nn
 
 from mmdiffkd.utils import UserError, isolated_rng
-from mmdiffkd.utils.checkpoints.files import unreadable
+from mmdiffkd.utils.checkpoints.files import refuse_folder, unreadable
 from mmdiffkd.utils.checkpoints.student import student_weights
 from mmdiffkd.utils.checkpoints.weights import load_fitting
 from mmdiffkd.utils.configs.own_configs import link_own_configs
@@ -226,6 +226,7 @@ def _current_scope() -> str | None:
 
 
 def _read_state_dict(checkpoint: str) -> dict[str, Tensor]:
+    refuse_folder(checkpoint, 'model.teacher_ckpt:')
     if '://' not in checkpoint and not osp.isfile(checkpoint):
         raise UserError(
             f"teacher checkpoint '{checkpoint}' does not exist; set "

@@ -14,6 +14,23 @@ from ..errors import UserError
 NOT_A_DICT = '{!r} is not a checkpoint: it holds a {}, not a dict'
 
 
+IS_A_FOLDER = '{} {!r} is a folder; name a file in it'
+
+
+def refuse_folder(path: str, what: str) -> None:
+    """Check that a file that is to be read is no folder.
+
+    Args:
+        path (str): That was named; it may be absent.
+        what (str): Where it was named, for the message.
+
+    Raises:
+        UserError: If it is a folder.
+    """
+    if osp.isdir(path):
+        raise UserError(IS_A_FOLDER.format(what, path))
+
+
 def read_checkpoint(path: str, trust: bool = False) -> dict:
     """Read a checkpoint without running code that it may hold.
 
@@ -32,6 +49,7 @@ def read_checkpoint(path: str, trust: bool = False) -> dict:
         UserError: If there is no such file, it is damaged, it is no
             checkpoint, or it holds objects that are not safe to load.
     """
+    refuse_folder(path, 'checkpoint')
     if not osp.isfile(path):
         raise UserError(f'checkpoint {path!r} does not exist')
     try:
@@ -72,6 +90,9 @@ def unreadable(path: str, error: BaseException) -> str:
             'set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 for scripts that do '
             'not have it'
         )
+    if isinstance(error, pickle.UnpicklingError):
+        # Its words advise to load the file without care.
+        return f'{path!r} is not a PyTorch checkpoint, or it is damaged'
     first_line = str(error).strip().split('\n')[0]
     return (
         f'{path!r} is not a PyTorch checkpoint, or it is damaged '

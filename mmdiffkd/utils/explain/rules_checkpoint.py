@@ -1,10 +1,11 @@
 # Copyright (c) mmdiffkd contributors.
 """Rules for checkpoints that cannot be read, or belong to another model."""
 
+import os.path as osp
 from urllib.error import URLError
 
 from ..blame import Frames, module_of
-from ..checkpoints.files import unreadable
+from ..checkpoints.files import IS_A_FOLDER, unreadable
 from .place import CHECKPOINT, RUNNER, last_call
 
 
@@ -16,6 +17,8 @@ def explain_unreadable_checkpoint(
     if load is None:
         return None
     path = load.f_locals['filename']
+    if osp.isdir(path):
+        return IS_A_FOLDER.format('checkpoint', path)
     if isinstance(error, FileNotFoundError):
         return f'checkpoint {path!r} does not exist'
     return unreadable(path, error)
