@@ -107,6 +107,19 @@ CASES = {
         train(*options('train_cfg.max_epoch=1')),
         "EpochBasedTrainLoop does not take 'max_epoch'.*mean 'max_epochs'",
     ),
+    'unknown argument of a loop that MMEngine chooses': (
+        config(
+            'train_cfg = dict(_delete_=True, by_epoch=True, max_epochs=1,'
+            ' max_epoch=1)'
+        ),
+        r"EpochBasedTrainLoop does not take 'max_epoch' \(config key "
+        r"train_cfg\); did you mean 'max_epochs'",
+    ),
+    'unknown argument of the loop of iterations': (
+        config('train_cfg = dict(_delete_=True, by_epoch=False, max_iter=1)'),
+        r"IterBasedTrainLoop does not take 'max_iter' \(config key "
+        r"train_cfg\); did you mean 'max_iters'",
+    ),
     'unknown hook': (
         config("custom_hooks = [dict(type='EMAHok')]"),
         "'EMAHook'",

@@ -24,6 +24,7 @@ from .rules_config import (
     explain_unknown_optimizer,
     explain_unknown_type,
     explain_wrong_argument,
+    explain_wrong_loop_argument,
 )
 from .rules_data import (
     explain_absent_image,
@@ -42,6 +43,7 @@ RULES = (
     explain_unknown_type,
     explain_missing_type,
     explain_wrong_argument,
+    explain_wrong_loop_argument,
     explain_unreadable_checkpoint,
     explain_weights_to_resume,
     explain_unknown_optimizer,

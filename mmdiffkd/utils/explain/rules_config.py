@@ -4,10 +4,11 @@
 import difflib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from ..blame import Frames, all_of_hosts, module_of
 from ..kinds import arguments_of
@@ -107,11 +108,35 @@ def explain_wrong_argument(error: BaseException, frames: Frames) -> str | None:
     built = build.f_locals.get('obj_cls')
     if built is None:  # it failed before it looked the class up
         return None
-    name = getattr(built, '__name__', str(built))
     place = config_key(frames, build.f_locals.get('cfg'))
     where = f' (config key {place})' if place else ''
-    text = str(error)
+    return _wrong_argument(error, built, given, where)
 
+
+def explain_wrong_loop_argument(
+    error: BaseException, frames: Frames
+) -> str | None:
+    """The same of ``train_cfg`` without a type, which MMEngine chooses."""
+    frame = last_call(frames, 'build_train_loop', RUNNER)
+    if not isinstance(error, TypeError) or frame is not frames[-1]:
+        return None
+    by_epoch = frame.f_locals.get('by_epoch')
+    if by_epoch is None:  # it failed before
+        return None
+    return _wrong_argument(
+        error,
+        EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop,
+        frame.f_locals['loop_cfg'],
+        ' (config key train_cfg)',
+    )
+
+
+def _wrong_argument(
+    error: TypeError, built: Callable, given: Mapping, where: str
+) -> str | None:
+    """Which of the arguments is too many, or absent."""
+    name = getattr(built, '__name__', str(built))
+    text = str(error)
     unexpected = re.search(r"unexpected keyword argument '(\w+)'", text)
     if unexpected and unexpected.group(1) in given:
         key = unexpected.group(1)
