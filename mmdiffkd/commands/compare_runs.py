@@ -17,7 +17,6 @@ from typing import NamedTuple
 from mmdiffkd.utils.cli import add_traceback, command_line
 from mmdiffkd.utils.errors import UserError, closest
 
-
 NAME = re.compile(r'(.+)-(\d+)', re.ASCII)
 """Method and seed in the name of a work dir."""
 

@@ -23,7 +23,6 @@ from mmdiffkd.utils.errors import UserError
 
 from .checks.settings import check_folder
 
-
 TRAINING = (
     'train_dataloader',
     'train_cfg',
