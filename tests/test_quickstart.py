@@ -100,7 +100,7 @@ def test_runs_of_other_tasks_in_the_folder_are_not_foreign(tmp_path):
     (tmp_path / 'teacher').mkdir()
     # Stops where the environment is asked for, after looking at the folder.
     result = quickstart('--work-dir', tmp_path, '--overwrite', PYTHON='/none')
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert 'setup_env.sh: error' in result.stderr
     (tmp_path / 'my thesis.tex').write_text('years of work')
     (tmp_path / 'quickstart.options').unlink()
