@@ -70,7 +70,7 @@ def read_last(folder: Path) -> Run:
         values.update(row)
         if 'loss' in row and 'time' in row:
             times.append(row['time'])
-        elif 'iter' not in row:  # only training logs one
+        elif not row.keys() & {'iter', 'loss', 'lr'}:  # of training
             metrics.update(row)
     return Run(
         folder,

@@ -72,6 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_args(arguments)
     out = Path(args.out)
     _check(args, out)
+    import torch
     from mmengine.device import get_device
     from rich.console import Console
     from rich.progress import track
@@ -83,7 +84,9 @@ def main(arguments: list[str] | None = None) -> None:
     from mmdiffkd.engine.denoising.trained import load_distillation
     from mmdiffkd.visualization.task_view import spread
 
-    device = check_device(args.device or get_device())
+    device = torch.device(get_device())
+    if args.device is not None:
+        device = check_device(args.device)
     cfg = load_config(args.config, args.cfg_options)
     images = find_images(args.images)
     if args.limit is not None:

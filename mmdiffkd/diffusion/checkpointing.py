@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
@@ -53,11 +54,9 @@ def recomputed(
     Returns:
         Tensor: The output.
     """
-
-    output: Tensor = checkpoint(
-        run,
-        *inputs,
-        use_reentrant=False,
-        context_fn=lambda: (nullcontext(), CopiedStatistics(module)),
-    )
+    more: dict[str, Any] = {}
+    # A compiler keeps the statistics itself, and takes no such function.
+    if not torch.compiler.is_compiling():
+        more['context_fn'] = lambda: (nullcontext(), CopiedStatistics(module))
+    output: Tensor = checkpoint(run, *inputs, use_reentrant=False, **more)
     return output

@@ -18,7 +18,8 @@ class FeatureScale(IterationCount):
     have standard deviations of 3 to 7. The number is averaged over the first
     iterations and then stays, because the teacher does not change, and a
     scale that moves would move the target of everything behind it. A batch of
-    nothing leaves it as it is.
+    nothing leaves it as it is; of several processes those with samples decide,
+    and an iteration without any on all of them counts.
 
     Args:
         num_iters (int): Iterations to average over, at least 1. Defaults to

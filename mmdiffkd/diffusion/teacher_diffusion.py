@@ -109,8 +109,8 @@ class TeacherDiffusion(FeaturePair):
         self.with_cp = with_cp
         self.noise_source = noise_source
         self.schedule = build(schedule, 'NoiseSchedule')
-        # Custom schedules may omit `weigh_for` and `loss_weights`.
-        if hasattr(self.schedule, 'weigh_for'):
+        # Custom schedules may omit it, `weigh_for` and `loss_weights`.
+        if getattr(self.schedule, 'min_snr_gamma', None) is not None:
             self.schedule.weigh_for(prediction)
         self.sampler = build(sampler, 'DDIMSampler', schedule=self.schedule)
         self.denoiser = build(
@@ -299,7 +299,9 @@ class TeacherDiffusion(FeaturePair):
                 *self.schedule.mix(noise.timesteps, clean),
             )
         weigh = getattr(self.schedule, 'loss_weights', lambda t: None)
-        loss = self.squared_error(predicted, wanted, weigh(noise.timesteps))
+        weights = weigh(noise.timesteps)
+        more = () if weights is None else (weights,)
+        loss = self.squared_error(predicted, wanted, *more)
         return self.diffusion_loss_weight * loss
 
     def sample(

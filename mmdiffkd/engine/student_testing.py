@@ -137,17 +137,22 @@ def set_show_dir(cfg: Config, folder: str) -> None:
         for key in TRAINING:
             cfg[key] = None
     else:  # MMPretrain
-        hook.enable = True
+        hook.update(enable=True, out_dir=None)
+    if cfg.get('visualizer') is None:
+        raise UserError(
+            '--show-dir needs a visualizer in the config, such as '
+            "dict(type='UniversalVisualizer')"
+        )
     backends = [
         backend
-        for backend in (cfg.get('visualizer') or {}).get('vis_backends') or ()
+        for backend in cfg.visualizer.get('vis_backends') or ()
         if backend.type.split('.')[-1] == 'LocalVisBackend'
     ]
     if not backends:
-        raise UserError(
-            '--show-dir needs a LocalVisBackend in the config, such as '
-            "visualizer.vis_backends=[dict(type='LocalVisBackend')]"
-        )
+        others = cfg.visualizer.get('vis_backends') or ()
+        own = ConfigDict(type='mmengine.LocalVisBackend')
+        cfg.visualizer.vis_backends = [*others, own]
+        backends = [cfg.visualizer.vis_backends[-1]]
     for backend in backends:
         # It is relative to vis_data in the folder of the run.
         backend.img_save_dir = osp.join(osp.pardir, folder)

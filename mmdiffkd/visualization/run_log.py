@@ -71,7 +71,7 @@ def find_log(work_dir: str | Path, pattern: str) -> Path:
 
 
 def read_scalars(path: str | Path) -> list[dict]:
-    """Read a file of one JSON object of numbers a line.
+    """Read the numbers of a file of one JSON object a line.
 
     A last line that a killed run left half written is dropped; any other
     that cannot be read is an error.
@@ -82,9 +82,7 @@ def read_scalars(path: str | Path) -> list[dict]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            if not isinstance(row, dict) or not all(
-                isinstance(value, (int, float)) for value in row.values()
-            ):
+            if not isinstance(row, dict):
                 row = None
         except ValueError:
             if number == len(lines):
@@ -92,10 +90,12 @@ def read_scalars(path: str | Path) -> list[dict]:
             row = None
         if row is None:
             raise UserError(
-                f'{path}, line {number}: not a JSON object of numbers. '
+                f'{path}, line {number}: not a JSON object. '
                 'Is this a scalars.json of MMEngine?'
             )
-        rows.append(row)
+        # Somebody may have logged a word.
+        numbers = {k: v for k, v in row.items() if isinstance(v, (int, float))}
+        rows.append(numbers)
     return rows
 
 

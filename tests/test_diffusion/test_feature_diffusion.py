@@ -205,6 +205,36 @@ def test_checkpointing_counts_a_batch_once(kd_grad_to_denoiser):
     assert all(b is buffers[key] for key, b in saving.named_buffers())
 
 
+@pytest.mark.slow
+def test_checkpointing_inside_a_compiled_model():
+    torch.manual_seed(0)
+    module = FeatureDiffusion(12, 16, with_cp=True)
+    student, teacher = features()
+    noise = draw((2, 16, 5, 7), torch.float32)
+    torch.compiler.reset()
+
+    @torch.compile(backend='eager')
+    def step():
+        out = module(student, teacher, noise=noise)
+        return kd_loss(out) + out.losses['loss_diff']
+
+    step().backward()
+    assert module.denoiser.layers[-1].num_batches_tracked == 6
+
+
+class OfTheUser(FeatureDiffusion):
+    """With the interface that `squared_error` had before its weights."""
+
+    def squared_error(self, x, target):
+        return (x - target).abs().mean()
+
+
+def test_an_error_of_ones_own_needs_no_weights():
+    student, teacher = features()
+    out = OfTheUser(12, 16)(student, teacher)
+    assert torch.isfinite(out.losses['loss_diff'])
+
+
 def test_an_error_in_the_recomputation_leaves_the_statistics():
     torch.manual_seed(0)
     module = FeatureDiffusion(12, 16, with_cp=True)

@@ -148,3 +148,17 @@ def test_the_diffusion_loss_is_weighted_sample_by_sample():
     weights = module.schedule.loss_weights(noise.timesteps)
     expected = sum(w * e.mean() for w, e in zip(weights, errors)) / 3
     assert loss.item() == pytest.approx(2 * expected.item(), rel=1e-5)
+
+
+class ConstantWeights(NoiseSchedule):
+    """Sets weights of its own when it is built."""
+
+    def __init__(self):
+        super().__init__()
+        self._loss_weights = torch.full((1000,), 3.0)
+
+
+def test_weights_of_a_subclass_stay():
+    module = FeatureDiffusion(4, 4, schedule=ConstantWeights())
+    weights = module.schedule.loss_weights(torch.tensor([0, 7]))
+    assert weights.tolist() == [3.0, 3.0]

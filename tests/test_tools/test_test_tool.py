@@ -194,8 +194,27 @@ def test_pictures_that_nothing_would_write(kind, tmp_path):
     cfg = Config(
         dict(work_dir=str(tmp_path), default_hooks=dict(visualization=hook))
     )
-    with pytest.raises(UserError, match='LocalVisBackend'):
+    with pytest.raises(UserError, match='needs a visualizer'):
         set_show_dir(cfg, 'shown')
     (tmp_path / 'file').touch()
     with pytest.raises(UserError, match='--show-dir .*file.* is a file'):
         set_show_dir(cfg, str(tmp_path / 'file'))
+
+
+def test_pictures_go_nowhere_else(tmp_path):
+    """Neither where the config has them, nor to TensorBoard alone."""
+    hook = dict(type='VisualizationHook', out_dir='/elsewhere')
+    others = [dict(type='TensorboardVisBackend')]
+    cfg = Config(
+        dict(
+            work_dir=str(tmp_path),
+            default_hooks=dict(visualization=hook),
+            visualizer=dict(type='UniversalVisualizer', vis_backends=others),
+        )
+    )
+    set_show_dir(cfg, 'shown')
+    assert cfg.default_hooks.visualization.out_dir is None
+    (kept, added) = cfg.visualizer.vis_backends
+    assert kept == others[0]
+    assert added.type == 'mmengine.LocalVisBackend'
+    assert added.img_save_dir == '../shown'

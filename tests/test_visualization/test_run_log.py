@@ -87,9 +87,13 @@ def test_half_a_last_line_is_dropped_and_other_damage_is_an_error(tmp_path):
         read_scalars(path)
 
 
-@pytest.mark.parametrize(
-    'line', [b'5', b'[1]', b'\xff\xfe', b'{"loss": "x", "iter": 1}', b'']
-)
+def test_words_between_the_numbers_are_passed_over(tmp_path):
+    path = tmp_path / 'scalars.json'
+    path.write_text('{"loss": 1, "note": "x", "sizes": [1], "none": null}\n')
+    assert read_scalars(path) == [{'loss': 1}]
+
+
+@pytest.mark.parametrize('line', [b'5', b'[1]', b'\xff\xfe', b''])
 def test_a_damaged_line_is_named(tmp_path, line):
     path = tmp_path / 'scalars.json'
     path.write_bytes(b'{"loss": NaN}\n' + line + b'\n{"loss": 2}\n')

@@ -39,7 +39,10 @@ class TeacherInput(nn.Module):
             mean_s, std_s = mean_s.flip(0), std_s.flip(0)
         scale = std_s / std_t
         shift = (mean_s - mean_t) / std_t
-        same_padding = self.pad_value == _pad_value(student)
+        theirs = _raw_pad_value(student)
+        # One for each channel is of a class of the user's own.
+        plain = isinstance(theirs, (int, float))
+        same_padding = not plain or self.pad_value == float(theirs)
         self.identity = (
             not self.flip
             and same_padding
@@ -82,9 +85,13 @@ class TeacherInput(nn.Module):
 
 def _pad_value(preprocessor: nn.Module) -> float:
     """What stands in the padding of a normalised batch."""
+    return float(_raw_pad_value(preprocessor))
+
+
+def _raw_pad_value(preprocessor: nn.Module) -> Any:
     # MMSegmentation has a name of its own for it.
     own = getattr(preprocessor, 'pad_val', 0)
-    return float(getattr(preprocessor, 'pad_value', own))
+    return getattr(preprocessor, 'pad_value', own)
 
 
 def normalisation(

@@ -25,7 +25,6 @@ class DiffusionConnector(PairedConnector):
             from comes after and wins. Defaults to None.
     """
 
-    needs_loss = True
     diffusion: TeacherDiffusion
 
     def __init__(
@@ -34,6 +33,11 @@ class DiffusionConnector(PairedConnector):
         super().__init__(init_cfg)
         self.diffusion_ckpt = diffusion_ckpt
         self._name: str | None = None
+
+    @property
+    def needs_loss(self) -> bool:
+        """Unless there is a distance in front of the chain."""
+        return not getattr(self.diffusion, 'direct_loss_weight', 0.0)
 
     def named(self, name: str) -> None:
         """Take the diffusion model of this name from the file, if any.

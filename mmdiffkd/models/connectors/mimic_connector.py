@@ -34,8 +34,6 @@ class MimicConnector(PairedConnector):
         UserError: If one of them is unknown or impossible.
     """
 
-    needs_loss = True
-
     def __init__(
         self,
         student_channels: int,
@@ -51,6 +49,11 @@ class MimicConnector(PairedConnector):
             core=FeatureMimicking,
             **mimicking,
         )
+
+    @property
+    def needs_loss(self) -> bool:
+        """Always."""
+        return True
 
     def forward_train(
         self, s_feature: Tensor, t_feature: Tensor

@@ -28,9 +28,14 @@ class PairedConnector(BaseConnector):
 
     #: Side of the output that is the denoised student, for pictures of it.
     denoised = 'student'
-    #: Whether a loss has to read the output. One with losses of its own that
-    #: teach the student can do without.
-    needs_loss = False
+
+    @property
+    def needs_loss(self) -> bool:
+        """Whether a loss has to read the output.
+
+        One with losses of its own that teach the student can do without.
+        """
+        return False
 
     def named(self, name: str) -> None:
         """Learn one's own name.

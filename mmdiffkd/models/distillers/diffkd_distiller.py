@@ -17,8 +17,12 @@ from mmdiffkd.utils.blame import blame, describe
 from ..connectors import PairedConnector
 from ..connectors.widths import check_widths
 from .config_checks import PARTS, check_structure
-from .mapping_checks import check_equal_shapes, check_mappings
-from .overwritten import overwritten, watch_records
+from .mapping_checks import (
+    check_equal_shapes,
+    check_mappings,
+    check_read,
+)
+from .overwritten import forget_versions, overwritten, watch_records
 from .pairs import expand_distiller, expand_pairs, summary
 from .student_rois import StudentRoIs
 
@@ -53,11 +57,10 @@ class DiffKDDistiller(ConfigurableDistiller):
 
     Raises:
         UserError: If a mapping names something that does not exist, an
-            argument is unknown or missing, a connector is never used, or
-            no loss reads one that needs it (its parameters would stop
-            distributed training), or the name of a paired connector contains
-            ``loss`` (its statistics would be added to the training
-            objective).
+            argument is unknown or missing, a connector is never used (its
+            parameters would stop distributed training), or the name of a
+            paired connector contains ``loss`` (its statistics would be added
+            to the training objective).
 
     Example:
         >>> distiller = dict(
@@ -242,7 +245,8 @@ class DiffKDDistiller(ConfigurableDistiller):
                 f"the {side_name} recorder '{recorder}': the output of its "
                 f"source '{buffer.source}' is overwritten later in the "
                 'forward pass, as by `out += identity` behind the last norm '
-                'of a residual block; name the block, or another module in it'
+                'of a residual block; name another module, such as the block '
+                'or what comes behind it'
             )
         with self._told(
             f"connector '{connector}'", {f'the {side_name} feature': feature}
@@ -262,6 +266,9 @@ class DiffKDDistiller(ConfigurableDistiller):
         Returns:
             dict[str, Tensor]: Losses by their names, then the losses and
             statistics of the paired connectors as ``CONNECTOR.NAME``.
+
+        Raises:
+            UserError: If no loss reads a connector that needs it.
         """
         try:
             if self.student_rois is not None and not self.student_rois.done:
@@ -270,6 +277,8 @@ class DiffKDDistiller(ConfigurableDistiller):
                     'FrozenTeacherDistill with teacher_trainable=False: no '
                     "other runs the teacher on the student's RoIs"
                 )
+            if self._first_iteration:
+                check_read(self)
             for name, records in self.connector_forward_mappings.items():
                 self._paired[name] = self._run_connector(name, records)
             losses = {
@@ -330,6 +339,7 @@ class DiffKDDistiller(ConfigurableDistiller):
             self.student_rois.done = False
         for manager in (self.student_recorders, self.teacher_recorders):
             for recorder in manager.recorders.values():
+                forget_versions(recorder.data_buffer)
                 recorder.reset_data_buffer()
 
     def _explain(self, names: Iterable[str]) -> None:
@@ -367,7 +377,11 @@ class DiffKDDistiller(ConfigurableDistiller):
     def _run_loss(self, name: str, records: Mapping) -> Any:
         inputs = {key: self.get_record(**r) for key, r in records.items()}
         loss = self.distill_losses[name]
-        if type(loss).__module__.startswith('mmrazor.'):
+        if any(k.__module__.startswith('mmrazor.') for k in type(loss).mro()):
+            tensors = [v for v in inputs.values() if isinstance(v, Tensor)]
+            if any(not v.numel() for v in tensors):
+                # The mean of nothing is NaN.
+                return sum(v.sum() * 0.0 for v in tensors)
             # They take views, which maps in channels_last have not.
             inputs = {
                 key: v.contiguous() if isinstance(v, Tensor) else v

@@ -62,11 +62,29 @@ def check_mappings(distiller: Any) -> None:
         check_arguments(where, losses[name], records)
         for key, record in records.items():
             check_record(f'{where}.{key}', record, *recorders, connectors)
-    used = used_connectors(paired, compared)
+    used = {*used_connectors(paired, compared), *paired}
+    _check_all_used('connectors', connectors, used)
+    if compared:
+        _check_all_used('distill_losses', losses, compared)
+
+
+def check_read(distiller: Any) -> None:
+    """Check that a loss reads each connector that needs it.
+
+    A diffusion model that is trained before the student needs none, so this
+    is asked when a student is.
+
+    Args:
+        distiller (DiffKDDistiller): The distiller.
+
+    Raises:
+        UserError: If no loss does.
+    """
+    read = used_connectors(distiller.loss_forward_mappings)
     idle = sorted(
         name
-        for name in set(paired) - set(used)
-        if getattr(connectors[name], 'needs_loss', False)
+        for name in distiller.connector_forward_mappings
+        if name not in read and distiller.connectors[name].needs_loss
     )
     if idle:
         raise UserError(
@@ -74,9 +92,6 @@ def check_mappings(distiller: Any) -> None:
             'student nothing, and stop distributed training. Give their pair '
             'a loss, or name them in loss_forward_mappings'
         )
-    _check_all_used('connectors', connectors, {*used, *paired})
-    if compared:
-        _check_all_used('distill_losses', losses, compared)
 
 
 def _check_all_used(kind: str, names: Iterable, used: Iterable) -> None:

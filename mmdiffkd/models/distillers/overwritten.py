@@ -15,7 +15,7 @@ from mmrazor.models.task_modules import (
     ModuleOutputsRecorder,
     RecorderManager,
 )
-from torch import nn
+from torch import Tensor, nn
 
 from mmdiffkd.utils.distillation import tensors_of
 
@@ -43,10 +43,17 @@ def watch_records(manager: RecorderManager, model: nn.Module) -> None:
 def overwritten(record: Any) -> bool:
     """Whether a record holds other values than those that were recorded."""
     return any(
-        getattr(tensor, _NOTE, None) not in (None, tensor._version)
+        getattr(tensor, _NOTE) != tensor._version
         for tensor in tensors_of(record)
-        if not tensor.is_inference()
+        if hasattr(tensor, _NOTE)
     )
+
+
+def forget_versions(records: Any) -> None:
+    """Take the notes away: a tensor may live on, as a buffer does."""
+    for tensor in tensors_of(records):
+        if hasattr(tensor, _NOTE):
+            delattr(tensor, _NOTE)
 
 
 def _note(
@@ -56,5 +63,19 @@ def _note(
         return
     for tensor in tensors_of(inputs if of_inputs else outputs):
         # Two modules may give the same tensor; the earlier version counts.
-        if not tensor.is_inference() and not hasattr(tensor, _NOTE):
+        if _has_own_version(tensor) and not hasattr(tensor, _NOTE):
             setattr(tensor, _NOTE, tensor._version)
+
+
+def _has_own_version(tensor: Tensor) -> bool:
+    """Whether a new version means new values.
+
+    Not of a parameter, which the optimizer changes, nor of a slice, which
+    shares the version of the whole.
+    """
+    if tensor.is_inference() or isinstance(tensor, nn.Parameter):
+        return False
+    if not getattr(tensor, 'has_values', True):
+        return False
+    size = tensor.numel() * tensor.element_size()
+    return tensor.untyped_storage().nbytes() == size

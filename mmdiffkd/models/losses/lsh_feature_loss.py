@@ -205,7 +205,7 @@ class LSHFeatureLoss(IterationCount, BaseModule):
         alone. Its length is the Newton step of a Gaussian, whose density at
         the median is ``1 / (pi * mean|h - median|)``. Means over all ranks
         make it the step of the whole batch. Where no rank has any features,
-        nothing moves.
+        nothing moves, but of several ranks the iteration counts.
         """
         measured = len(hashes) > 0
         if not measured and world_size() == 1:

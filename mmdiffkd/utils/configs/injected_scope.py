@@ -7,6 +7,8 @@ configs of this package name classes of another library, that of their
 ``default_scope``.
 """
 
+import re
+
 from mmengine.config import Config
 from mmengine.registry import Registry
 
@@ -15,16 +17,25 @@ from mmdiffkd import registry
 from .walk import values_of
 
 OWN = 'mmdiffkd'
+_NAMED = re.compile(r'mmdiffkd::')
+_WRITTEN = re.compile(r"""_scope_['"]?\s*[=:]\s*['"]mmdiffkd['"]""")
 
 
 def drop_injected_scope(cfg: Config) -> None:
     """Take ``_scope_='mmdiffkd'`` from classes that are not this package's.
 
+    Where the file, or a base of it, has written that scope itself, all stays
+    as it is.
+
     Args:
-        cfg (Config): Config, changed in place.
+        cfg (Config): Config, as MMEngine has read it from a file, changed in
+            place.
     """
     if cfg.get('default_scope') in (None, OWN):
         return  # there is no other place to look for them
+    text = cfg.text or ''  # with that of all bases
+    if not _NAMED.search(text) or _WRITTEN.search(text):
+        return
     for _, part in values_of(cfg._cfg_dict):
         if (
             isinstance(part, dict)

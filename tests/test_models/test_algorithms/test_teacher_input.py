@@ -103,3 +103,10 @@ def test_padding_of_segmentation_has_the_teachers_value():
         ours['inputs'], ours['data_samples']
     )
     assert result[:, :, 41:].eq(7).all() and result[..., 70:].eq(7).all()
+
+
+@pytest.mark.parametrize('value', [None, (1, 2, 3)])
+def test_a_padding_of_ones_own_kind_is_no_padding_to_compare(value):
+    student, teacher = (DetDataPreprocessor(**RGB) for _ in range(2))
+    student.pad_value = value
+    assert TeacherInput(student, teacher).identity

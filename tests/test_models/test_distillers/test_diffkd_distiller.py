@@ -4,6 +4,7 @@ import copy
 import pytest
 import torch
 from helpers import toys
+from mmrazor.models.losses import ChannelWiseDivergence
 from torch import nn
 
 from mmdiffkd.diffusion import FeatureDiffusion, PairedOutput
@@ -449,10 +450,19 @@ def test_a_connector_that_no_loss_reads_teaches_nothing(kind):
     cfg = toys.pairs()
     cfg['pairs']['kd']['connector']['type'] = f'mmdiffkd.{kind}'
     cfg['pairs']['kd']['loss'] = None
+    model = toys.build(toys.algorithm(distiller=cfg))
     with pytest.raises(
         UserError, match=r"\['diff_p3', 'diff_p4', 'diff_p5'\] are read by no"
     ):
-        toys.build(toys.algorithm(distiller=cfg))
+        toys.losses(model)
+
+
+def test_a_distance_in_front_of_the_chain_is_a_loss():
+    cfg = toys.pairs()
+    cfg['pairs']['kd']['connector']['direct_loss_weight'] = 1.0
+    cfg['pairs']['kd']['loss'] = None
+    losses = toys.losses(toys.build(toys.algorithm(distiller=cfg)))
+    assert losses['distill.diff_p3.loss_direct'].requires_grad
 
 
 def test_a_connector_with_losses_of_its_own_needs_no_other():
@@ -486,3 +496,94 @@ def test_losses_of_mmrazor_take_maps_in_channels_last(loss):
     )
     found = model(**batch, mode='loss')['distill.loss_kd_p3']
     torch.testing.assert_close(found, plain)
+
+
+@MODELS.register_module(force=True)
+class SlicingNeck(nn.Module):
+    """Gives two slices of one map, and changes the second in place."""
+
+    def forward(self, x):
+        first, second = x[:, :8], x[:, 8:]
+        second.sigmoid_()
+        return first
+
+
+@MODELS.register_module(force=True)
+class Queries(nn.Module):
+    """Gives its parameter, and a number that it counts on."""
+
+    def __init__(self):
+        super().__init__()
+        self.queries = nn.Parameter(torch.ones(2, 4))
+        self.register_buffer('calls', torch.zeros(1))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.queries, self.calls
+
+
+def test_what_lives_on_or_is_a_slice_is_not_overwritten():
+    from mmrazor.models.task_modules import RecorderManager
+
+    from mmdiffkd.models.distillers.overwritten import (
+        forget_versions,
+        overwritten,
+        watch_records,
+    )
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.queries, self.neck = Queries(), SlicingNeck()
+
+        def forward(self, x):
+            self.queries(x)
+            feature = self.neck(x)
+            x[:, 8:] *= 2
+            return feature
+
+    net = Net()
+    manager = RecorderManager(
+        {
+            name: dict(type='ModuleOutputs', source=name)
+            for name in ('queries', 'neck')
+        }
+    )
+    manager.initialize(net)
+    watch_records(manager, net)
+    for _ in range(3):
+        with manager:
+            net(torch.randn(1, 16, 4, 4))
+        for recorder in manager.recorders.values():
+            assert not overwritten(recorder.data_buffer)
+            forget_versions(recorder.data_buffer)
+        with torch.no_grad():
+            net.queries.queries.mul_(0.9)  # the optimizer
+
+
+def test_the_mean_of_nothing_is_nothing_for_losses_of_mmrazor():
+    cfg = two_losses_on_one_connector()
+    model = toys.build(toys.algorithm(distiller=cfg))
+    distiller = model.distiller
+    empty = torch.zeros(0, 24, 2, 2, requires_grad=True)
+    distiller.get_record = lambda **_: empty
+    loss = distiller._run_loss(
+        'loss_second', distiller.loss_forward_mappings['loss_second']
+    )
+    assert loss == 0 and loss.requires_grad
+
+
+class OwnChannels(ChannelWiseDivergence):
+    """Of a user."""
+
+
+def test_subclasses_take_maps_in_channels_last_as_well():
+    model = toys.build(toys.algorithm(distiller=two_losses_on_one_connector()))
+    maps = torch.randn(2, 4, 3, 3).contiguous(
+        memory_format=torch.channels_last
+    )
+    distiller = model.distiller
+    distiller.get_record = lambda **_: maps
+    distiller.distill_losses['loss_second'] = OwnChannels()
+    records = dict(preds_S={}, preds_T={})
+    assert distiller._run_loss('loss_second', records) == 0

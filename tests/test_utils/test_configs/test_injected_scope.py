@@ -35,27 +35,40 @@ def test_by_name_and_as_a_file_it_is_the_same(name, tmp_path, monkeypatch):
     assert found[0] == found[1]
 
 
-def test_classes_of_this_package_keep_their_scope():
-    cfg = Config(
-        dict(
-            default_scope='mmpretrain',
-            model=dict(
-                _scope_='mmdiffkd',
-                type='DiffKDConnector',
-                inner=dict(_scope_='mmdiffkd', type='ImageClassifier'),
-                listed=[dict(_scope_='mmdiffkd', type='mmcls.ImageNet')],
-                other=dict(_scope_='mmdet', type='RetinaNet'),
-            ),
-        )
+def written(path, base, **model):
+    """A config of that base, read."""
+    path.write_text(
+        f"_base_ = {base!r}\ndefault_scope = 'mmpretrain'\n"
+        f'model = {dict(model)!r}\n'
     )
-    drop_injected_scope(cfg)
-    assert cfg.model._scope_ == 'mmdiffkd'
-    assert '_scope_' not in cfg.model.inner
-    assert '_scope_' not in cfg.model.listed[0]
-    assert cfg.model.other._scope_ == 'mmdet'
-    alone = Config(dict(model=dict(_scope_='mmdiffkd', type='Anything')))
-    drop_injected_scope(alone)
-    assert alone.model._scope_ == 'mmdiffkd'
+    return load_config(str(path))
+
+
+def test_a_class_of_this_package_keeps_the_scope_that_mmengine_adds(tmp_path):
+    cfg = written(
+        tmp_path / 'own.py',
+        'mmdiffkd::demo/digits_cls_student.py',
+        head=dict(type='MimicConnector', _delete_=True),
+    )
+    assert cfg.model._scope_ == 'mmpretrain'
+    injected = Config(cfg._cfg_dict, cfg_text=cfg.text)
+    injected.model.head._scope_ = 'mmdiffkd'
+    injected.model.backbone._scope_ = 'mmdiffkd'
+    drop_injected_scope(injected)
+    assert injected.model.head._scope_ == 'mmdiffkd'
+    assert '_scope_' not in injected.model.backbone
+
+
+@pytest.mark.parametrize(
+    'base', [[], ['mmdiffkd::demo/digits_cls_student.py']]
+)
+def test_a_scope_that_was_written_stays(base, tmp_path):
+    cfg = written(
+        tmp_path / 'own.py',
+        base,
+        distiller=dict(_scope_='mmdiffkd', type='mmdiffkd.DiffKDDistiller'),
+    )
+    assert cfg.model.distiller._scope_ == 'mmdiffkd'
 
 
 def test_a_config_that_was_read_by_mmengine_is_prepared_alike(tmp_path):
