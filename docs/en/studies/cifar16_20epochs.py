@@ -24,7 +24,7 @@ data_sets = dict(
         diffusion=dict(config=_diffkd_kd, seed=0, iters=4000),
         length={
             'train_cfg.max_epochs': 20,
-            'train_cfg.val_interval': 5,
+            'train_cfg.val_interval': 4,
             'param_scheduler.1.milestones': [10, 14],
         },
         methods=dict(
