@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mmdiffkd.engine.study.logs import BESIDE
 from mmdiffkd.utils.cli import add_traceback, command_line
 from mmdiffkd.utils.errors import UserError, closest
 
@@ -22,9 +23,6 @@ NAME = re.compile(r'(.+)-(\d+)', re.ASCII)
 
 USUAL = 'coco/bbox_mAP'
 """What detectors are compared by, where their validation has it."""
-
-ASIDE = ('step', 'epoch', 'time', 'data_time', 'memory')
-"""Logged beside the metrics of a validation."""
 
 
 class Run(NamedTuple):
@@ -75,7 +73,7 @@ def read_last(folder: Path) -> Run:
     return Run(
         folder,
         values,
-        [name for name in metrics if name not in ASIDE],
+        [name for name in metrics if name not in BESIDE],
         statistics.median(times) if times else float('nan'),
     )
 

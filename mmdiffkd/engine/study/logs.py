@@ -14,7 +14,7 @@ from mmdiffkd.utils.checkpoints.atomic import write_text_durably
 
 TRAINED = 'trained.json'
 """Name of the note of a training that is over."""
-_BESIDE = {'step', 'iter', 'epoch', 'time', 'data_time', 'memory', 'lr'}
+BESIDE = {'step', 'iter', 'epoch', 'time', 'data_time', 'memory', 'lr'}
 """Numbers of a validation that are no result."""
 
 
@@ -85,7 +85,7 @@ def validated(folder: str) -> list[str]:
     """Names of all results that the validations in a run's logs have."""
     rows = [row for row in scalars(folder) if 'loss' not in row]
     names = {n for row in rows for n in row if is_number(row[n])}
-    return sorted(names - _BESIDE)
+    return sorted(names - BESIDE)
 
 
 def scalars(folder: str) -> list[dict[str, Any]]:

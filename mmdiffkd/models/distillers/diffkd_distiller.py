@@ -2,6 +2,7 @@
 """A distiller with connectors that see both sides."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from mmengine.logging import print_log
@@ -17,12 +18,13 @@ from mmdiffkd.utils.blame import blame, describe
 from ..connectors import PairedConnector
 from ..connectors.widths import check_widths
 from .config_checks import PARTS, check_structure
+from .found_record import find_record
 from .mapping_checks import (
     check_equal_shapes,
     check_mappings,
     check_read,
 )
-from .overwritten import forget_versions, overwritten, watch_records
+from .overwritten import forget_versions, watch_records
 from .pairs import expand_distiller, expand_pairs, summary
 from .student_rois import StudentRoIs
 
@@ -201,53 +203,13 @@ class DiffKDDistiller(ConfigurableDistiller):
             return side if connector_idx is None else side[connector_idx]
         side_name = 'student' if from_student else 'teacher'
         manager = getattr(self, f'{side_name}_recorders')
-        buffer = manager.get_recorder(recorder)
-        records = buffer.data_buffer
-        if not -len(records) <= record_idx < len(records):
-            raise UserError(
-                f"the {side_name} recorder '{recorder}' (source "
-                f"'{buffer.source}') holds {len(records)} records in this "
-                f'iteration, but record_idx={record_idx} is asked for; name a '
-                'module that the forward pass calls that often'
-                + (
-                    ''
-                    if records
-                    else '. MMSegmentation calls heads past their '
-                    'hooks: name a module inside, such as decode_head.conv_seg'
-                )
-            )
-        record = records[record_idx]
-        if data_idx is not None and (
-            not isinstance(record, (list, tuple))
-            or not -len(record) <= data_idx < len(record)
-        ):
-            what = (
-                f'{len(record)} elements'
-                if isinstance(record, (list, tuple))
-                else f'a {type(record).__name__}'
-            )
-            raise UserError(
-                f"the {side_name} recorder '{recorder}' (source "
-                f"'{buffer.source}') recorded {what}, but "
-                f'data_idx={data_idx} is asked for'
-                + (
-                    '; set data_idx=None for a Tensor'
-                    if isinstance(record, Tensor)
-                    else ''.join(
-                        f'; {pair}.outputs, or levels, names what it gives'
-                        for pair in self._pairs_with(side_name, recorder)
-                    )
-                )
-            )
-        feature = record if data_idx is None else record[data_idx]
-        if overwritten(feature):
-            raise UserError(
-                f"the {side_name} recorder '{recorder}': the output of its "
-                f"source '{buffer.source}' is overwritten later in the "
-                'forward pass, as by `out += identity` behind the last norm '
-                'of a residual block; name another module, such as the block '
-                'or what comes behind it'
-            )
+        feature = find_record(
+            manager.get_recorder(recorder),
+            f"the {side_name} recorder '{recorder}'",
+            record_idx,
+            data_idx,
+            partial(self._pairs_with, side_name, recorder),
+        )
         with self._told(
             f"connector '{connector}'", {f'the {side_name} feature': feature}
         ):

@@ -68,14 +68,11 @@ def _note(
 
 
 def _has_own_version(tensor: Tensor) -> bool:
-    """Whether a new version means new values.
+    """Whether a new version means new values: not of a slice.
 
-    Not of a parameter, which the optimizer changes, nor of a slice, which
-    shares the version of the whole.
+    It shares the version of the whole.
     """
-    if tensor.is_inference() or isinstance(tensor, nn.Parameter):
-        return False
-    if not getattr(tensor, 'has_values', True):
+    if tensor.is_inference() or not getattr(tensor, 'has_values', True):
         return False
     size = tensor.numel() * tensor.element_size()
     return tensor.untyped_storage().nbytes() == size
